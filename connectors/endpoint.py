@@ -1,0 +1,131 @@
+"""The contract of a connector: six calls on one system, and the facts about its entity types.
+
+An endpoint is one system with its credentials. It reads pages, reads and finds single records, and writes;
+it keeps no state between calls but connections, tokens and rate budgets. Where it has got to is the caller's,
+in an opaque cursor. Errors are those of ``connectors.errors`` and no others.
+
+Times are integers: microseconds since the epoch, UTC. Ids are strings, whatever the system's own type; a
+*record* is the system's own JSON object, never modelled. *Paths* name fields: ``address.city``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+Time: TypeAlias = int
+"""Microseconds since the epoch, UTC."""
+
+Record: TypeAlias = dict[str, Any]
+"""A record as the system writes it, decoded JSON."""
+
+Cursor: TypeAlias = Any
+"""How far a type has been read: JSON that only its connector understands; ``None`` is the very beginning."""
+
+
+class Entity(Struct, frozen=True, kw_only=True):
+    """One record as one system held it when it was read."""
+
+    id: str
+    record: Record
+    updated_at: Time | None = None
+    """When the system last changed it, by the system's own clock; ``None`` if it does not say."""
+    revision: int | None = None
+    """A number that grows with every change of the record, where the system has one."""
+    marker: str | None = None
+    """Our own mark, written when we created the record; taken out of the record's fields."""
+    pristine: bool = False
+    """The system says that it was never changed since it was created."""
+    by_us: bool | None = None
+    """Whether our credentials made the last change; ``None`` if the system does not say."""
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """A part of an answer that could not be understood, kept with its reason."""
+
+    reason: str
+    body: bytes
+    id: str | None = None
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """One answer to "what is there since this cursor"."""
+
+    entities: tuple[Entity, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Ids that the system itself reports as deleted. Absence is not in here."""
+    rejected: tuple[Rejected, ...] = ()
+    cursor: Cursor = None
+    """Where to go on: the next page while ``more``, the next round after that."""
+    more: bool = False
+    since: Time | None = None
+    """Later rounds will read records changed at or after this time again (the overlap)."""
+
+
+class Traits(Struct, frozen=True, kw_only=True):
+    """What one entity type of a system can do."""
+
+    id: Literal["string", "integer"] = "string"
+    """The type an id has inside the system's own JSON."""
+    changes: Literal["since", "list"] = "list"
+    """``since``: a cursor brings only what changed; ``list``: every round brings everything."""
+    create: Literal[1, 2, 3, 4, 5] | None = None
+    """How surely a create is made once: 1 the system upserts by our key, 2 idempotency key, 3 marker that can
+    be looked up at once, 4 marker whose look-up lags (``settle``), 5 no marker. ``None``: cannot be created."""
+    settle: float = 0.0
+    """Seconds after which a created record is surely found by its marker."""
+    lag: float = 0.0
+    """Seconds by which a read may trail behind a write."""
+    fields: frozenset[str] | None = None
+    """Paths known to exist; ``None`` when the system does not tell."""
+    writable: frozenset[str] | None = None
+    """Paths that may be written; ``None`` means all that exist."""
+    required: frozenset[str] = frozenset()
+    """Paths without which a create is refused."""
+    remove: frozenset[Literal["archive", "delete"]] = frozenset()
+    unverified: tuple[str, ...] = ()
+    """What is assumed about the system and nobody has confirmed."""
+
+
+class Endpoint(Protocol):
+    """One system, open for reading and writing. ``type`` is an entity type's short name: ``tasks``."""
+
+    def traits(self) -> Mapping[str, Traits]:
+        """Tell what each entity type can do; answers without a network."""
+        ...
+
+    async def page(self, type: str, cursor: Cursor) -> Page:
+        """Read what comes after the cursor. Raises Retry, Locked, BadAnswer; Refused if the cursor is of no use."""
+        ...
+
+    async def read(self, type: str, id: str) -> Entity:
+        """Read one record, past any cache. Raises Missing, Retry, Locked, BadAnswer."""
+        ...
+
+    async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:
+        """Find the records with this marker that were created at or after ``since``, oldest first."""
+        ...
+
+    async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
+        """Create a record with these values by path, marked; answers what the system then held.
+
+        Raises Refused (with fields when known), Retry (surely not created), Unsure, Locked.
+        """
+        ...
+
+    async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
+        """Change these paths and no others of a record that was just read; answers what the system then held.
+
+        Raises Stale where the system can compare, Missing, Refused, Retry, Unsure, Locked.
+        """
+        ...
+
+    async def remove(self, type: str, base: Entity, how: Literal["archive", "delete"]) -> None:
+        """Archive or delete a record that was just read. Raises as ``update`` does."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...

@@ -1,0 +1,1 @@
+"""Turn changes in one system into writes in the others."""

@@ -1,0 +1,1 @@
+"""What an operator sees of a worker: counts, lag, health."""
