@@ -1,0 +1,214 @@
+"""Flows, as a row sees them: its ends, and along each end which field leads where.
+
+A flow keeps two entity types in step; ``a`` is its left side, ``b`` its right. Both ends of all flows of a type
+are laid out once, when the topology is read, so that deciding is a walk through tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias
+from zlib import crc32
+
+from msgspec import Struct, field
+
+from stream.model import Ref, Value
+
+Convert: TypeAlias = Callable[[Value], Value]
+"""A value of one side in the other side's words; raises ValueError when there is no such word."""
+
+Direction: TypeAlias = Literal["both", "forward", "backward"]
+
+
+class Conversion(Struct, frozen=True):
+    """A named pair of functions. Law: ``back(to(x))`` means what ``x`` meant. ``None`` leaves the value as it is."""
+
+    name: str = "same"
+    to: Convert | None = None
+    back: Convert | None = None
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """One field on each side that mean the same."""
+
+    left: str
+    right: str
+    conversion: Conversion = Conversion()
+    direction: Direction = "both"
+    reference: str | None = None
+    """The flow whose links translate the ids that this field holds."""
+    required: Literal["", "a", "b"] = ""
+    """The side on which a record cannot be created without this field."""
+
+
+class Flow(Struct, frozen=True, kw_only=True):
+    """Two entity types kept in step."""
+
+    name: str
+    left: str
+    right: str
+    create: Literal["forward", "both", "never"] = "never"
+    match: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """Alternatives; in each, pairs of fields that must all be equal."""
+    pairs: tuple[Pair, ...] = ()
+    delete: Literal["keep", "archive", "delete"] = "keep"
+    ours: bool = False
+    """The pairs are our choice; the customer's document left them open."""
+
+
+class Reference(Struct, frozen=True):
+    """How an id in a field is translated: ask ``type``:id who its twin is on ``edge``."""
+
+    edge: str
+    type: str
+    twin: str
+    integer: bool = False
+    """The twin's system writes ids as numbers."""
+
+
+class Lead(Struct, frozen=True):
+    """Where one of our fields leads: the peer's field, and how the value gets there."""
+
+    field: str
+    peer: str
+    convert: Convert | None = None
+    reference: Reference | None = None
+    required: bool = False
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """One type's end of a flow."""
+
+    edge: str
+    peer_edge: str
+    side: Literal["a", "b"]
+    flow: str
+    peer_type: str
+    leads: dict[str, tuple[Lead, ...]]
+    takes: frozenset[str]
+    """Own fields that the peer may set."""
+    criteria: tuple[tuple[str, ...], ...]
+    """Own fields of each match alternative."""
+    creates: bool
+    """This side creates the other."""
+    created: bool
+    """The other side creates this one."""
+
+
+class TypeFacts(Struct, frozen=True, kw_only=True):
+    """What the core must know of an entity type."""
+
+    rank: int = 0
+    """Order of its system; decides between edits of one instant."""
+    integer_ids: bool = False
+    marked: bool = True
+    """Creates carry a marker."""
+    lag: int = 0
+    """Microseconds by which a read may trail behind a write."""
+
+
+class Flows:
+    """All flows, laid out by entity type."""
+
+    def __init__(self, flows: Iterable[Flow], facts: Mapping[str, TypeFacts]) -> None:
+        self.flows = {flow.name: flow for flow in flows}
+        self.facts = dict(facts)
+        self._ends: dict[str, dict[str, End]] = {}
+        for flow in self.flows.values():
+            for side in ("a", "b"):
+                end = self._end(flow, "a" if side == "a" else "b")
+                own = flow.left if side == "a" else flow.right
+                self._ends.setdefault(own, {})[end.edge] = end
+        self.paths = {name: self._paths(ends.values()) for name, ends in self._ends.items()}
+        self.plans = {name: self._plan(name) for name in self._ends}
+
+    def ends(self, type: str) -> Mapping[str, End]:
+        """The ends of a type, by edge name; empty for a type that no flow names."""
+        return self._ends.get(type, {})
+
+    def fact(self, type: str) -> TypeFacts:
+        """The facts of a type."""
+        return self.facts.get(type, _NO_FACTS)
+
+    def plan(self, type: str) -> int:
+        """A number that changes with whatever is configured for a type: rows and cursors notice new flows."""
+        return self.plans.get(type, 0)
+
+    def _end(self, flow: Flow, side: Literal["a", "b"]) -> End:
+        left = side == "a"
+        leads: dict[str, tuple[Lead, ...]] = {}
+        takes = set()
+        for pair in flow.pairs:
+            own, peer = (pair.left, pair.right) if left else (pair.right, pair.left)
+            if pair.direction != ("backward" if left else "forward"):
+                convert = pair.conversion.to if left else pair.conversion.back
+                lead = Lead(
+                    own, peer, convert, self._reference(pair, left=left), pair.required == ("b" if left else "a")
+                )
+                leads[own] = (*leads.get(own, ()), lead)
+            if pair.direction != ("forward" if left else "backward"):
+                takes.add(own)
+        other: Literal["a", "b"] = "b" if left else "a"
+        return End(
+            edge=f"{flow.name}/{side}",
+            peer_edge=f"{flow.name}/{other}",
+            side=side,
+            flow=flow.name,
+            peer_type=flow.right if left else flow.left,
+            leads=leads,
+            takes=frozenset(takes),
+            criteria=tuple(tuple(pair[0 if left else 1] for pair in each) for each in flow.match),
+            creates=flow.create == "both" or (left and flow.create == "forward"),
+            created=flow.create == "both" or (not left and flow.create == "forward"),
+        )
+
+    def _reference(self, pair: Pair, *, left: bool) -> Reference | None:
+        if pair.reference is None:
+            return None
+        through = self.flows[pair.reference]
+        own, twin = (through.left, through.right) if left else (through.right, through.left)
+        return Reference(f"{through.name}/{'a' if left else 'b'}", own, twin, self.fact(twin).integer_ids)
+
+    @staticmethod
+    def _paths(ends: Iterable[End]) -> tuple[str, ...]:
+        paths = set()
+        for end in ends:
+            paths.update(end.leads, end.takes, *end.criteria)
+        return tuple(sorted(paths))
+
+    def _plan(self, type: str) -> int:
+        known = [
+            (end.edge, end.peer_type, sorted(end.leads), sorted(end.takes), end.criteria, end.creates)
+            for end in self._ends[type].values()
+        ]
+        return crc32(repr(sorted(known)).encode())
+
+
+_NO_FACTS = TypeFacts()
+
+
+class View(Struct, frozen=True):
+    """What ``decide`` looks at beside the row: the flows, and the types that were read completely (C1)."""
+
+    flows: Flows
+    counted: frozenset[str] = field(default_factory=frozenset)
+
+    def open(self, *types: str) -> bool:
+        """Whether creating may begin between these types.
+
+        Without this gate A's record is read first, finds nobody and creates; B's twin is read a second later.
+        """
+        return self.counted.issuperset(types)
+
+
+def marker(flow: str, origin: Ref) -> str:
+    """The mark of a record that we create: it names the flow and the origin."""
+    return f"{flow}|{origin}"
+
+
+def parse_marker(text: str) -> tuple[str, Ref] | None:
+    """Flow and origin of a mark; ``None`` for what is not one of ours."""
+    flow, bar, origin = text.partition("|")
+    if not bar or "." not in origin or ":" not in origin:
+        return None
+    return flow, origin

@@ -1,0 +1,323 @@
+"""The nouns: what rows, topics and stages speak of.
+
+A *ref* names one entity: ``asana.tasks:1207`` (system, type, the system's id) and is the key of its records and
+its row. Times are integers, microseconds since the epoch, UTC. A *version* is compared, carried along and never
+taken apart. Values are JSON. Messages of ``links.mail`` are one closed, tagged union; the key of the record is
+the receiver. ``edge`` in a message is always the *receiver's* end of a flow: ``<flow>/a`` or ``<flow>/b``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Value: TypeAlias = Any
+"""A JSON value; ``None`` for an empty field and for one that the record does not have."""
+
+Ref: TypeAlias = str
+"""``<system>.<type>:<id>``."""
+
+Time: TypeAlias = int
+"""Microseconds since the epoch, UTC."""
+
+FORMAT = 1
+"""The format of rows and messages; a reader refuses a newer one."""
+
+
+def type_of(ref: Ref) -> str:
+    """The entity type of a ref: ``asana.tasks``."""
+    return ref[: ref.index(":")]
+
+
+def id_of(ref: Ref) -> str:
+    """The system's own id in a ref."""
+    return ref[ref.index(":") + 1 :]
+
+
+class Version(Struct, frozen=True, array_like=True, order=True, gc=False):
+    """When a value came to be, and where: the order that decides between values.
+
+    ``time`` below zero is no time but one of the marks of ``core.versions``. ``base`` is the version (its first
+    three parts) that a person saw when typing over it; ``author`` is the record at which it was typed.
+    """
+
+    time: Time
+    rank: int = 0
+    digest: int = 0
+    base: tuple[int, ...] = ()
+    author: Ref = ""
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """What names this version in another one's ``base``."""
+        return (self.time, self.rank, self.digest)
+
+
+class Stated(Struct, frozen=True, array_like=True):
+    """A value and since when it holds."""
+
+    value: Value
+    version: Version
+
+
+class Seen(Struct, frozen=True, kw_only=True, tag="seen", omit_defaults=True):
+    """The record was read. ``fields`` has every mapped path of its type."""
+
+    fields: dict[str, Value]
+    read_at: Time
+    updated_at: Time | None = None
+    revision: int | None = None
+    marker: str | None = None
+    pristine: bool = False
+    by_us: bool | None = None
+
+
+class Gone(Struct, frozen=True, kw_only=True, tag="gone", omit_defaults=True):
+    """The system says that the record is not there any more."""
+
+    read_at: Time
+
+
+class Offer(Struct, frozen=True, kw_only=True, tag="offer"):
+    """These fields have these values since these versions; in the receiver's own words."""
+
+    edge: str
+    sender: Ref
+    fields: dict[str, Stated]
+
+
+class Propose(Struct, frozen=True, kw_only=True, tag="propose"):
+    """Be my counterpart; ``key`` is the match value that speaks for it."""
+
+    edge: str
+    sender: Ref
+    number: int
+    key: str
+
+
+class Nudge(Struct, frozen=True, kw_only=True, tag="nudge"):
+    """Propose to me: I am the other side, or I lost our link."""
+
+    edge: str
+    sender: Ref
+
+
+class Accept(Struct, frozen=True, kw_only=True, tag="accept"):
+    """I am your counterpart."""
+
+    edge: str
+    sender: Ref
+    number: int
+
+
+class Refuse(Struct, frozen=True, kw_only=True, tag="refuse"):
+    """I am not your counterpart, or not any more."""
+
+    edge: str
+    sender: Ref
+    number: int
+    why: Literal["taken", "gone", "mismatch", "given up", "copy"]
+
+
+class Attach(Struct, frozen=True, kw_only=True, tag="attach", omit_defaults=True):
+    """You were created for me: this is what I asked for and what was seen. ``echo``: the create's own answer."""
+
+    edge: str
+    sender: Ref
+    number: int
+    want: dict[str, Stated]
+    seen: Seen | None = None
+    echo: bool = False
+
+
+class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
+    """I carry your marker: you created me."""
+
+    edge: str
+    sender: Ref
+
+
+class Detach(Struct, frozen=True, kw_only=True, tag="detach"):
+    """I was deleted; I was last seen alive at this time."""
+
+    edge: str
+    sender: Ref
+    alive_at: Time
+
+
+class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
+    """Who is your counterpart on this edge? Tell me now, and when it changes."""
+
+    edge: str
+    sender: Ref
+
+
+class Answer(Struct, frozen=True, kw_only=True, tag="answer", omit_defaults=True):
+    """My counterpart on this edge of mine; none yet without ``twin``. The highest number is the latest."""
+
+    edge: str
+    sender: Ref
+    number: int
+    twin: Ref | None = None
+
+
+class Register(Struct, frozen=True, kw_only=True, tag="register", omit_defaults=True):
+    """To an index: I carry your key, or not any more."""
+
+    sender: Ref
+    side: str
+    present: bool = True
+    linked: bool = False
+
+
+class ClaimKey(Struct, frozen=True, kw_only=True, tag="claimkey", omit_defaults=True):
+    """To an index: who on the other side carries your key? If nobody, may I create?"""
+
+    edge: str
+    sender: Ref
+    number: int
+    create: bool = False
+
+
+class Release(Struct, frozen=True, kw_only=True, tag="release"):
+    """To an index: I need the lock no more."""
+
+    sender: Ref
+    number: int
+
+
+class Found(Struct, frozen=True, kw_only=True, tag="found"):
+    """From an index: these carry the key; ``taken`` says that all of them are linked already."""
+
+    edge: str
+    key: str
+    number: int
+    candidates: tuple[Ref, ...]
+    taken: bool = False
+
+
+class Free(Struct, frozen=True, kw_only=True, tag="free"):
+    """From an index: nobody carries the key; if you asked to create, the lock is yours."""
+
+    edge: str
+    key: str
+    number: int
+
+
+class Roster(Struct, frozen=True, kw_only=True, tag="roster"):
+    """Between a roster of open creates and the records of a type without a marker."""
+
+    kind: Literal["open", "close", "ask", "go", "clear"]
+    edge: str
+    sender: Ref
+    number: int
+
+
+class Wake(Struct, frozen=True, kw_only=True, tag="wake", omit_defaults=True):
+    """Plan again; with ``resync`` forget what others know of you and tell them anew."""
+
+    resync: bool = False
+
+
+Outcome: TypeAlias = Literal["done", "found", "stale", "missing", "refused", "retry", "superseded", "unknown"]
+
+
+class Receipt(Struct, frozen=True, kw_only=True, tag="receipt", omit_defaults=True):
+    """What became of a command.
+
+    done: ``before`` is what the target held right before, ``after`` what it then held. found: a create had
+    happened before, ``after`` is the record. stale: ``before`` is the record as it is now. refused: ``fields``
+    says why, per field, as far as the system said. retry: nothing known to be done, ask again after ``wait``.
+    ``guard_at`` is the time of the first attempt's guard read, when an earlier attempt may have written.
+    """
+
+    number: int
+    outcome: Outcome
+    target: Ref | None = None
+    before: Seen | None = None
+    after: Seen | None = None
+    guard_at: Time | None = None
+    fields: dict[str, str] = {}
+    reason: str = ""
+    wait: float | None = None
+
+
+Message: TypeAlias = (
+    Seen
+    | Gone
+    | Offer
+    | Propose
+    | Nudge
+    | Accept
+    | Refuse
+    | Attach
+    | Claim
+    | Detach
+    | Ask
+    | Answer
+    | Register
+    | ClaimKey
+    | Release
+    | Found
+    | Free
+    | Roster
+    | Wake
+    | Receipt
+)
+"""Everything that a row can be told."""
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make a record look like this. Keyed by the record that asks, which gets the receipt.
+
+    update: ``target`` is the record, ``base`` what it is believed to hold. create: ``type`` and ``marker``; the
+    sender is the origin and ``edge`` its end of the flow.
+    """
+
+    number: int
+    kind: Literal["update", "create", "archive", "delete"]
+    type: str
+    want: dict[str, Value]
+    base: dict[str, Value] = {}
+    target: Ref | None = None
+    marker: str = ""
+    edge: str = ""
+    issued_at: Time = 0
+    attempt: int = 0
+
+
+class Conflict(Struct, frozen=True, kw_only=True):
+    """A value that lost: what stood where, and what won over it."""
+
+    ref: Ref
+    field: str
+    lost: Stated
+    won: Stated
+    at: Time
+
+
+class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a change comes from, in Debezium's place for it. ``ts_ms`` is the system's own time of the change."""
+
+    connector: str
+    name: str
+    entity: str
+    id: str
+    ts_ms: int | None = None
+    updated_us: Time | None = None
+    revision: int | None = None
+    marker: str | None = None
+    pristine: bool = False
+    by_us: bool | None = None
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What a change topic carries: Debezium's envelope. ``op`` is r (read in full), u (changed) or d (gone)."""
+
+    op: Literal["c", "u", "d", "r"]
+    before: dict[str, Value] | None
+    after: dict[str, Value] | None
+    ts_ms: int
+    source: Source
+    read_us: Time = 0
