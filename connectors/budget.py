@@ -1,0 +1,72 @@
+"""How often and how much at once one credential may call: strict windows, slots, and the system's own "wait".
+
+One budget belongs to one credential: systems count by token, so endpoints that share a token must share the
+budget. Windows are what the vendor documents; the *gate* is what the vendor says now (429, 503). Short waits
+happen here, long ones are given back to the caller as ``Retry`` so that nobody sleeps a quarter of an hour
+inside a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+from pyrate_limiter import Limiter, Rate
+
+from connectors.errors import Retry
+
+PATIENCE = 2.0
+"""Seconds that a call waits at a closed gate before it gives the wait back to its caller."""
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one credential may do. A window is (requests, seconds)."""
+
+    windows: tuple[tuple[int, float], ...] = ()
+    reads: int = 16
+    """Reads in flight."""
+    writes: int = 8
+    """Writes in flight."""
+
+
+class Budget:
+    """The right to send the next request, given out in time. ``clock`` is monotonic seconds."""
+
+    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limiter = Limiter(_rates(limits.windows)) if limits.windows else None
+        self._slots = {False: asyncio.Semaphore(limits.reads), True: asyncio.Semaphore(limits.writes)}
+        self._clock = clock
+        self._closed_until = 0.0
+
+    def shut(self, seconds: float) -> None:
+        """Let nothing through for so long, because the system asked for it."""
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+
+    def wait(self) -> float:
+        """Tell for how many seconds the gate is still closed."""
+        return max(0.0, self._closed_until - self._clock())
+
+    @asynccontextmanager
+    async def slot(self, *, write: bool) -> AsyncIterator[None]:
+        """Hold one of the slots while a request is under way. Raises Retry when the wait would be long."""
+        async with self._slots[write]:
+            while (wait := self.wait()) > 0.0:
+                if wait > PATIENCE:
+                    raise Retry(f"rate limit: the system asked for a pause, {wait:.0f} s of it are left", after=wait)
+                await asyncio.sleep(wait)
+            if self._limiter is not None:
+                await self._limiter.try_acquire_async("calls")
+            yield
+
+    def close(self) -> None:
+        """Give the limiter's helpers back."""
+        if self._limiter is not None:
+            self._limiter.close()
+
+
+def _rates(windows: Sequence[tuple[int, float]]) -> list[Rate]:
+    ordered = sorted(windows, key=lambda window: window[1])
+    return [Rate(count, round(seconds * 1000)) for count, seconds in ordered]

@@ -1,0 +1,319 @@
+"""The one HTTP client of all connectors: where a request leaves, and where an answer is believed or not.
+
+Rules that hold here and need no second thought anywhere else: credentials go to the configured origin alone, and
+no address that an answer gives leads elsewhere; no answer is read beyond its limits of time and size; a write is
+never repeated and never redirected; whatever goes wrong becomes one of the errors of ``connectors.errors``, without
+a secret in its text. A write that had begun to leave when something broke is ``Unsure``, all else is ``Retry``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import aiohttp
+import orjson
+from msgspec import Struct
+from yarl import URL
+
+from connectors.auth import Anonymous, Auth, Redactor, credentials, secrets
+from connectors.budget import Budget, Limits
+from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
+from connectors.foreign import decode
+from connectors.verdicts import Verdict, retry_after, verdict
+
+Complaint: TypeAlias = tuple[str, dict[str, str]]
+"""What a system says about a refusal: in words, and by field."""
+
+_READS = frozenset({"GET", "HEAD"})
+_REDIRECTS = 3
+_SHOWN = 300
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One request, before credentials. ``path`` is below the base address, or an address that an answer gave."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+    one: bool = False
+    """It is about one record, so that a refusal says nothing about the whole system."""
+    success: frozenset[int] = frozenset({200, 201, 202, 204})
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A successful answer, decoded. ``date`` is the server's clock in microseconds, if it told."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    url: str
+    date: int | None = None
+
+
+class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds until a connection, between two reads, and for everything together."""
+
+    connect: float = 5.0
+    read: float = 20.0
+    total: float = 30.0
+
+
+class Sizes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes of the largest answer, as it travels and unpacked."""
+
+    packed: int = 16 << 20
+    unpacked: int = 64 << 20
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Client:
+    """Sends requests to one system with one credential."""
+
+    def __init__(  # noqa: PLR0913 - each has a default but the first
+        self,
+        base: str,
+        *,
+        auth: Auth | None = None,
+        budget: Budget | None = None,
+        deadlines: Deadlines | None = None,
+        sizes: Sizes | None = None,
+        headers: Mapping[str, str] | None = None,
+        complaint: Callable[[Any], Complaint] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._base = _base(base)
+        self._auth = auth or Anonymous()
+        self.budget = budget or Budget(Limits())
+        self._deadlines = deadlines or Deadlines()
+        self._sizes = sizes or Sizes()
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", **(headers or {})}
+        self._complaint = complaint or _no_complaint
+        self._now = now
+        self._redactor = Redactor(secrets(self._auth))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(self, request: Request) -> Answer:
+        """Send one request and answer what came back. Raises every error of a connector, and no other."""
+        try:
+            async with self.budget.slot(write=request.method not in _READS):
+                return await self._follow(request)
+        except ConnectorError as error:
+            raise self._redacted(error) from None
+
+    async def close(self) -> None:
+        """Give connections back."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        self.budget.close()
+
+    async def _follow(self, request: Request) -> Answer:
+        url = self._url(request.path)
+        for hop in range(_REDIRECTS + 1):
+            status, headers, body = await self._send(request, url, with_query=hop == 0)
+            location = headers.get("location")
+            if status not in {301, 302, 303, 307, 308} or request.method not in _READS or location is None:
+                return self._understand(request, url, status, headers, body)
+            url = same_origin(self._base, url, location)
+        raise BadAnswer(f"{_name(request)}: found {_REDIRECTS + 1} redirections in a row; an answer would be right")
+
+    async def _send(self, request: Request, url: URL, *, with_query: bool) -> tuple[int, Mapping[str, str], bytes]:
+        headers, query = credentials(self._auth)
+        if url.origin() != self._base.origin():
+            raise BadAnswer(f"{_name(request)}: found the address {url.origin()}; {self._base.origin()} would be right")
+        url = url.update_query((*(request.query if with_query else ()), *query)) if request.query or query else url
+        body = None if request.body is None else orjson.dumps(request.body)
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        sent = SimpleNamespace(begun=False)
+        try:
+            async with (
+                asyncio.timeout(self._deadlines.total),
+                self._open().request(
+                    request.method,
+                    url,
+                    data=body,
+                    headers={**self._headers, **kind, **dict(request.headers), **dict(headers)},
+                    allow_redirects=False,
+                    trace_request_ctx=sent,
+                ) as response,
+            ):
+                return response.status, _lower(response.headers), await _body(response, self._sizes)
+        except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
+            raise _broken(request, error, begun=sent.begun) from None
+        except _TooLarge as error:
+            raise _unbelievable(request, f"found {error}; less would be right") from None
+
+    def _understand(self, request: Request, url: URL, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+        if status not in request.success:
+            raise self._refusal(request, status, headers, body)
+        try:
+            value = decode(body, _name(request))
+        except BadAnswer as error:
+            raise _unbelievable(request, str(error).partition(": ")[2], error.body) from None
+        return Answer(status=status, headers=headers, body=value, url=str(url), date=_date(headers.get("date")))
+
+    def _refusal(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ConnectorError:
+        after = retry_after(headers.get("retry-after"), self._now()) if status in {429, 503} else None
+        if after:
+            self.budget.shut(after)
+        try:
+            said, fields = self._complaint(decode(body))
+        except BadAnswer:
+            said, fields = "", {}
+        message = f"{_name(request)}: found status {status}{f' ({said[:_SHOWN]})' if said else ''}"
+        meaning = verdict(status, write=request.method not in _READS, one=request.one)
+        return _error(meaning, message, after=after, fields=fields, body=body[:_SHOWN])
+
+    def _redacted(self, error: ConnectorError) -> ConnectorError:
+        error.args = tuple(self._redactor.text(str(part)) for part in error.args)
+        match error:
+            case BadAnswer():
+                error.body = self._redactor.body(error.body)
+            case Refused():
+                error.fields = {name: self._redactor.text(said) for name, said in error.fields.items()}
+            case _:
+                pass
+        return error
+
+    def _url(self, path: str) -> URL:
+        if path.startswith("/") and not path.startswith("//"):
+            return URL(f"{str(self._base).rstrip('/')}{path}", encoded=True)
+        return same_origin(self._base, self._base, path)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_begin)
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False,
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace],
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    connect=self._deadlines.connect,
+                    sock_connect=self._deadlines.connect,
+                    sock_read=self._deadlines.read,
+                ),
+            )
+            # aiohttp repeats a PUT or DELETE by itself when a kept connection breaks; a write must not be repeated.
+            self._session._retry_connection = False  # noqa: SLF001 - there is no public switch
+        return self._session
+
+
+def same_origin(base: URL, here: URL, link: str) -> URL:
+    """Resolve an address that an answer gave. Raises BadAnswer unless it leads to the configured origin."""
+    try:
+        url = here.join(URL(link))
+        theirs = url.origin()
+    except ValueError:
+        raise BadAnswer(f"{here.path}: found the address {link[:_SHOWN]!r}; a valid one would be right") from None
+    if theirs != base.origin() or url.user is not None or url.password is not None:
+        raise BadAnswer(f"{here.path}: found a link to {theirs}; one to {base.origin()} would be right")
+    return url
+
+
+def _base(text: str) -> URL:
+    url = URL(text)
+    if url.user is not None or url.password is not None:
+        raise ValueError("url: found a name or a password; credentials belong into their own settings")
+    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host or "")):
+        raise ValueError(f"url: found {url.scheme}://{url.host}; https would be right (http only for this machine)")
+    return url.with_query(None).with_fragment(None)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _begin(_session: object, context: SimpleNamespace, _parameters: object) -> None:
+    context.trace_request_ctx.begun = True
+
+
+async def _body(response: aiohttp.ClientResponse, sizes: Sizes) -> bytes:
+    """Read the body and unpack it, never holding more than the limits allow."""
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
+        raise _TooLarge(f"the encoding {encoding[:40]!r}")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding != "identity" else None
+    packed = 0
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        packed += len(chunk)
+        if packed > sizes.packed:
+            raise _TooLarge(f"more than {sizes.packed} bytes")
+        body += chunk if unpack is None else unpack.decompress(chunk, sizes.unpacked - len(body) + 1)
+        if len(body) > sizes.unpacked:
+            raise _TooLarge(f"more than {sizes.unpacked} bytes unpacked")
+    if unpack is not None and packed and not unpack.eof:
+        raise ValueError("packed data that ends too early")
+    return bytes(body)
+
+
+def _broken(request: Request, error: Exception, *, begun: bool) -> ConnectorError:
+    what = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__} {error}"[:_SHOWN]
+    if begun and request.method not in _READS:
+        return Unsure(f"{_name(request)}: found {what}; whether it was done is unknown")
+    return Retry(f"{_name(request)}: found {what}; asking again later may work")
+
+
+def _unbelievable(request: Request, what: str, body: bytes = b"") -> ConnectorError:
+    """Name the error for a success that cannot be understood: a write was most likely done."""
+    if request.method in _READS:
+        return BadAnswer(f"{_name(request)}: {what}", body=body)
+    return Unsure(f"{_name(request)}: {what}; whether it was done is unknown")
+
+
+def _error(  # noqa: PLR0911 - one line for each verdict
+    meaning: Verdict, message: str, *, after: float | None, fields: dict[str, str], body: bytes
+) -> ConnectorError:
+    match meaning:
+        case Verdict.RETRY:
+            return Retry(f"{message}; asking again later may work", after=after)
+        case Verdict.UNSURE:
+            return Unsure(f"{message}; whether it was done is unknown")
+        case Verdict.STALE:
+            return Stale(f"{message}; reading it again and merging would be right")
+        case Verdict.MISSING:
+            return Missing(f"{message}; there is no such record")
+        case Verdict.REFUSED:
+            return Refused(f"{message}; the system does not take this", fields=fields)
+        case Verdict.LOCKED:
+            return Locked(f"{message}; valid credentials with enough rights would be right")
+        case Verdict.BAD:
+            return BadAnswer(f"{message}; a success would be right", body=body)
+
+
+def _name(request: Request) -> str:
+    return f"{request.method} {request.path.partition('?')[0]}"
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _date(text: str | None) -> int | None:
+    try:
+        return round(parsedate_to_datetime(text).timestamp()) * 1_000_000 if text else None
+    except ValueError:
+        return None
+
+
+def _no_complaint(_body: Any) -> Complaint:
+    return "", {}

@@ -1,0 +1,80 @@
+"""What an HTTP status means for the caller: one table, and the reading of ``Retry-After``.
+
+The table answers for reads and for writes apart, because the same 500 says "ask again" after a read and "look
+first" after a write. Every status from 300 to 599 has an answer; a test walks them all.
+"""
+
+from __future__ import annotations
+
+import math
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+LONGEST_WAIT = 900.0
+"""Seconds; a system that asks for more is asked again after this."""
+
+
+class Verdict(Enum):
+    """The error a status becomes."""
+
+    RETRY = "retry"
+    UNSURE = "unsure"
+    STALE = "stale"
+    MISSING = "missing"
+    REFUSED = "refused"
+    LOCKED = "locked"
+    BAD = "bad answer"
+
+
+_FORBIDDEN = 403
+"""One forbidden record is no reason to stop a whole system, a forbidden list is."""
+
+_EITHER = {
+    401: Verdict.LOCKED,
+    403: Verdict.LOCKED,
+    404: Verdict.MISSING,
+    407: Verdict.LOCKED,
+    408: Verdict.RETRY,  # the server gave up waiting for the request (RFC 9110, 15.5.9)
+    409: Verdict.STALE,
+    410: Verdict.MISSING,
+    412: Verdict.STALE,
+    421: Verdict.RETRY,  # the wrong server was asked: nothing was done
+    423: Verdict.RETRY,  # somebody has the record locked
+    425: Verdict.RETRY,
+    429: Verdict.RETRY,
+    501: Verdict.REFUSED,
+    505: Verdict.REFUSED,
+}
+
+
+def verdict(status: int, *, write: bool, one: bool) -> Verdict:
+    """Say what a status that is no success means. ``one``: the request was about one record, not a list."""
+    found = _EITHER.get(status)
+    if found is not None:
+        return Verdict.REFUSED if status == _FORBIDDEN and one else found
+    match status // 100:
+        case 5:
+            return Verdict.UNSURE if write else Verdict.RETRY
+        case 4:
+            return Verdict.REFUSED
+        case 3:
+            return Verdict.REFUSED if write else Verdict.BAD
+        case _:
+            return Verdict.UNSURE if write else Verdict.BAD
+
+
+def retry_after(text: str | None, now: float) -> float | None:
+    """Read ``Retry-After``: seconds or an HTTP date (RFC 9110, 10.2.3); ``None`` when absent or nonsense.
+
+    ``now`` is seconds since the epoch. Never negative, never more than a quarter of an hour.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
