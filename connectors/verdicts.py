@@ -29,12 +29,14 @@ class Verdict(Enum):
 _FORBIDDEN = 403
 """One forbidden record is no reason to stop a whole system, a forbidden list is."""
 
+_GAVE_UP = 408
+"""Gateways send it for time-outs of every kind, some of them after a write."""
+
 _EITHER = {
     401: Verdict.LOCKED,
     403: Verdict.LOCKED,
     404: Verdict.MISSING,
     407: Verdict.LOCKED,
-    408: Verdict.RETRY,  # the server gave up waiting for the request (RFC 9110, 15.5.9)
     409: Verdict.STALE,
     410: Verdict.MISSING,
     412: Verdict.STALE,
@@ -53,6 +55,8 @@ def verdict(status: int, *, write: bool, one: bool) -> Verdict:
     if found is not None:
         return Verdict.REFUSED if status == _FORBIDDEN and one else found
     match status // 100:
+        case _ if status == _GAVE_UP:
+            return Verdict.UNSURE if write else Verdict.RETRY
         case 5:
             return Verdict.UNSURE if write else Verdict.RETRY
         case 4:
