@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from connectors.errors import BadAnswer
 
 DEPTH = 64
-DIGITS = 19
-"""Digits of the longest integer: any signed 64-bit number fits."""
+LOWEST, HIGHEST = -(2**63), 2**64 - 1
+"""The integers that JSON encoders take."""
 
 _SHOWN = 500
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
@@ -66,9 +66,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > DIGITS:
+    if len(digits) > len(str(LOWEST)) or not LOWEST <= (value := int(digits)) <= HIGHEST:
         raise ValueError(f"an integer of {len(digits)} digits")
-    return int(digits)
+    return value
 
 
 def _number(digits: str) -> float:
