@@ -38,27 +38,22 @@ def id_of(ref: Ref) -> str:
 class Version(Struct, frozen=True, array_like=True, order=True, gc=False):
     """When a value came to be, and where: the order that decides between values.
 
-    ``time`` below zero is no time but one of the marks of ``core.versions``. ``base`` is the version (its first
-    three parts) that a person saw when typing over it; ``author`` is the record at which it was typed.
+    A ``time`` below zero is no time but one of the marks of ``core.versions``. ``rank`` is the order of the system,
+    ``digest`` a number made of the value: with them no two different edits are ever equal.
     """
 
     time: Time
     rank: int = 0
     digest: int = 0
-    base: tuple[int, ...] = ()
-    author: Ref = ""
-
-    @property
-    def identity(self) -> tuple[int, int, int]:
-        """What names this version in another one's ``base``."""
-        return (self.time, self.rank, self.digest)
 
 
 class Stated(Struct, frozen=True, array_like=True):
-    """A value and since when it holds."""
+    """A value, since when it holds, the version it was typed over, and the record at which it was typed."""
 
     value: Value
     version: Version
+    base: Version | None = None
+    author: Ref = ""
 
 
 class Seen(Struct, frozen=True, kw_only=True, tag="seen", omit_defaults=True):
@@ -203,6 +198,15 @@ class Free(Struct, frozen=True, kw_only=True, tag="free"):
     edge: str
     key: str
     number: int
+
+
+class Counted(Struct, frozen=True, kw_only=True, tag="counted"):
+    """To a lane: every record of a type that was there at the first reading, and lay in this partition, was sent."""
+
+    entity: str
+    plan: int
+    source: int
+    of: int
 
 
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):

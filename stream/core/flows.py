@@ -171,7 +171,7 @@ class Flows:
 
     @staticmethod
     def _paths(ends: Iterable[End]) -> tuple[str, ...]:
-        paths = set()
+        paths: set[str] = set()
         for end in ends:
             paths.update(end.leads, end.takes, *end.criteria)
         return tuple(sorted(paths))

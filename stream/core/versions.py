@@ -1,8 +1,8 @@
 """Versions: who wins.
 
 The newest edit wins, per field. An edit is never older than what it was typed over (B1), so an answer beats its
-question even when the clock that stamped it is ten minutes behind. Three marks lie below every time: a field
-never seen, a field empty at first contact, a value that nobody typed.
+question even when the clock that stamped it is ten minutes behind. Two marks lie below every time: a field that was
+empty at first contact, and a value that nobody typed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from zlib import crc32
 
 from msgspec import json
 
-from stream.model import Ref, Stated, Time, Value, Version
+from stream.model import Stated, Time, Value, Version
 
 TICK = 1
 """The smallest step of time, one microsecond."""
@@ -30,19 +30,17 @@ def digest(value: Value) -> int:
     return crc32(_encode(value))
 
 
-def mint(value: Value, time: Time, over: Version | None, rank: int, author: Ref) -> Version:
+def mint(value: Value, time: Time, over: Version, rank: int) -> Version:
     """The version of an edit typed over another version (B1).
 
     Without "never older than what it was typed over", clocks ten minutes apart let a question overwrite its answer.
     """
-    if over is None or over.time < 0:
-        return Version(time, rank, digest(value), (), author)
-    return Version(max(time, over.time + TICK), rank, digest(value), over.identity, author)
+    return Version(max(time, over.time + TICK), rank, digest(value))
 
 
-def born(value: Value, time: Time, rank: int, author: Ref) -> Version:
+def born(value: Value, time: Time, rank: int) -> Version:
     """The version of a value that stood there at first contact (B2)."""
-    return NULL if value is None else Version(time, rank, digest(value), (), author)
+    return NULL if value is None else Version(time, rank, digest(value))
 
 
 def lost_unseen(lost: Stated, won: Stated) -> bool:
@@ -50,9 +48,4 @@ def lost_unseen(lost: Stated, won: Stated) -> bool:
 
     Not when both come from one author, when they are equal, or when the winner was typed over the loser.
     """
-    return (
-        lost.version.time >= 0
-        and lost.version.author != won.version.author
-        and lost.value != won.value
-        and won.version.base != lost.version.identity
-    )
+    return lost.version.time >= 0 and lost.author != won.author and lost.value != won.value and lost.version != won.base

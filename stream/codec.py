@@ -1,0 +1,85 @@
+"""Bytes to nouns and back.
+
+Topics carry JSON, so that any tool can read them; rows are msgpack, because there are many. What cannot be decoded
+raises ``BadRecord``, whose text says what was found; the caller sets the original bytes aside.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from stream.core.row import Index, Row, decode_row, encode_row
+from stream.errors import BadRecord
+from stream.model import FORMAT, Change, Command, Conflict, Counted, Message
+
+T = TypeVar("T")
+
+MAIL = "links.mail"
+PARKED = "parked"
+CONFLICTS = "conflicts"
+POLLS = "polls"
+
+
+def changes(entity: str) -> str:
+    """The change topic of an entity type."""
+    return f"changes.{entity}"
+
+
+def upserts(entity: str) -> str:
+    """The command topic of an entity type."""
+    return f"upserts.{entity}"
+
+
+_encode = msgspec.json.Encoder().encode
+_message = msgspec.json.Decoder(Message | Counted)
+_change = msgspec.json.Decoder(Change)
+_command = msgspec.json.Decoder(Command)
+
+
+def encode(noun: Message | Counted | Change | Command | Conflict) -> bytes:
+    """A noun as the JSON of its topic."""
+    return _encode(noun)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], value: bytes | None, what: str) -> T:
+    if value is None:
+        raise BadRecord(f"a tombstone where {what} was expected")
+    try:
+        return decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadRecord(f"not {what}: {error}") from None
+
+
+def decode_message(value: bytes | None) -> Message | Counted:
+    """A message of ``links.mail``. Raises BadRecord."""
+    return _decode(_message, value, "a message")
+
+
+def decode_change(value: bytes | None) -> Change:
+    """A change of a ``changes.*`` topic. Raises BadRecord."""
+    return _decode(_change, value, "a change")
+
+
+def decode_command(value: bytes | None) -> Command:
+    """A command of an ``upserts.*`` topic. Raises BadRecord."""
+    return _decode(_command, value, "a command")
+
+
+def row_of(data: bytes | None) -> Row | Index | None:
+    """A row as it was kept. Raises BadRecord for what is none, or of a newer format."""
+    if data is None:
+        return None
+    try:
+        row = decode_row(data)
+    except msgspec.DecodeError as error:
+        raise BadRecord(f"not a row: {error}") from None
+    if row.format > FORMAT:
+        raise BadRecord(f"a row of format {row.format}; this version reads up to {FORMAT}: run the newer version")
+    return row
+
+
+def bytes_of(row: Row | Index) -> bytes:
+    """A row as it is kept."""
+    return encode_row(row)

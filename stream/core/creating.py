@@ -1,0 +1,190 @@
+"""Creating: a counterpart comes to be, once.
+
+The intent stands in the origin's row before the command is sent, and the new record carries our marker, which names
+the origin. Whatever happens in between, the record is found by it. The new record's versions are born from what the
+create asked for, not from the time at which it was made.
+"""
+
+from __future__ import annotations
+
+from stream.core.flows import End, marker
+from stream.core.matching import release
+from stream.core.offers import stated, take
+from stream.core.reading import alike, fresh, stamp
+from stream.core.row import Cell, Edge
+from stream.core.turn import Turn
+from stream.core.versions import DEFAULT, NULL, born, mint
+from stream.core.writing import backoff
+from stream.model import Accept, Attach, Command, Receipt, Refuse, Seen, Stated, Time, Value, Version
+
+
+def birth(turn: Turn) -> None:
+    """Give every field its first version: by the record's own time of change; empty ones the lowest (B2).
+
+    Without the mark for "empty", an empty field of a younger record would erase text.
+    """
+    row = turn.row
+    if row.cells:
+        return
+    for field, value in row.remote.items():
+        row.cells[field] = Cell(born(value, _time(turn), turn.fact.rank))
+
+
+def create(turn: Turn, end: End) -> None:
+    """Ask for a counterpart, or wait for what it cannot be created without (C5)."""
+    birth(turn)
+    edge = turn.row.edges.get(end.edge)
+    left_out = edge.left_out if edge is not None else ()
+    want, owed = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
+    missing = [lead.field for field in owed for lead in end.leads[field] if lead.required]
+    if missing:
+        turn.move(end, "waiting", reason=f"{', '.join(missing)}: its counterpart is not known yet")
+        return
+    want = {field: each for field, each in want.items() if each.value is not None and field not in left_out}
+    turn.move(end, "creating", number=turn.number())
+    send(turn, end, turn.change(end, want=want, owed=owed, left_out=left_out))
+
+
+def send(turn: Turn, end: End, edge: Edge) -> None:
+    """Give the create to the sink, for the first time or again under its old number."""
+    turn.out.append(
+        Command(
+            number=edge.number,
+            kind="create",
+            type=end.peer_type,
+            want={field: each.value for field, each in edge.want.items()},
+            marker=marker(end.flow, turn.key),
+            edge=end.edge,
+            issued_at=edge.number,
+            attempt=edge.attempt,
+        )
+    )
+
+
+def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
+    """What became of a create (C8, C9, C11)."""
+    match receipt.outcome:
+        case "done" | "found" if receipt.target is not None:
+            attach(turn, end, edge, receipt.target, receipt.after, echo=receipt.outcome == "done")
+        case "refused":
+            refused = [field for field in receipt.fields if field in edge.want]
+            if refused and len(refused) < len(edge.want):
+                for field in refused:
+                    turn.report(f"left out of the new {end.peer_type}: {receipt.fields[field]}", field)
+                turn.change(end, left_out=(*edge.left_out, *refused))
+                create(turn, end)
+                return
+            release(turn, end)
+            reason = receipt.reason or "; ".join(f"{field}: {why}" for field, why in receipt.fields.items())
+            turn.move(end, "refused", reason=f"not created in {end.peer_type}: {reason}")
+            turn.report(f"not created in {end.peer_type}: {reason}")
+        case "unknown":
+            turn.change(end, reason=receipt.reason or "unknown whether it was created; a person must look")
+            turn.report(f"unknown whether a {end.peer_type} was created: {receipt.reason}")
+        case _:
+            attempt = edge.attempt + 1
+            turn.change(end, attempt=attempt, due=turn.now + backoff(attempt, receipt.wait), reason=receipt.reason)
+
+
+def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, echo: bool) -> None:
+    """Link to the record that was created for this one, and tell it what it was created with."""
+    want = edge.want
+    later = [
+        field
+        for field, leads in end.leads.items()
+        if field in turn.row.cells
+        and any(lead.peer not in want or want[lead.peer].version < turn.row.cells[field].version for lead in leads)
+    ]
+    number, locks = edge.number, edge.locks
+    turn.move(end, "linked", peer=peer, number=number)
+    turn.change(end, owed=tuple(later), locks=locks)
+    turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=number, want=want, seen=seen, echo=echo))
+    turn.bonded.append(end)
+
+
+def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
+    """A record says that we created it (C6, C10).
+
+    While the create is in flight nothing is answered: the receipt has the echo. A record that claims us while we are
+    linked elsewhere is a copy that a person made, marker and all.
+    """
+    if edge is not None and edge.state == "creating" and not edge.reason:
+        return
+    if edge is not None and edge.state == "linked" and edge.peer != sender:
+        turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
+        return
+    if not turn.row.remote:
+        return
+    birth(turn)
+    want, _ = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
+    number = edge.number if edge is not None and edge.state in ("linked", "creating") else turn.number()
+    if edge is None or edge.state != "linked":
+        turn.move(end, "creating", number=number)
+    edge = turn.change(end, want=want, number=number)
+    attach(turn, end, edge, sender, None, echo=False)
+
+
+def attached(turn: Turn, end: End, message: Attach) -> bool:
+    """We were created for the sender: link, with the versions of what it asked for. Whether the link is new."""
+    edge = turn.row.edges.get(end.edge)
+    if edge is not None and edge.state == "linked" and edge.peer != message.sender:
+        turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))
+        return False
+    again = edge is not None and edge.state == "linked"
+    turn.move(end, "linked", peer=message.sender, number=message.number)
+    if turn.row.cells:
+        take(turn, end, message.want)
+    else:
+        _born_by_create(turn, message)
+    if not again:
+        owed = [field for field in end.leads if field in turn.row.cells and field not in message.want]
+        turn.change(end, owed=tuple(dict.fromkeys((*turn.row.edges[end.edge].owed, *owed))))
+    turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
+    turn.bonded.append(end)
+    return not again
+
+
+def _born_by_create(turn: Turn, message: Attach) -> None:
+    """The first versions of a record that we created (B2, C8).
+
+    Compared with the create's own echo, a field is what was asked for, in the system's own form; or a default that
+    nobody typed; or it was edited since. Of a record that was found later there is no echo: what is equal up to
+    white space and case is ours, what is empty or was never touched is an old value of ours, the rest was edited.
+    """
+    row, seen = turn.row, message.seen
+    if seen is not None and (not row.remote or fresh(row, seen, 0)):
+        row.remote.update(seen.fields)
+        stamp(row, seen)
+    first, pristine = None, False
+    if seen is not None and message.echo:
+        first = seen.fields
+        row.written_at = max(row.written_at, seen.read_at)
+    elif seen is not None:
+        pristine = seen.pristine and seen.fields == row.remote
+    for field, value in row.remote.items():
+        want = message.want.get(field)
+        if want is None:
+            untouched = pristine or (first is not None and first.get(field) == value)
+            _not_asked_for(turn, field, value, untouched=untouched)
+        elif alike(value, want.value) if first is None else first.get(field) == value:
+            _first(turn, field, value, want, None)
+        elif first is None and (value is None or pristine):
+            _first(turn, field, value, want, DEFAULT)
+        else:
+            row.cells[field] = Cell(mint(value, _time(turn), want.version, turn.fact.rank), base=want.version)
+            turn.touched[field] = ""
+
+
+def _time(turn: Turn) -> Time:
+    return turn.row.updated_at or turn.row.read_at
+
+
+def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> None:
+    version = born(value, _time(turn), turn.fact.rank)
+    turn.row.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
+
+
+def _first(turn: Turn, field: str, value: Value, want: Stated, carried: Version | None) -> None:
+    newer = () if want.value == value else (want.value,)
+    author = "" if want.author == turn.key else want.author
+    turn.row.cells[field] = Cell(want.version, author, newer, carried if newer else None)

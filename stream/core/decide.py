@@ -1,0 +1,170 @@
+"""The one public door of the core: what a message does to a row.
+
+``decide`` is pure and total. It is given a row, a message, what is configured and the time; it answers the new row
+and what goes out, in order. Whoever calls it commits both together with the message's offset, or nothing.
+
+    asks first     is it a reading that tells nothing? (almost always)
+    then           the rule for the message
+    then settles   links, offers, the next write, the alarm
+"""
+
+from __future__ import annotations
+
+from stream.core import creating, linking, matching, offers, reading, references, writing
+from stream.core.flows import View
+from stream.core.row import Index, Row
+from stream.core.turn import Alarm, Output, Turn
+from stream.core.writing import SECOND
+from stream.model import (
+    Accept,
+    Answer,
+    Ask,
+    Attach,
+    Claim,
+    ClaimKey,
+    Counted,
+    Detach,
+    Found,
+    Free,
+    Gone,
+    Message,
+    Nudge,
+    Offer,
+    Propose,
+    Receipt,
+    Refuse,
+    Register,
+    Release,
+    Roster,
+    Seen,
+    Time,
+    Wake,
+)
+
+NOT_YET = "not supported yet: "
+ASK_AGAIN = 60 * SECOND
+
+
+def decide(
+    key: str, row: Row | Index | None, message: Message, view: View, now: Time
+) -> tuple[Row | Index | None, list[Output]]:
+    """What a message does to the row under ``key``: the new row, and what goes out, in order."""
+    if key.startswith(matching.INDEX):
+        return matching.decide_index(key, None if isinstance(row, Row) else row, message, view, now)
+    if isinstance(row, Index):
+        row = None
+    if (
+        type(message) is Seen
+        and row is not None
+        and reading.unchanged(row, message, view.flows.plan(key[: key.index(":")]))
+    ):
+        return row, []
+    turn = Turn(key, row, view, now)
+    if not turn.ends:
+        return row, []
+    _rule(turn, message)
+    _settle(turn)
+    return turn.row, turn.out
+
+
+def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one arm for each message
+    match message:
+        case Seen():
+            _seen(turn, message)
+        case Offer():
+            offers.receive(turn, message)
+        case Receipt():
+            _receipt(turn, message)
+        case Attach():
+            end = turn.ends.get(message.edge)
+            if end is not None:
+                creating.attached(turn, end, message)
+        case Claim():
+            end = turn.ends.get(message.edge)
+            if end is not None:
+                creating.claimed(turn, end, turn.edge(end), message.sender)
+        case Propose():
+            linking.proposed(turn, message)
+        case Nudge():
+            linking.nudged(turn, message)
+        case Accept():
+            linking.accepted(turn, message)
+        case Refuse():
+            linking.declined(turn, message)
+        case Found():
+            linking.found(turn, message)
+        case Free():
+            linking.free(turn, message)
+        case Ask():
+            references.ask(turn, message)
+        case Answer():
+            references.answer(turn, message)
+        case Wake():
+            _wake(turn, message)
+        case Gone():
+            _gone(turn, message)
+        case Detach() | Roster():
+            turn.report(f"{NOT_YET}{type(message).__name__.lower()}")
+        case Register() | ClaimKey() | Release() | Counted():
+            pass  # for indexes and lanes; a row that gets one has nothing to do with it
+
+
+def _seen(turn: Turn, seen: Seen) -> None:
+    """A reading waits while a write is in flight; otherwise it is worked in (A3)."""
+    if turn.row.writing is not None:
+        reading.hold(turn.row, seen)
+        return
+    if seen.marker is not None:
+        linking.marked(turn, seen)
+    reading.read(turn, seen)
+
+
+def _gone(turn: Turn, gone: Gone) -> None:
+    """The record was deleted at its system: its copies are kept."""
+    if not turn.row.gone_at and gone.read_at >= turn.row.written_at:
+        turn.row.gone_at = gone.read_at
+        turn.report(f"{NOT_YET}deleted at its system; its copies are kept")
+
+
+def _receipt(turn: Turn, receipt: Receipt) -> None:
+    """A receipt belongs to the write in flight or to a create; any other is late and says nothing new."""
+    write = turn.row.writing
+    if write is not None and write.number == receipt.number:
+        writing.receive(turn, receipt, write)
+        return
+    for name, edge in turn.row.edges.items():
+        if edge.state == "creating" and edge.number == receipt.number and name in turn.ends:
+            creating.receive(turn, turn.ends[name], edge, receipt)
+            return
+
+
+def _wake(turn: Turn, message: Wake) -> None:
+    turn.row.alarm = 0
+    if message.resync:
+        linking.resync(turn)
+    references.wake(turn)
+    linking.wake(turn)
+    writing.wake(turn)
+
+
+def _settle(turn: Turn) -> None:
+    """After every rule, the same: links go as far as they can, peers are told, what is dirty is written."""
+    linking.settle(turn)
+    offers.send(turn)
+    writing.plan(turn)
+    _alarm(turn)
+
+
+def _alarm(turn: Turn) -> None:
+    """Nothing waits without a wake-up."""
+    row = turn.row
+    due = row.writing.due if row.writing is not None else 0
+    for edge in row.edges.values():
+        at = linking.next_due(edge)
+        if at and (not due or at < due):
+            due = at
+    if row.twins and (not due) and any(not twin.ref for twin in row.twins.values()):
+        due = row.alarm or turn.now + ASK_AGAIN
+    if due != row.alarm:
+        row.alarm = due
+        turn.out.append(Alarm(due))

@@ -1,0 +1,129 @@
+"""Offers: how a value travels from record to record, with the version it was born with.
+
+After every turn, each linked peer is offered what has moved and did not come from it. What cannot be offered yet
+(a reference without a twin) stays owed. Versions decide on arrival; values are never compared.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from stream.core.flows import End, Lead
+from stream.core.references import translate
+from stream.core.row import Cell, Edge
+from stream.core.turn import Turn
+from stream.core.versions import NULL, lost_unseen
+from stream.model import Conflict, Nudge, Offer, Stated
+
+
+def send(turn: Turn) -> None:
+    """Offer what is new to each linked peer (B3)."""
+    for name, edge in turn.row.edges.items():
+        if edge.state == "linked" and (turn.touched or edge.owed):
+            end = turn.ends.get(name)
+            if end is not None:
+                _send(turn, end, edge)
+    if turn.touched:
+        _forget_bases(turn)
+
+
+def _send(turn: Turn, end: End, edge: Edge) -> None:
+    moved = [field for field, source in turn.touched.items() if source != end.edge]
+    wanted = dict.fromkeys((*edge.owed, *moved))
+    ready, owed = stated(turn, end, [field for field in wanted if field in end.leads])
+    if ready:
+        turn.mail(edge.peer, Offer(edge=end.peer_edge, sender=turn.key, fields=ready))
+    if owed != edge.owed:
+        turn.change(end, owed=owed)
+
+
+def stated(turn: Turn, end: End, fields: list[str]) -> tuple[dict[str, Stated], tuple[str, ...]]:
+    """Own fields in the peer's words, by the peer's fields; and those that wait for a reference."""
+    ready: dict[str, Stated] = {}
+    owed = []
+    for field in fields:
+        cell = turn.row.cells.get(field)
+        if cell is None or cell.version == NULL:
+            continue
+        for lead in end.leads[field]:
+            known = _state(turn, cell, field, lead)
+            if known is None:
+                owed.append(field)
+            elif known:
+                ready[lead.peer] = known[0]
+    return ready, tuple(owed)
+
+
+def _state(turn: Turn, cell: Cell, field: str, lead: Lead) -> tuple[Stated, ...] | None:
+    """One field as the peer would say it; nothing if it has no words for it, ``None`` if it must wait."""
+    value = turn.value(field)
+    try:
+        if lead.convert is not None:
+            value = lead.convert(value)
+    except ValueError as error:
+        turn.report(f"not offered as {lead.peer}: {error}", field)
+        return ()
+    if lead.reference is not None and value is not None:
+        found = translate(turn, lead.reference, value)
+        if found is None:
+            return None
+        value = found[0]
+    return (Stated(value, cell.version, cell.base, cell.author or turn.key),)
+
+
+def _forget_bases(turn: Turn) -> None:
+    """Drop what a version was typed over once everybody was told."""
+    owed = {field for edge in turn.row.edges.values() for field in edge.owed}
+    for field in turn.touched:
+        cell = turn.row.cells[field]
+        if cell.base is not None and field not in owed:
+            turn.row.cells[field] = replace(cell, base=None)
+
+
+def receive(turn: Turn, offer: Offer) -> None:
+    """Work an offer in, if it comes from the counterpart."""
+    end = turn.ends.get(offer.edge)
+    edge = turn.row.edges.get(offer.edge)
+    if end is None:
+        return
+    if edge is None or edge.state != "linked" or edge.peer != offer.sender:
+        if edge is None or edge.state in ("waiting", "matching"):  # D4: we lost the link
+            turn.mail(offer.sender, Nudge(edge=end.peer_edge, sender=turn.key))
+        return
+    take(turn, end, offer.fields)
+
+
+def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
+    """Keep what is newer; answer what is older with what we have (read repair)."""
+    older = []
+    for field, stated_ in fields.items():
+        if field not in end.takes:
+            continue
+        cell = turn.row.cells.get(field)
+        if cell is None or stated_.version > cell.version:
+            accept(turn, field, stated_, end.edge)
+        elif stated_.version < cell.version and field in end.leads:
+            older.append(field)
+    if older:
+        edge = turn.row.edges[end.edge]
+        turn.change(end, owed=tuple(dict.fromkeys((*edge.owed, *older))))
+
+
+def accept(turn: Turn, field: str, new: Stated, source: str) -> None:
+    """A newer value becomes the right one; an own edit that it displaces unseen is a conflict (B5)."""
+    row = turn.row
+    cell = row.cells.get(field)
+    remote = row.remote.setdefault(field, None)
+    author = "" if new.author == turn.key else new.author
+    if cell is None:
+        carried = NULL
+    else:
+        carried = cell.carried or cell.version
+        if not cell.author:
+            lost = Stated(turn.value(field), cell.version, cell.base, turn.key)
+            if lost_unseen(lost, new):
+                turn.out.append(Conflict(ref=turn.key, field=field, lost=lost, won=new, at=turn.now))
+    newer = () if new.value == remote else (new.value,)
+    rejected = cell.rejected if cell else None
+    row.cells[field] = Cell(new.version, author, newer, carried if newer else None, rejected, new.base)
+    turn.touched[field] = source

@@ -1,0 +1,167 @@
+"""Reading: what an observation of the record means.
+
+An observation either repeats what is known, or shows an edit. Edits get a version; whether the edit wins is for
+versions to say, never for values. What our own write caused is no edit: that is told apart here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from stream.core.row import Cell, Row, Write
+from stream.core.turn import Turn
+from stream.core.versions import TICK, lost_unseen, mint
+from stream.model import Conflict, Seen, Stated, Time, Value, Version
+
+HELD = 16
+"""Readings kept while a write is in flight; of more, the first and the latest."""
+
+AHEAD = 5_000_000
+"""Microseconds by which a system's clock may run ahead of the reading; what is more is cut off."""
+
+
+def unchanged(row: Row, seen: Seen, plan: int) -> bool:
+    """Whether a reading tells nothing at all: the way of almost every one, so it is asked first."""
+    return (
+        seen.fields == row.remote
+        and row.plan == plan
+        and row.writing is None
+        and not row.gone_at
+        and (seen.marker is None or bool(row.cells))
+    )
+
+
+def hold(row: Row, seen: Seen) -> None:
+    """Keep a reading until the receipt of the write in flight comes (A3).
+
+    Dropped, an edit that only this reading showed would be lost to an older value.
+    """
+    held = (*row.held, seen)
+    row.held = held if len(held) <= HELD else (held[0], *held[2:])
+
+
+def order(seen: Seen) -> tuple[int, Time]:
+    """Where a reading stands among others of its record (A4)."""
+    if seen.revision is not None:
+        return (seen.revision, seen.read_at)
+    return (seen.read_at if seen.updated_at is None else seen.updated_at, seen.read_at)
+
+
+def fresh(row: Row, seen: Seen, lag: Time) -> bool:
+    """Whether a reading is newer than what is known (A1).
+
+    A stale replica still shows the old value under the same second after our write; taken for an edit, it would
+    be written back.
+    """
+    if seen.revision is not None and row.revision is not None:
+        return seen.revision > row.revision
+    settled = seen.read_at > row.written_at + lag
+    if seen.updated_at is None:
+        return settled and seen.read_at > row.read_at
+    return seen.updated_at > row.updated_at or (seen.updated_at == row.updated_at and settled)
+
+
+def edited_at(seen: Seen) -> Time:
+    """When what a reading shows was edited at the latest; never far in the future."""
+    stamp = seen.read_at if seen.updated_at is None else seen.updated_at
+    return min(stamp, seen.read_at + AHEAD)
+
+
+def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None) -> None:
+    """Work a reading in, if it is fresh.
+
+    ``ours`` is a write that may be what the reading shows; ``since`` is the guard read of an attempt of it whose end
+    is not known.
+    """
+    if not fresh(turn.row, seen, turn.fact.lag):
+        return
+    stamp(turn.row, seen)
+    apply(turn, seen, ours, since)
+
+
+def stamp(row: Row, seen: Seen) -> None:
+    """Remember how new the newest reading is."""
+    if seen.revision is not None:
+        row.revision = seen.revision
+    if seen.updated_at is None:
+        row.read_at = seen.read_at
+    else:
+        row.updated_at = max(row.updated_at, seen.updated_at)
+    row.gone_at = 0
+
+
+def apply(
+    turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None, skip: frozenset[str] = frozenset()
+) -> None:
+    """Take every field that differs from what was known for an edit, or for our own write."""
+    row = turn.row
+    for field, value in seen.fields.items():
+        if field in skip or (field in row.remote and row.remote[field] == value):
+            continue
+        cell = row.cells.get(field)
+        if cell is None:
+            row.remote[field] = value
+        elif ours is not None and field in ours.want and _was_us(turn, seen, field, ours, since):
+            show(turn, field, value, ours.versions[field])
+        else:
+            floor = (
+                ours.versions[field].time + TICK if since is not None and ours is not None and field in ours.want else 0
+            )
+            edit(turn, field, value, max(edited_at(seen), floor))
+
+
+def _was_us(turn: Turn, seen: Seen, field: str, ours: Write, since: Time | None) -> bool:
+    """Whether a reading shows our own write of a field and no edit (A3, A8).
+
+    While the write's end is known, only the step from its base to what it wanted is ours. After a lost answer a
+    target that normalises shows something near to what was wanted: ours, if it is newer than the guard read and the
+    system names us as the last to touch it, or if it is equal up to white space and case.
+    """
+    value, want = seen.fields[field], ours.want[field]
+    if since is None:
+        return bool(value == want and turn.row.remote.get(field) == ours.base.get(field))
+    return seen.read_at > since and (seen.by_us is True or alike(value, want))
+
+
+def alike(one: Value, other: Value) -> bool:
+    """Equal up to white space and case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+    return bool(one == other)
+
+
+def show(turn: Turn, field: str, value: Value, version: Version) -> None:
+    """The record shows this value, which stands for this version: exactly, not for a newer one (A6).
+
+    A person sets X and back to empty while our X is in flight; with the newer of both versions the row would
+    believe for ever that the record is empty while it holds X.
+    """
+    row = turn.row
+    cell, right = row.cells[field], turn.value(field)
+    row.remote[field] = value
+    newer = () if right == value else (right,)
+    behind = None if cell.version == version else version
+    row.cells[field] = replace(cell, newer=newer, carried=behind)
+
+
+def edit(turn: Turn, field: str, value: Value, time: Time) -> None:
+    """A person, or the system itself, changed a field (B1, B4)."""
+    row = turn.row
+    cell, right = row.cells[field], turn.value(field)
+    over = cell.carried or cell.version
+    version = mint(value, time, over, turn.fact.rank)
+    row.remote[field] = value
+    if field in row.notes:
+        row.notes = {name: note for name, note in row.notes.items() if name != field}
+    if version > cell.version:
+        row.cells[field] = Cell(version, base=over)
+        turn.touched[field] = ""
+        return
+    if value == right:
+        row.cells[field] = replace(cell, newer=(), carried=None)
+        return
+    row.cells[field] = replace(cell, newer=(right,), carried=version)
+    lost = Stated(value, version, over, turn.key)
+    won = Stated(right, cell.version, cell.base, cell.author or turn.key)
+    if lost_unseen(lost, won):
+        turn.out.append(Conflict(ref=turn.key, field=field, lost=lost, won=won, at=turn.now))

@@ -1,0 +1,75 @@
+"""References: an id in a field means another record, so the other side must hear that record's twin.
+
+The row asks the referenced row who its counterpart is. What is unknown waits: an optional field stays owed, a
+required one holds the create. Whoever was asked answers once it knows.
+"""
+
+from __future__ import annotations
+
+from stream.core.flows import Reference
+from stream.core.row import Twin
+from stream.core.turn import Turn
+from stream.model import Answer, Ask, Value, id_of
+
+ASKERS = 64
+"""Rows that a row remembers to answer; further ones are told to ask again later."""
+
+
+def translate(turn: Turn, reference: Reference, value: Value) -> tuple[Value] | None:
+    """The twin's id for an id; ``None`` while it is not known, and the question is on its way (D1)."""
+    asked = f"{reference.type}:{value}"
+    name = f"{reference.edge}|{asked}"
+    twin = turn.row.twins.get(name)
+    if twin is None:
+        turn.row.twins = {**turn.row.twins, name: Twin()}
+        turn.mail(asked, Ask(edge=reference.edge, sender=turn.key))
+        return None
+    if not twin.ref:
+        return None
+    own = id_of(twin.ref)
+    return (int(own) if reference.integer and own.isdecimal() else own,)
+
+
+def ask(turn: Turn, question: Ask) -> None:
+    """Answer at once, or as soon as there is a counterpart."""
+    edge = turn.row.edges.get(question.edge)
+    if edge is not None and edge.state == "linked":
+        _answer(turn, question.sender, question.edge, edge.peer)
+        return
+    waiting = turn.row.askers.get(question.edge, ())
+    if question.sender in waiting:
+        return
+    if len(waiting) < ASKERS:
+        turn.row.askers = {**turn.row.askers, question.edge: (*waiting, question.sender)}
+    else:
+        _answer(turn, question.sender, question.edge, None)
+
+
+def linked(turn: Turn, edge: str, peer: str) -> None:
+    """Tell everybody who waits for the counterpart on this edge."""
+    waiting = turn.row.askers.get(edge, ())
+    if waiting:
+        turn.row.askers = {name: rows for name, rows in turn.row.askers.items() if name != edge}
+        for row in waiting:
+            _answer(turn, row, edge, peer)
+
+
+def _answer(turn: Turn, row: str, edge: str, peer: str | None) -> None:
+    turn.mail(row, Answer(edge=edge, sender=turn.key, number=turn.number(), twin=peer))
+
+
+def answer(turn: Turn, told: Answer) -> None:
+    """Keep who a twin is; a late answer does not undo a newer one (D1)."""
+    name = f"{told.edge}|{told.sender}"
+    known = turn.row.twins.get(name)
+    if known is None or told.number <= known.number:
+        return
+    turn.row.twins = {**turn.row.twins, name: Twin(told.twin or "", told.number)}
+
+
+def wake(turn: Turn) -> None:
+    """Ask again whatever has no answer yet."""
+    for name, twin in turn.row.twins.items():
+        if not twin.ref:
+            edge, _, asked = name.partition("|")
+            turn.mail(asked, Ask(edge=edge, sender=turn.key))

@@ -1,0 +1,106 @@
+"""A turn: one message at one row. The draft of the new row, and what goes out.
+
+The draft starts as a copy of the row that was given, so that the old one stays as it is. Rules change the draft and
+say what to send; nothing is sent before the turn is over, and then all of it, in this order.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from stream.core.flows import End, TypeFacts, View
+from stream.core.row import Edge, Row, State
+from stream.model import Command, Conflict, Message, Ref, Time, Value, type_of
+
+
+class Mail(Struct, frozen=True, array_like=True):
+    """A message for another row."""
+
+    to: str
+    message: Message
+
+
+class Alarm(Struct, frozen=True, array_like=True):
+    """Wake this row at this time; zero: no more."""
+
+    at: Time
+
+
+class Report(Struct, frozen=True, array_like=True):
+    """Something a person should know; the message at hand is set aside with this reason."""
+
+    reason: str
+    field: str = ""
+
+
+Output: TypeAlias = Mail | Command | Conflict | Alarm | Report
+
+
+class Turn:
+    """The draft of one row while one message is worked in."""
+
+    __slots__ = ("before", "bonded", "ends", "fact", "key", "now", "out", "row", "touched", "type", "view")
+
+    def __init__(self, key: Ref, row: Row | None, view: View, now: Time) -> None:
+        self.key = key
+        self.type = type_of(key)
+        self.view = view
+        self.now = now
+        self.ends = view.flows.ends(self.type)
+        self.fact: TypeFacts = view.flows.fact(self.type)
+        self.before: dict[str, Value] = row.remote if row is not None else {}
+        self.row = Row() if row is None else copy(row)
+        self.row.remote = dict(self.row.remote)
+        self.row.cells = dict(self.row.cells)
+        self.row.edges = dict(self.row.edges)
+        self.out: list[Output] = []
+        self.bonded: list[End] = []
+        """Ends that were linked in this turn."""
+        self.touched: dict[str, str] = {}
+        """Fields whose register moved in this turn, and the edge that it came by; empty for the record itself."""
+
+    def mail(self, to: str, message: Message) -> None:
+        """Send a message to another row."""
+        self.out.append(Mail(to, message))
+
+    def report(self, reason: str, field: str = "") -> None:
+        """Tell a person; a reason about a field also stays in the row's notes."""
+        if field:
+            if self.row.notes.get(field) == reason:
+                return
+            self.row.notes = {**self.row.notes, field: reason}
+        self.out.append(Report(reason, field))
+
+    def number(self) -> int:
+        """A number never used before, in this life of the row or in one that was rolled back (D3).
+
+        A mere counter would repeat itself after a loss of state, and an old receipt would confirm a new write.
+        """
+        self.row.last = max(self.row.last + 1, self.now)
+        return self.row.last
+
+    def value(self, field: str) -> Value:
+        """The value that is believed to be right."""
+        cell = self.row.cells[field]
+        return cell.newer[0] if cell.newer else self.row.remote.get(field)
+
+    def edge(self, end: End) -> Edge | None:
+        """Where this row stands on an end."""
+        return self.row.edges.get(end.edge)
+
+    def move(self, end: End, state: State, *, peer: Ref = "", number: int = 0, reason: str = "") -> Edge:
+        """Put an end into a state, keeping its locks and nothing else."""
+        old = self.row.edges.get(end.edge)
+        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks if old else ())
+        self.row.edges[end.edge] = edge
+        return edge
+
+    def change(self, end: End, **fields: object) -> Edge:
+        """Change some of what is known of an end."""
+        edge = replace(self.row.edges[end.edge], **fields)
+        self.row.edges[end.edge] = edge
+        return edge

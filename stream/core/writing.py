@@ -1,0 +1,183 @@
+"""Writing: what the record is to be told, and what became of it.
+
+A field is dirty while the record carries an older version than the register. One write is in flight at a time; it
+holds only dirty fields. A receipt brings what the record held before and after, and both are worked in as readings,
+in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from stream.core.reading import apply, fresh, order, read, show, stamp
+from stream.core.row import Cell, Write
+from stream.core.turn import Turn
+from stream.model import Command, Receipt, Seen, Time, Value
+
+Held: TypeAlias = tuple[Seen, ...]
+
+SECOND = 1_000_000
+LONGEST = 900 * SECOND
+"""The longest wait between two attempts."""
+
+
+def backoff(attempt: int, wait: float | None = None) -> Time:
+    """Microseconds until the next attempt: the system's own wish, or twice as long each time."""
+    return int(wait * SECOND) if wait is not None else min(LONGEST, SECOND << min(attempt, 20))
+
+
+def plan(turn: Turn) -> None:
+    """Write what is dirty, if no write is in flight (A2).
+
+    A request with all fields would send our form of a value back over the one that a person typed and the system
+    had normalised.
+    """
+    row = turn.row
+    if row.writing is not None or row.gone_at:
+        return
+    dirty: dict[str, Value] = {}
+    for field, cell in row.cells.items():
+        if cell.carried is None:
+            continue
+        value = turn.value(field)
+        if value == row.remote.get(field):
+            row.cells[field] = replace(cell, newer=(), carried=None)
+        elif cell.rejected is None or cell.rejected < cell.version:
+            dirty[field] = value
+    if not dirty:
+        row.singly = False
+        return
+    if row.singly:
+        first = min(dirty)
+        dirty = {first: dirty[first]}
+    base = {field: row.remote.get(field) for field in dirty}
+    versions = {field: row.cells[field].version for field in dirty}
+    row.writing = Write(turn.number(), dirty, base, versions, turn.now)
+    send(turn, row.writing)
+
+
+def send(turn: Turn, write: Write) -> None:
+    """Give the write in flight to the sink, for the first time or again under its old number."""
+    turn.out.append(
+        Command(
+            number=write.number,
+            kind="update",
+            type=turn.type,
+            target=turn.key,
+            want=write.want,
+            base=write.base,
+            issued_at=write.issued_at,
+            attempt=write.attempt,
+        )
+    )
+
+
+def wake(turn: Turn) -> None:
+    """Send a write again whose time has come."""
+    write = turn.row.writing
+    if write is not None and write.due and write.due <= turn.now:
+        turn.row.writing = replace(write, due=0)
+        send(turn, turn.row.writing)
+
+
+def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
+    """End the write in flight, or keep it for another attempt."""
+    row = turn.row
+    if receipt.outcome == "retry":
+        attempt = write.attempt + 1
+        row.writing = replace(write, attempt=attempt, due=turn.now + backoff(attempt, receipt.wait))
+        return
+    held, row.held, row.writing = row.held, (), None
+    match receipt.outcome:
+        case "done" | "found":
+            held = _done(turn, receipt, write, held)
+        case "stale":
+            held = _stale(turn, receipt, write, held)
+        case "refused":
+            _refused(turn, receipt, write)
+        case "missing":
+            row.gone_at = turn.now
+            turn.report(f"{turn.key}: not there any more; its copies are kept")
+        case "superseded" | "unknown":
+            pass
+    for seen in held:
+        read(turn, seen)
+
+
+def _done(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
+    """Work in what the target held before and after (A4, A6).
+
+    Held readings older than the pre-image, the pre-image, held ones older than the answer, the answer, the rest.
+    Without the pre-image an edit made before our write, and seen only in the answer, would get our write's time.
+    """
+    before, after = receipt.before, receipt.after
+    if before is not None:
+        held = _until(turn, held, before, None)
+        read(turn, before)
+    if after is None:
+        return held
+    held = _until(turn, held, after, write)
+    _echo(turn, after, write)
+    return held
+
+
+def _until(turn: Turn, held: Held, limit: Seen, ours: Write | None) -> Held:
+    """Work in the held readings that are older than a limit; the others come back."""
+    rest = []
+    for seen in held:
+        if order(seen) < order(limit):
+            read(turn, seen, ours)
+        else:
+            rest.append(seen)
+    return tuple(rest)
+
+
+def _echo(turn: Turn, after: Seen, write: Write) -> None:
+    """The answer: the fields that we wrote stand for our versions, the others are read (A6, A11)."""
+    row = turn.row
+    newest = fresh(row, after, 0)
+    for field, want in write.want.items():
+        got = after.fields.get(field)
+        if got == write.base.get(field) and got != want:
+            reject(turn, field, write, "the system ignored it")
+        else:
+            show(turn, field, got, write.versions[field])
+    if newest:
+        apply(turn, after, skip=frozenset(write.want))
+        stamp(row, after)
+    row.written_at = after.read_at
+
+
+def _stale(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
+    """The record is not what the write was based on: read it, and write again if there is still need (A8, A9).
+
+    If an earlier attempt may have written, what is read may be ours. What is not was typed after our guard read: it
+    is newer than what we wrote, however late the system's clock is.
+    """
+    if receipt.before is None:
+        return held
+    held = _until(turn, held, receipt.before, None)
+    read(turn, receipt.before, write if receipt.guard_at is not None else None, receipt.guard_at)
+    return held
+
+
+def _refused(turn: Turn, receipt: Receipt, write: Write) -> None:
+    """Set the refused fields aside and let the others go on (A11).
+
+    If one bad field rejected them all, the rest would diverge.
+    """
+    named = [field for field in receipt.fields if field in write.want]
+    if not named and len(write.want) > 1:
+        turn.row.singly = True
+        return
+    for field in named or write.want:
+        reject(turn, field, write, receipt.fields.get(field) or receipt.reason or "refused")
+
+
+def reject(turn: Turn, field: str, write: Write, reason: str) -> None:
+    """Do not write this version of a field again; what the record carries stays what it was."""
+    cell: Cell = turn.row.cells[field]
+    turn.row.cells[field] = replace(cell, rejected=write.versions[field])
+    turn.report(f"not applied: {reason}", field)

@@ -1,0 +1,179 @@
+"""Join: every message meets its row.
+
+A record of a change topic or of ``links.mail`` is decoded, brought to the row of its key, and what ``decide`` says is
+put and emitted. Rows, outputs and offsets commit together; nothing here can be half done. What cannot be understood
+goes to ``parked`` with its bytes, and the next record follows.
+
+A lane also keeps two things of its own among its rows: the census, and one alarm per row that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from stream.codec import (
+    CONFLICTS,
+    MAIL,
+    PARKED,
+    bytes_of,
+    changes,
+    decode_change,
+    decode_message,
+    encode,
+    row_of,
+    upserts,
+)
+from stream.core.census import KEY as CENSUS
+from stream.core.census import Census, decode_census, encode_census
+from stream.core.decide import decide
+from stream.core.flows import Flows, View
+from stream.core.paths import observer
+from stream.core.row import Index, Row
+from stream.core.turn import Alarm, Mail, Output, Report
+from stream.errors import BadRecord
+from stream.model import Change, Command, Conflict, Counted, Gone, Message, Seen, Time, Wake
+from stream.parking import parked
+from stream.ports import Headers, Record, Unit
+
+WAKE = b"wake:"
+COUNTED = b"counted:"
+AGAIN = 5_000_000
+"""Microseconds after which a wake-up that brought nothing is repeated."""
+
+
+class Join:
+    """The middle stage of one worker: units in, rows and records out."""
+
+    def __init__(self, flows: Flows, clock: Callable[[], Time]) -> None:
+        self._flows = flows
+        self._clock = clock
+        self._observe = {name: observer(paths) for name, paths in flows.paths.items()}
+        self._changes = {changes(name): name for name in flows.paths}
+        self.alarms: dict[int, dict[bytes, Time]] = {}
+        """Per partition, the rows that wait and when they want to be woken."""
+
+    def __call__(self, unit: Unit) -> None:
+        """Bring every record of a unit to its row."""
+        census = decode_census(unit.get(CENSUS) or b"\x91\x80")
+        view = View(self._flows, census.complete(self._flows))
+        for record in unit:
+            try:
+                message = self._message(record)
+                if message is None:
+                    continue
+                if isinstance(message, Counted):
+                    census, view = self._count(unit, record, message, census, view)
+                    continue
+                self._turn(unit, record, message, view)
+            except BadRecord as error:
+                park(unit, record, "VALUE_CONVERTER", error, "undecodable")
+
+    def _message(self, record: Record) -> Message | Counted | None:
+        """What a record says; a change becomes a reading of its mapped fields. Raises BadRecord."""
+        entity = self._changes.get(record.topic)
+        if entity is None:
+            return decode_message(record.value) if record.topic == MAIL else None
+        if record.key.startswith(COUNTED):
+            return decode_message(record.value)
+        if record.value is None:
+            return None  # the tombstone after a delete, for readers of a compacted topic
+        change = decode_change(record.value)
+        ref = f"{change.source.name}.{change.source.entity}:{change.source.id}"
+        if ref.encode() != record.key:
+            raise BadRecord(f"key {record.key!r} of a change of {ref}; they would be equal")
+        return self.reading(entity, change)
+
+    def reading(self, entity: str, change: Change) -> Seen | Gone:
+        """A change as its row sees it."""
+        source = change.source
+        read_at = change.read_us or change.ts_ms * 1000
+        if change.op == "d" or change.after is None:
+            return Gone(read_at=read_at)
+        return Seen(
+            fields=self._observe[entity](change.after),
+            read_at=read_at,
+            updated_at=source.updated_us,
+            revision=source.revision,
+            marker=source.marker,
+            pristine=source.pristine,
+            by_us=source.by_us,
+        )
+
+    def _turn(self, unit: Unit, record: Record, message: Message, view: View) -> None:
+        key = record.key
+        old = row_of(unit.get(key))
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            raise BadRecord(f"key {key!r} is not UTF-8") from None
+        row, outputs = decide(name, old, message, view, self._clock())
+        if row is not old:
+            unit.put(key, None if row is None else bytes_of(row))
+        if outputs:
+            self._emit(unit, record, outputs)
+
+    def _emit(self, unit: Unit, record: Record, outputs: Iterable[Output]) -> None:
+        cause: Headers = (("cause", f"{record.topic}/{record.partition}/{record.offset}".encode()),)
+        for output in outputs:
+            match output:
+                case Mail(to=to, message=message):
+                    unit.emit(MAIL, to.encode(), encode(message), cause)
+                case Command():
+                    unit.emit(upserts(output.type), record.key, encode(output), cause)
+                case Conflict():
+                    unit.emit(CONFLICTS, record.key, encode(output), cause)
+                case Report(reason=reason, field=field):
+                    park(unit, record, "TRANSFORMATION", f"{field}: {reason}" if field else reason, "not applied")
+                case Alarm(at=at):
+                    self._alarm(unit, record.key, at)
+
+    def _count(self, unit: Unit, record: Record, counted: Counted, census: Census, view: View) -> tuple[Census, View]:
+        """Send a mark on to every lane, or keep the one that came; a type that is complete now wakes who waits."""
+        if record.topic != MAIL:
+            for partition in range(unit.partitions):
+                unit.emit(MAIL, record.key, record.value, (), partition)
+            return census, view
+        census = census.hear(counted)
+        unit.put(CENSUS, encode_census(census))
+        complete = census.complete(self._flows)
+        if complete != view.counted:
+            for key, _ in list(unit.scan(WAKE)):
+                unit.emit(MAIL, key[len(WAKE) :], encode(Wake()), (), unit.partition)
+        return census, View(self._flows, complete)
+
+    def _alarm(self, unit: Unit, key: bytes, at: Time) -> None:
+        waiting = self.alarms.setdefault(unit.partition, {})
+        if at:
+            unit.put(WAKE + key, at.to_bytes(8, "big"))
+            waiting[key] = at
+        else:
+            unit.put(WAKE + key, None)
+            waiting.pop(key, None)
+
+    def load(self, unit: Unit) -> None:
+        """Learn the alarms of a partition that was just taken over."""
+        self.alarms[unit.partition] = {key[len(WAKE) :]: int.from_bytes(at, "big") for key, at in unit.scan(WAKE)}
+
+    def due(self) -> Iterator[tuple[str, bytes, bytes, int]]:
+        """The wake-ups whose time has come: topic, key, value, partition."""
+        now = self._clock()
+        for partition, waiting in self.alarms.items():
+            for key, at in waiting.items():
+                if at <= now:
+                    waiting[key] = now + AGAIN
+                    yield MAIL, key, encode(Wake()), partition
+
+
+def rows(unit: Unit) -> Iterator[tuple[str, Row | Index]]:
+    """The rows of entities and match values in a lane, past what it keeps for itself."""
+    for key, data in unit.scan(b""):
+        if key != CENSUS and not key.startswith(WAKE):
+            row = row_of(data)
+            if row is not None:
+                yield key.decode(), row
+
+
+def park(unit: Unit, record: Record, stage: str, error: str | Exception, reason: str) -> None:
+    """Set a record aside with its reason."""
+    key, value, headers = parked(record, stage=stage, error=error, reason=reason)
+    unit.emit(PARKED, key, value, headers)

@@ -1,0 +1,44 @@
+"""What a parked record looks like: its own key, value and headers, and Kafka Connect's ten about the error.
+
+Pure. The engine parks what a stage's body cannot survive; stages park what they understand and cannot do.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from stream.ports import Headers, Record
+
+PREFIX = "__connect.errors."
+LONGEST = 8000  # characters of a message or a stack trace
+
+
+def parked(
+    record: Record,
+    *,
+    stage: str,
+    error: str | Exception,
+    reason: str,
+    system: str = "",
+) -> tuple[bytes, bytes | None, Headers]:
+    """Key, value and headers for the topic ``parked``. Replaying them is publishing key and value to ``errors.topic``."""
+    if isinstance(error, str):
+        kind, message, stack = "", error, ""
+    else:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        message = str(error)
+        stack = "".join(traceback.format_exception(error))
+    about = {
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "connector.name": system,
+        "task.id": str(record.partition),
+        "stage": stage,
+        "class.name": reason,
+        "exception.class.name": kind,
+        "exception.message": message[:LONGEST],
+        "exception.stacktrace": stack[-LONGEST:],
+    }
+    kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
+    return record.key, record.value, kept + tuple((PREFIX + name, text.encode()) for name, text in about.items())

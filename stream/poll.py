@@ -1,0 +1,202 @@
+"""Poll: read what a system has, publish what changed.
+
+One reader per entity type. A page is fetched first, outside any unit; then, in one turn of the lane that owns the
+type, its changes are emitted and the cursor is put: both or neither. What was published already is known by its
+digest (the overlap of a changed-since cursor, or the whole list where a system has no such thing) and is not
+published again. Absence from a list is never taken for a delete.
+
+At the end of the first complete reading a mark goes down every partition of the change topic (see core.census).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from hashlib import blake2b
+
+import orjson
+from msgspec import Struct, msgpack
+from msgspec.structs import replace
+
+from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected, Traits
+from connectors.errors import BadAnswer, Refused
+from stream.codec import PARKED, changes, encode
+from stream.join import COUNTED
+from stream.model import Change, Counted, Source, Time
+from stream.parking import parked
+from stream.ports import Record, Unit
+
+DIGEST = b"digest:"
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """How far one entity type has been read: the row of its reader."""
+
+    cursor: Cursor = None
+    plan: int = 0
+    """The flows under which it was read completely; others mean that it must be read again."""
+    complete: bool = False
+    recent: dict[str, bytes] = {}
+    """Digests of what the next round will read once more."""
+    round: dict[str, bytes] = {}
+    """The same, of the round that is under way."""
+    polled_at: Time = 0
+    published: int = 0
+    rejected: bytes = b""
+    """Digest of the bad page that was set aside last, so that it is set aside once."""
+    error: str = ""
+
+
+_encode_state = msgpack.Encoder().encode
+_decode_state = msgpack.Decoder(State).decode
+
+
+class Reader:
+    """Reads one entity type of one system."""
+
+    def __init__(self, name: str, connector: str, endpoint: Endpoint, plan: int, clock: Callable[[], Time]) -> None:
+        self.name = name
+        self._system, _, self._type = name.partition(".")
+        self._connector = connector
+        self._endpoint = endpoint
+        self._traits: Traits = endpoint.traits()[self._type]
+        self._plan = plan
+        self._clock = clock
+
+    async def read(self, turn: Callable[[], AbstractAsyncContextManager[Unit]]) -> bool:
+        """Fetch one page and publish it; whether there is more to fetch at once. Raises ConnectorError."""
+        async with turn() as unit:
+            state = self._state(unit)
+        read_at = self._clock()
+        try:
+            page = await self._endpoint.page(self._type, state.cursor)
+        except BadAnswer as error:
+            async with turn() as unit:
+                self._reject(unit, self._state(unit), error)
+            raise
+        except Refused:
+            if state.cursor is None:
+                raise
+            async with turn() as unit:  # the cursor is of no use any more: from the beginning
+                self._put(unit, State(plan=state.plan, recent=state.recent, published=state.published))
+            return True
+        async with turn() as unit:
+            self._publish(unit, self._state(unit), page, read_at)
+        return page.more
+
+    def _state(self, unit: Unit) -> State:
+        data = unit.get(self.name.encode())
+        state = _decode_state(data) if data is not None else State()
+        return state if state.plan == self._plan else State(plan=self._plan, published=state.published)
+
+    def _put(self, unit: Unit, state: State) -> None:
+        unit.put(self.name.encode(), _encode_state(state))
+
+    def _publish(self, unit: Unit, state: State, page: Page, read_at: Time) -> None:
+        """Emit what is new in a page, and move the cursor past it."""
+        new = list(self._new(unit, state, page))
+        op = "u" if state.complete else "r"
+        for entity, _ in new:
+            self._emit(unit, entity.id, self._change(entity, op, read_at))
+        for id in page.gone:
+            self._emit(unit, id, self._gone(id, read_at))
+        for rejected in page.rejected:
+            self._set_aside(unit, rejected)
+        seen = {} if self._traits.changes == "list" else self._overlap(page)
+        round_ = {**state.round, **seen}
+        complete = state.complete or not page.more
+        if complete and not state.complete:
+            self._count(unit)
+        after = replace(
+            state,
+            cursor=page.cursor,
+            complete=complete,
+            recent=state.recent if page.more else round_,
+            round=round_ if page.more else {},
+            published=state.published + len(new),
+            rejected=b"",
+            error="",
+        )
+        quiet = not new and replace(after, polled_at=state.polled_at) == state
+        self._put(unit, state if quiet and read_at - state.polled_at < QUIET else replace(after, polled_at=read_at))
+
+    def _new(self, unit: Unit, state: State, page: Page) -> Iterable[tuple[Entity, bytes]]:
+        """The entities of a page that were not published as they are."""
+        for entity in page.entities:
+            digest = digest_of(entity)
+            if self._traits.changes == "list":
+                key = DIGEST + f"{self.name}:{entity.id}".encode()
+                if unit.get(key) == digest and state.complete:
+                    continue
+                unit.put(key, digest)
+            elif state.recent.get(entity.id) == digest or state.round.get(entity.id) == digest:
+                continue
+            yield entity, digest
+
+    @staticmethod
+    def _overlap(page: Page) -> dict[str, bytes]:
+        since = page.since
+        return {
+            entity.id: digest_of(entity)
+            for entity in page.entities
+            if since is None or entity.updated_at is None or entity.updated_at >= since
+        }
+
+    def _change(self, entity: Entity, op: str, read_at: Time) -> Change:
+        updated = entity.updated_at
+        source = Source(
+            connector=self._connector,
+            name=self._system,
+            entity=self._type,
+            id=entity.id,
+            ts_ms=None if updated is None else updated // 1000,
+            updated_us=updated,
+            revision=entity.revision,
+            marker=entity.marker,
+            pristine=entity.pristine,
+            by_us=entity.by_us,
+        )
+        return Change(
+            op="u" if op == "u" else "r",
+            before=None,
+            after=entity.record,
+            ts_ms=read_at // 1000,
+            source=source,
+            read_us=read_at,
+        )
+
+    def _gone(self, id: str, read_at: Time) -> Change:
+        source = Source(connector=self._connector, name=self._system, entity=self._type, id=id)
+        return Change(op="d", before=None, after=None, ts_ms=read_at // 1000, source=source, read_us=read_at)
+
+    def _emit(self, unit: Unit, id: str, change: Change) -> None:
+        unit.emit(changes(self.name), f"{self.name}:{id}".encode(), encode(change))
+
+    def _count(self, unit: Unit) -> None:
+        """Mark the end of the first complete reading in every partition."""
+        for partition in range(unit.partitions):
+            mark = Counted(entity=self.name, plan=self._plan, source=partition, of=unit.partitions)
+            unit.emit(changes(self.name), COUNTED + self.name.encode(), encode(mark), (), partition)
+
+    def _reject(self, unit: Unit, state: State, error: BadAnswer) -> None:
+        """Set a page aside that could not be understood, once; the cursor stays before it."""
+        digest = blake2b(str(error).encode() + error.body, digest_size=8).digest()
+        if digest != state.rejected:
+            self._set_aside(unit, Rejected(reason=str(error), body=error.body))
+        self._put(unit, replace(state, rejected=digest, error=str(error)))
+
+    def _set_aside(self, unit: Unit, rejected: Rejected) -> None:
+        key = f"{self.name}:{rejected.id or ''}".encode()
+        record = Record(changes(self.name), unit.partition, -1, key, rejected.body, self._clock() // 1000)
+        parts = parked(record, stage="TASK_POLL", error=rejected.reason, reason="bad answer", system=self._system)
+        unit.emit(PARKED, *parts)
+
+
+QUIET = 10_000_000
+"""Microseconds between two notes that a type was polled and nothing was new."""
+
+
+def digest_of(entity: Entity) -> bytes:
+    """Eight bytes that are the same for the same record with the same marker."""
+    record = orjson.dumps(entity.record, option=orjson.OPT_SORT_KEYS)
+    return blake2b(record + (entity.marker or "").encode(), digest_size=8).digest()

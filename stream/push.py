@@ -1,0 +1,272 @@
+"""Push: commands become writes, each of them once.
+
+A unit of commands goes through three steps. *Look*: guard reads for updates, look-ups for every create that may have
+been begun before. *Note*: what is about to be done is saved, durable, in one transaction. *Write*: the calls, side by
+side; then results, receipts and offsets commit together. A call whose beginning is not on record is never made, and
+one that is on record is looked for before it is repeated.
+
+Waiting for a system that is down is the endpoint's business (it pauses); this stage neither drops nor parks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from msgspec import Struct, msgpack
+
+from connectors.endpoint import Endpoint, Entity, Traits
+from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
+from stream.codec import MAIL, decode_command, encode
+from stream.core.paths import Observer
+from stream.errors import BadRecord
+from stream.join import park
+from stream.model import Command, Receipt, Ref, Seen, Time, id_of
+from stream.ports import Record, Unit
+
+
+UNMARKED = 5
+"""The create class of a type whose records cannot carry a marker."""
+
+
+class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What the ledger holds of the latest command for one record, or of one create."""
+
+    number: int
+    state: Literal["begun", "done"]
+    guard_at: Time = 0
+    before: Seen | None = None
+    """The first attempt's pre-image."""
+    target: Ref = ""
+
+
+class Job:
+    """One command on its way through a unit."""
+
+    __slots__ = ("base", "command", "ledger", "note", "receipt", "record", "since", "want")
+
+    def __init__(self, record: Record, command: Command, note: Note | None) -> None:
+        self.record = record
+        self.command = command
+        self.ledger = ledger_key(record.key, command)
+        self.note = note
+        self.receipt: Receipt | None = None
+        self.base: Entity | None = None
+        self.want = command.want
+        self.since: Time | None = None
+        """The guard read of an earlier attempt that may have written."""
+
+
+def ledger_key(key: bytes, command: Command) -> bytes:
+    """Where the ledger keeps a command: per target record, and per origin and flow for a create."""
+    return b"create:" + command.edge.encode() + b"|" + key if command.kind == "create" else key
+
+
+_encode_note = msgpack.Encoder().encode
+_decode_note = msgpack.Decoder(Note).decode
+
+
+class Push:
+    """The last stage for one system."""
+
+    def __init__(
+        self,
+        system: str,
+        endpoint: Endpoint,
+        observe: Mapping[str, Observer],
+        clock: Callable[[], Time],
+    ) -> None:
+        self._system = system
+        self._endpoint = endpoint
+        self._observe = observe
+        self._clock = clock
+        self._traits: Mapping[str, Traits] = endpoint.traits()
+
+    async def __call__(self, unit: Unit) -> None:
+        """Work a unit of commands off; two for one record, one after the other."""
+        wave: dict[bytes, Job] = {}
+        for record in unit:
+            try:
+                command = decode_command(record.value)
+            except BadRecord as error:
+                park(unit, record, "VALUE_CONVERTER", error, "undecodable")
+                continue
+            key = ledger_key(record.key, command)
+            if key in wave:
+                await self._work(unit, wave)
+                wave = {}
+            note = unit.get(key)
+            wave[key] = Job(record, command, _decode_note(note) if note else None)
+        if wave:
+            await self._work(unit, wave)
+
+    async def _work(self, unit: Unit, wave: Mapping[bytes, Job]) -> None:
+        jobs = list(wave.values())
+        await asyncio.gather(*(self._look(job) for job in jobs))
+        begun = [job for job in jobs if job.receipt is None]
+        if begun:
+            for job in begun:
+                assert job.note is not None
+                unit.put(job.ledger, _encode_note(job.note))
+            await unit.save()
+            await asyncio.gather(*(self._write(job) for job in begun))
+        for job in jobs:
+            self._answer(unit, job)
+
+    def _answer(self, unit: Unit, job: Job) -> None:
+        receipt, record = job.receipt, job.record
+        assert receipt is not None
+        if receipt.outcome in ("done", "found"):
+            target = receipt.target if job.command.kind == "create" else None
+            unit.put(job.ledger, _encode_note(Note(job.command.number, "done", target=target or "")))
+        cause = f"{record.topic}/{record.partition}/{record.offset}".encode()
+        unit.emit(MAIL, record.key, encode(receipt), (("cause", cause),))
+
+    # Look
+
+    async def _look(self, job: Job) -> None:
+        """Find out whether there is anything to do; leaves a receipt, or a note of what is about to be done."""
+        command, note = job.command, job.note
+        if note is not None and (
+            command.number < note.number or (command.number == note.number and note.state == "done")
+        ):
+            if command.kind != "create" or not note.target:
+                job.receipt = Receipt(number=command.number, outcome="superseded")
+                return
+        try:
+            if command.kind == "create":
+                await self._look_up(job)
+            elif command.kind == "update":
+                await self._guard(job)
+            else:
+                job.receipt = Receipt(
+                    number=command.number, outcome="refused", reason=f"{command.kind}: not supported yet"
+                )
+        except ConnectorError as error:
+            job.receipt = self._failed(job, error)
+
+    async def _guard(self, job: Job) -> None:
+        """Compare the record with what the command is based on (A5, A7)."""
+        command, note = job.command, job.note
+        assert command.target is not None
+        guard_at = self._clock()
+        entity = await self._endpoint.read(_short(command.type), id_of(command.target))
+        seen = self._seen(command.type, entity, guard_at)
+        begun = note is not None and note.number == command.number and note.state == "begun"
+        before = note.before if begun and note is not None else None
+        job.since = note.guard_at if begun and note is not None else None
+        open_ = {field: value for field, value in command.want.items() if seen.fields.get(field) != value}
+        if any(seen.fields.get(field) != command.base.get(field) for field in open_):
+            job.receipt = Receipt(
+                number=command.number, outcome="stale", target=command.target, before=seen, guard_at=job.since
+            )
+        elif not open_:
+            job.receipt = Receipt(
+                number=command.number, outcome="done", target=command.target, before=before or seen, after=seen
+            )
+        else:
+            job.base, job.want = entity, open_
+            job.note = Note(command.number, "begun", job.since or guard_at, before or seen)
+
+    async def _look_up(self, job: Job) -> None:
+        """Look for what an earlier attempt may have created, under whatever number (A7, C5, C11)."""
+        command, note = job.command, job.note
+        traits = self._traits[_short(command.type)]
+        if traits.create is None:
+            raise Refused(f"{command.type}: records of this type cannot be created")
+        begun_at = self._clock()
+        if note is not None and not note.target and traits.create == UNMARKED:
+            reason = f"{command.type}: an earlier create was not answered, and nothing marks its record"
+            job.receipt = Receipt(number=command.number, outcome="unknown", reason=reason)
+            return
+        if note is not None:
+            found = await self._find(command, note, traits)
+            if found is not None:
+                ref = f"{command.type}:{found.id}"
+                after = self._seen(command.type, found, begun_at)
+                job.receipt = Receipt(number=command.number, outcome="found", target=ref, after=after)
+                return
+        job.note = Note(command.number, "begun", note.guard_at if note is not None else begun_at)
+
+    async def _find(self, command: Command, note: Note, traits: Traits) -> Entity | None:
+        if note.target:
+            try:
+                return await self._endpoint.read(_short(command.type), id_of(note.target))
+            except Missing:
+                return None
+        left = traits.settle - (self._clock() - note.guard_at) / 1e6
+        if left > 0:
+            raise Retry(f"{command.type}: a record just created is found only later", after=left)
+        found = await self._endpoint.find(_short(command.type), command.marker, note.guard_at)
+        return found[0] if found else None
+
+    # Write
+
+    async def _write(self, job: Job) -> None:
+        command = job.command
+        try:
+            if command.kind == "create":
+                entity = await self._endpoint.create(_short(command.type), command.want, command.marker)
+            else:
+                assert job.base is not None
+                entity = await self._endpoint.update(_short(command.type), job.base, job.want)
+        except Stale:
+            await self._stale(job)
+            return
+        except ConnectorError as error:
+            job.receipt = self._failed(job, error)
+            return
+        job.receipt = Receipt(
+            number=command.number,
+            outcome="done",
+            target=f"{command.type}:{entity.id}",
+            before=job.note.before if job.note is not None else None,
+            after=self._seen(command.type, entity, self._clock()),
+        )
+
+    async def _stale(self, job: Job) -> None:
+        """The record moved between guard and write: say what it holds now."""
+        command = job.command
+        if command.target is None:
+            job.receipt = Receipt(number=command.number, outcome="retry", reason="the system is of two minds")
+            return
+        at = self._clock()
+        try:
+            entity = await self._endpoint.read(_short(command.type), id_of(command.target))
+        except ConnectorError as error:
+            job.receipt = self._failed(job, error)
+            return
+        before = self._seen(command.type, entity, at)
+        job.receipt = Receipt(
+            number=command.number, outcome="stale", target=command.target, before=before, guard_at=job.since
+        )
+
+    def _failed(self, job: Job, error: ConnectorError) -> Receipt:
+        """What the row is told of an error."""
+        number, target, reason = job.command.number, job.command.target, str(error)
+        match error:
+            case Missing():
+                return Receipt(number=number, outcome="missing", target=target, reason=reason)
+            case Refused(fields=fields):
+                return Receipt(number=number, outcome="refused", target=target, fields=fields, reason=reason)
+            case Retry(after=after):
+                return Receipt(number=number, outcome="retry", target=target, reason=reason, wait=after)
+            case Unsure() | Locked() | BadAnswer() | Stale() | _:
+                return Receipt(number=number, outcome="retry", target=target, reason=reason)
+
+    def _seen(self, type: str, entity: Entity, read_at: Time) -> Seen:
+        return Seen(
+            fields=self._observe[type](entity.record),
+            read_at=read_at,
+            updated_at=entity.updated_at,
+            revision=entity.revision,
+            marker=entity.marker,
+            pristine=entity.pristine,
+            by_us=entity.by_us,
+        )
+
+
+def _short(type: str) -> str:
+    """The name an endpoint knows a type by."""
+    return type.partition(".")[2]
