@@ -18,7 +18,7 @@ from yarl import URL
 
 from connectors.declaration import Declaration, Operation, Type
 from connectors.endpoint import Cursor, Entity, Page, Traits
-from connectors.errors import BadAnswer, Missing, Refused, Stale, Unsure
+from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import ABSENT, pick, place, read_time, write_time
 from connectors.http import Answer, Client, Request
 from connectors.paging import Paging, Seen, advance, ask
