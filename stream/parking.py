@@ -21,7 +21,7 @@ def parked(
     reason: str,
     system: str = "",
 ) -> tuple[bytes, bytes | None, Headers]:
-    """Key, value and headers for the topic ``parked``. Replaying them is publishing key and value to ``errors.topic``."""
+    """Key, value and headers for the topic ``parked``; to replay is to publish key and value to ``errors.topic``."""
     if isinstance(error, str):
         kind, message, stack = "", error, ""
     else:

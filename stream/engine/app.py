@@ -1,0 +1,193 @@
+"""The app: a Faust app whose log is ours, and the process that runs it.
+
+``create_app`` declares every topic at the start; there are none at run time. ``run`` takes the log's lease before
+anything else, runs Faust's worker without its web server, banner and logging, and ends with an exit code that a
+supervisor can read: 0 after a signal, 70 fenced or unknown, 75 in use or no room, 78 damaged or misconfigured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+import faust
+from faust.tables.manager import TableManager as FaustTableManager
+from faust.worker import Worker as FaustWorker
+
+from stream.engine.agents import Agent, Stream
+from stream.engine.embedded.ask import Desk, Handler, built_in
+from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.feed import PARKED
+from stream.engine.lanes import Lane
+from stream.engine.log import EngineError, LaneId, Log, Mismatch, TopicSettings
+from stream.engine.transport import Transport
+
+DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
+ROWS = 20_000  # rows that the lanes of one agent keep at hand
+MONTH = 30 * 86_400.0
+
+logger = logging.getLogger(__name__)
+
+
+class TableManager(FaustTableManager):
+    """There are no tables to wait for."""
+
+    async def sleep(self, n: Any, *, loop: Any = None) -> None:
+        """Faust waits here a second for tables to be declared."""
+
+
+class App(faust.App):
+    """A Faust app over a log."""
+
+    broker: Log  # Faust calls its logger ``log``
+    partitions: int
+    declared: Mapping[str, TopicSettings]
+
+    def bind(self, log: Log, topics: Mapping[str, TopicSettings], partitions: int) -> None:
+        """Say which log it is, and what is in it."""
+        self.broker = log
+        self.partitions = partitions
+        self.declared = topics
+        self.lanes: list[Lane] = []
+        self.handlers: dict[str, Handler] = built_in(log)
+        self._desk: Desk | None = None
+
+    def answers(self, name: str) -> Callable[[Handler], Handler]:
+        """Register a command of a second process: ``@app.answers("explain")`` over ``async def (payload) -> dict``."""
+
+        def register(handler: Handler) -> Handler:
+            self.handlers[name] = handler
+            return handler
+
+        return register
+
+    async def open_log(self) -> None:
+        """Open the log, declare the topics, claim every agent's lanes, answer commands."""
+        await self.broker.open()
+        await self.broker.declare(self.declared, self.partitions)
+        for agent in self.agents.values():
+            for partition in range(self.partitions):
+                self.lanes.append(await self._claim(LaneId(agent.name, partition), agent.get_topic_names()))
+        if isinstance(self.broker, EmbeddedLog):
+            self._desk = Desk(self.broker.place.path, self.handlers)
+            await self._desk.open()
+
+    async def _claim(self, lane: LaneId, topics: tuple[str, ...]) -> Lane:
+        claimed: list[Lane] = []
+
+        def wake() -> None:
+            for one in claimed:
+                one.on_ready()
+
+        claimed.append(Lane(self.broker, await self.broker.claim(lane, topics, wake), rows=ROWS // self.partitions))
+        return claimed[0]
+
+    async def drain(self) -> None:
+        """Give out no more units; wait for those that are out and for their commits."""
+        for lane in self.lanes:
+            lane.draining = True
+            lane.on_ready()
+        if self.lanes:
+            await asyncio.wait([asyncio.ensure_future(lane.still.wait()) for lane in self.lanes], timeout=DRAIN)
+
+    async def close_log(self) -> None:
+        """Drain, then let go of everything."""
+        await self.drain()
+        if self._desk is not None:
+            await self._desk.close()
+        await self.broker.close()
+
+    def _new_transport(self) -> Any:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return Transport(self.conf.broker_producer, self)
+
+    def _create_directories(self) -> None:
+        """Nothing is kept outside the log."""
+
+
+def create_app(name: str, url: str, *, topics: Mapping[str, TopicSettings], partitions: int = 4) -> App:
+    """An app over the log at ``url``. Topics are declared now or never; ``parked`` always is."""
+    if not url.startswith("sqlite:"):
+        raise Mismatch(f"{url}: unknown kind of log; sqlite:///path/to/file.db is one")
+    app = App(
+        name,
+        broker=url.partition("?")[0],
+        autodiscover=False,
+        topic_disable_leader=True,
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        stream_recovery_delay=0.0,
+        broker_commit_interval=3600.0,
+        Stream=Stream,
+        Agent=Agent,
+        TableManager=TableManager,
+    )
+    app.bind(EmbeddedLog(url), {PARKED: TopicSettings(MONTH), **topics}, partitions)
+    return app
+
+
+class Worker(FaustWorker):
+    """Faust's worker without its terminal, its two seconds of farewell, or patience for a second signal."""
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        if self._signal_stop_time:
+            _leave(128 + int(signal))
+        super()._schedule_shutdown(signal)
+
+    def _setproctitle(self, info: str, *, ident: str = "") -> None:
+        """The command line stays as it was typed."""
+
+    def _gather_all(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+
+    async def _sentinel_task(self) -> None:
+        await asyncio.sleep(0)
+
+
+def run(app: faust.App) -> NoReturn:
+    """Run the app until a signal or a failure ends the process."""
+    sys.exit(_run(cast("App", app)))
+
+
+def _run(app: App) -> int:
+    app.broker.on_fatal = _fatal
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app.finalize()
+    try:
+        app.broker.hold()
+        worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+        worker.spinner = None
+        worker.execute_from_commandline()
+    except EngineError as error:
+        logger.critical("%s", error)
+        return error.exit_code
+    except SystemExit as end:
+        if end.code in (0, None):
+            return 0
+        reason = worker.crash_reason or end.__context__
+        return reason.exit_code if isinstance(reason, EngineError) else EngineError.exit_code
+
+
+def _fatal(error: EngineError) -> None:
+    logger.critical("%s", error)
+    _leave(error.exit_code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: whatever was not committed comes again."""
+    logging.shutdown()
+    os._exit(code)

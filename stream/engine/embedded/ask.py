@@ -1,0 +1,153 @@
+"""Commands of a second process: the owner of the log answers them, because only it writes.
+
+One JSON object per line over a UNIX socket: ``{"name", "payload"}`` up, ``{"answer"}`` or ``{"error"}`` down. A worker
+registers handlers by name. With no owner alive the caller takes the lease for a moment and does the built-in commands,
+``publish`` and ``status``, itself. Bytes travel as base64, as msgspec writes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from stream.engine.embedded.lease import address_of, holder_of
+from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.embedded.schema import place_of
+from stream.engine.log import EngineError, Log, Mismatch, Outgoing
+
+Handler: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+LINE = 64 << 20  # bytes of one request or answer
+
+logger = logging.getLogger(__name__)
+
+
+class Unanswered(EngineError):
+    """The owner could not do what was asked; the message is its own."""
+
+    exit_code: ClassVar[int] = 69
+
+
+def built_in(log: Log) -> dict[str, Handler]:
+    """The commands that need nothing but the log."""
+
+    async def publish(payload: dict[str, Any]) -> dict[str, Any]:
+        records = msgspec.convert(payload.get("records"), list[Outgoing])
+        await log.publish(records)
+        return {"published": len(records)}
+
+    async def status(_: dict[str, Any]) -> dict[str, Any]:
+        return log.status()
+
+    return {"publish": publish, "status": status}
+
+
+def publishing(records: Sequence[Outgoing]) -> dict[str, Any]:
+    """The payload of ``publish``."""
+    payload: dict[str, Any] = msgspec.to_builtins({"records": records})
+    return payload
+
+
+class Desk:
+    """Answers commands while the worker runs."""
+
+    def __init__(self, log: Path, handlers: dict[str, Handler]) -> None:
+        self._address = address_of(log)
+        self._handlers = handlers
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen; the lease is held, so a socket file that is there is dead."""
+        folder = self._address.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.lstat()
+        if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode) or about.st_mode & 0o022:
+            raise Mismatch(f"{folder}: not a folder that only this user may write; set XDG_RUNTIME_DIR to one that is")
+        self._address.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self._address, limit=LINE)
+        self._address.chmod(0o600)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            with suppress(OSError):
+                self._address.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
+                await writer.drain()
+        except (OSError, ValueError):
+            logger.debug("a command's connection ended early")
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, Any])
+            name = request.get("name")
+            handler = self._handlers.get(str(name))
+            if handler is None:
+                return {"error": f"unknown command {name!r}; known: {', '.join(sorted(self._handlers))}"}
+            return {"answer": await handler(request.get("payload") or {})}
+        except Exception as error:  # noqa: BLE001 - the edge: whoever asked gets to know
+            return {"error": f"{type(error).__name__}: {error}"}
+
+
+async def ask(url: str, name: str, payload: dict[str, Any] | None = None, *, seconds: float = 60.0) -> dict[str, Any]:
+    """Have the owner of a log do something. Raises ``Unanswered`` with its reason, ``InUse`` if out of reach."""
+    place = place_of(url)
+    request = msgspec.json.encode({"name": name, "payload": payload or {}}) + b"\n"
+    holder = holder_of(place.path)
+    address = Path(holder.address) if holder and holder.address else address_of(place.path)
+    try:
+        reader, writer = await asyncio.open_unix_connection(address, limit=LINE)
+    except OSError:
+        return await _alone(url, name, payload or {})
+    try:
+        async with asyncio.timeout(seconds):
+            writer.write(request)
+            await writer.drain()
+            line = await reader.readline()
+    except (OSError, TimeoutError) as error:
+        raise Unanswered(
+            f"{place.path}: the worker took {name!r} and did not answer: {error or 'time is up'}"
+        ) from error
+    finally:
+        writer.close()
+    if not line:
+        raise Unanswered(f"{place.path}: the worker ended before it answered {name!r}; ask again")
+    return _opened(msgspec.json.decode(line, type=dict[str, Any]))
+
+
+def _opened(reply: dict[str, Any]) -> dict[str, Any]:
+    if "error" in reply:
+        raise Unanswered(str(reply["error"]))
+    answer: dict[str, Any] = reply["answer"]
+    return answer
+
+
+async def _alone(url: str, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """Nobody owns the log: own it for a moment."""
+    log = EmbeddedLog(url)
+    if not log.place.path.exists():
+        raise Mismatch(f"{log.place.path}: no such log, and no worker that could create it; start the worker first")
+    handler = built_in(log).get(name)
+    if handler is None:
+        raise Unanswered(f"{log.place.path}: {name!r} needs a running worker; start one")
+    await log.open()
+    try:
+        return await handler(payload)
+    finally:
+        await log.close()

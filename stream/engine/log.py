@@ -1,0 +1,188 @@
+"""The log: topics of records, rows of lanes, and one atomic commit over both.
+
+Every backend is a class that satisfies ``Log``. A *lane* is one agent's share of one partition; whoever claims it last
+owns it, and every commit of a former owner is refused (``Fenced``). What a unit did travels as ``Staged``: rows,
+records and offsets that become visible together or not at all. Keys choose partitions by CRC-32, which no process
+seeds differently.
+
+Failures are named for what the process does next; each carries the exit code that a supervisor reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+from zlib import crc32
+
+from msgspec import Struct
+
+from stream.ports import Headers, Record
+
+Health = dict[str, str]
+
+
+class EngineError(Exception):
+    """The engine cannot go on; the process ends with ``exit_code``."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class Fenced(EngineError):
+    """Somebody else owns the lane now: exit and leave the work to them."""
+
+
+class Closed(EngineError):
+    """The log was closed before the work was durable: nothing of it happened."""
+
+    exit_code = 75
+
+
+class InUse(EngineError):
+    """Another process holds the log: try again later."""
+
+    exit_code = 75
+
+
+class Full(EngineError):
+    """No room to write: free some and start again."""
+
+    exit_code = 75
+
+
+class Corrupt(EngineError):
+    """Stored bytes are damaged: restore before starting again."""
+
+    exit_code = 78
+
+
+class Mismatch(EngineError):
+    """The log does not fit this program or its settings: change one of them."""
+
+    exit_code = 78
+
+
+class TopicSettings(Struct, frozen=True):
+    """How long a topic is kept: ``retention`` seconds (``None``: for ever), or the last record per key."""
+
+    retention: float | None = None
+    compact: bool = False
+
+
+class LaneId(Struct, frozen=True, order=True):
+    """One agent's share of one partition."""
+
+    agent: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.agent}/{self.partition}"
+
+
+class Outgoing(Struct, frozen=True, gc=False):
+    """A record on its way into the log. ``timestamp`` in milliseconds; left out, the log's clock says."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+    timestamp: int | None = None
+
+
+class Staged(Struct, gc=False):
+    """What a unit did. A row that is ``None`` is deleted; ``offsets`` are the next ones to read."""
+
+    lane: LaneId
+    epoch: int
+    rows: Mapping[bytes, bytes | None]
+    records: Sequence[Outgoing]
+    offsets: Mapping[str, int]
+
+
+class Claim(Protocol):
+    """A lane in the hands of its owner: where to start, and what is there."""
+
+    lane: LaneId
+    epoch: int
+    offsets: Mapping[str, int]
+
+    def head(self, topic: str) -> int:
+        """The offset that the next record of the lane's partition will get; quick."""
+        ...
+
+    def read(self, topic: str, start: int, limit: int) -> Sequence[Record]:
+        """Committed records from ``start`` on; offsets may have gaps."""
+        ...
+
+    def get(self, key: bytes) -> bytes | None:
+        """A committed row."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Committed rows by prefix, in key order."""
+        ...
+
+
+class Log(Protocol):
+    """A backend. Every method may raise ``EngineError``; after one of a commit the lane is lost."""
+
+    on_fatal: Callable[[EngineError], object]
+
+    @property
+    def partitions(self) -> int:
+        """Of every topic."""
+        ...
+
+    @property
+    def topics(self) -> Mapping[str, TopicSettings]:
+        """What has been declared."""
+        ...
+
+    def hold(self) -> None:
+        """Take what only one process may have, before anything else starts. Raises ``InUse``."""
+        ...
+
+    async def open(self) -> None:
+        """Take hold of the log; a second call does nothing."""
+        ...
+
+    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int) -> None:
+        """Create what is missing. Raises ``Mismatch`` when a topic has another number of partitions."""
+        ...
+
+    async def claim(self, lane: LaneId, topics: Sequence[str], wake: Callable[[], None]) -> Claim:
+        """Fence the former owner and say where to start; ``wake`` is called when its topics have grown."""
+        ...
+
+    async def commit(self, units: Sequence[Staged]) -> None:
+        """Make all of it visible at once, or nothing."""
+        ...
+
+    async def release(self, lane: LaneId) -> None:
+        """Let go of a lane."""
+        ...
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records outside any unit, all or none; returns when they are durable."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+    def health(self) -> Health:
+        """``state`` green or red, and the ``reason``."""
+        ...
+
+    def alarm(self, reason: str) -> None:
+        """Turn health red until the process ends: something stands still that only a person can move."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Lanes with their lag, and health."""
+        ...
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that a key belongs to."""
+    return crc32(key) % partitions

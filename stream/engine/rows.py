@@ -1,0 +1,55 @@
+"""Rows a lane has at hand, in two generations: what is used stays, what is not goes.
+
+A row that was looked up and is not there is remembered too (``None``). Bounded by count and by bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, final
+
+
+@final
+class Missing:
+    """Nothing is known about a row, which is not the same as knowing that there is none."""
+
+
+MISSING: Final = Missing()
+
+
+class Rows:
+    """A cache of rows: at most ``limit`` rows and about ``size`` bytes."""
+
+    def __init__(self, limit: int = 20_000, size: int = 16 << 20) -> None:
+        self._limit = max(1, limit // 2)
+        self._size = size // 2
+        self._bytes = 0
+        self._young: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, key: bytes) -> bytes | Missing | None:
+        """The row if it is at hand."""
+        row = self._young.get(key, MISSING)
+        if row is not MISSING:
+            return row
+        row = self._old.get(key, MISSING)
+        if row is MISSING:
+            return row
+        assert not isinstance(row, Missing)
+        self.put(key, row)
+        return row
+
+    def put(self, key: bytes, row: bytes | None) -> None:
+        """Remember a row."""
+        self._young[key] = row
+        self._bytes += len(key) + len(row or b"")
+        if len(self._young) >= self._limit or self._bytes >= self._size:
+            self._old, self._young, self._bytes = self._young, {}, 0
+
+    def update(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Remember many."""
+        for key, row in rows.items():
+            self.put(key, row)
