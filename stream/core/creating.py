@@ -79,7 +79,7 @@ def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
             turn.move(end, "refused", reason=f"not created in {end.peer_type}: {reason}")
             turn.report(f"not created in {end.peer_type}: {reason}")
         case "unknown":
-            turn.change(end, reason=receipt.reason or "unknown whether it was created; a person must look")
+            turn.change(end, state="unknown", reason=receipt.reason)
             turn.report(f"unknown whether a {end.peer_type} was created: {receipt.reason}")
         case _:
             attempt = edge.attempt + 1
@@ -108,19 +108,19 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     While the create is in flight nothing is answered: the receipt has the echo. A record that claims us while we are
     linked elsewhere is a copy that a person made, marker and all.
     """
-    if edge is not None and edge.state == "creating" and not edge.reason:
+    if edge is not None and edge.state == "creating":
         return
     if edge is not None and edge.state == "linked" and edge.peer != sender:
         turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
         return
     if not turn.row.remote:
         return
-    birth(turn)
-    want, _ = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
-    number = edge.number if edge is not None and edge.state in ("linked", "creating") else turn.number()
-    if edge is None or edge.state != "linked":
+    if edge is None or edge.state != "unknown":
+        birth(turn)
+        want, _ = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
+        number = edge.number if edge is not None and edge.state == "linked" else turn.number()
         turn.move(end, "creating", number=number)
-    edge = turn.change(end, want=want, number=number)
+        edge = turn.change(end, want=want)
     attach(turn, end, edge, sender, None, echo=False)
 
 
