@@ -1,0 +1,152 @@
+"""Starting and stopping sandboxes: inside a test or a demonstration, or alone until interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from connectors.sandbox.asana import Asana
+from connectors.sandbox.custompms import CustomPms
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import LINKSTREAM, PERSON, RateLimit, System, Truth, World, application
+
+SYSTEMS: dict[str, Callable[[World], System]] = {"asana": Asana, "custompms": CustomPms}
+"""Every sandbox by name."""
+
+
+class Sandbox:
+    """A running sandbox. ``url`` is what a connector's ``url`` setting takes."""
+
+    def __init__(self, system: System, world: World, runner: web.AppRunner, port: int) -> None:
+        self.system = system
+        self.world = world
+        self.port = port
+        self._runner = runner
+        self._site: web.TCPSite | None = None
+        self._visitors: list[aiohttp.ClientSession] = []
+
+    @property
+    def origin(self) -> str:
+        """The server's address, without the vendor's path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address for connectors."""
+        return f"{self.origin}{self.system.prefix}"
+
+    @property
+    def token(self) -> str:
+        """The token for connectors."""
+        return LINKSTREAM
+
+    @property
+    def truth(self) -> list[Truth]:
+        """Every change that really happened, oldest first."""
+        return self.world.truth
+
+    def fault(self, kind: str, **more: Any) -> None:
+        """Order a fault; the words are those of ``Fault``."""
+        self.world.faults.add(Fault(kind=kind, **more))  # type: ignore[arg-type]
+
+    def heal(self) -> None:
+        """Let everything work again."""
+        self.world.faults.clear()
+
+    async def act(self, method: str, path: str, body: Any = None, *, token: str = PERSON) -> Any:
+        """Do what a person does at the vendor's own API; answer the decoded body. Raises RuntimeError on refusal."""
+        session = self._visitor()
+        headers = {"Authorization": f"Bearer {token}"}
+        async with session.request(method, f"{self.url}{path}", json=body, headers=headers) as response:
+            text = await response.text()
+            if response.status >= 400:  # noqa: PLR2004 - refusals begin there
+                raise RuntimeError(f"{method} {path}: found {response.status} {text[:300]}; a success would be right")
+            return await response.json() if text else None
+
+    async def down(self) -> None:
+        """Stop listening, as a machine that is off: connections are refused."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+            if self._runner.server is not None:
+                await self._runner.server.shutdown(0)
+
+    async def up(self) -> None:
+        """Listen, again on the same port."""
+        if self._site is None:
+            self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, shutdown_timeout=0.1)
+            await self._site.start()
+            self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Stop for good."""
+        for session in self._visitors:
+            await session.close()
+        await self._runner.cleanup()
+
+    def _visitor(self) -> aiohttp.ClientSession:
+        if not self._visitors:
+            self._visitors.append(aiohttp.ClientSession(trust_env=False))
+        return self._visitors[0]
+
+
+async def serve(  # noqa: PLR0913 - each has a default but the first
+    system: str,
+    port: int = 0,
+    *,
+    count: int = 0,
+    seed: int = 1,
+    limit: tuple[int, float] | None = None,
+    latency: float = 0.0,
+    clock: Callable[[], int] | None = None,
+    record: bool = False,
+    options: dict[str, Any] | None = None,
+) -> Sandbox:
+    """Start a sandbox with about ``count`` tasks made up from ``seed``.
+
+    ``limit`` is (calls, seconds) for each token, ``clock`` answers microseconds since the epoch, ``record`` keeps
+    every request with its answer, ``options`` are the system's own switches. Port 0 takes a free one.
+    """
+    world = World(clock)
+    if record:
+        world.exchanges = deque(maxlen=100_000)
+    made = SYSTEMS[system](world)
+    for name, value in (options or {}).items():
+        setattr(made, name, value)
+    made.seed(count, seed)
+    gate = RateLimit(*limit) if limit else None
+    runner = web.AppRunner(
+        application(made, world, limit=gate, latency=latency),
+        access_log=None,
+        keepalive_timeout=60,
+        shutdown_timeout=0.1,
+    )
+    await runner.setup()
+    sandbox = Sandbox(made, world, runner, port)
+    await sandbox.up()
+    return sandbox
+
+
+def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Callable[[str], object]) -> None:
+    """Run a sandbox alone until it is interrupted; ``say`` prints a line."""
+
+    async def run() -> None:
+        sandbox = await serve(system, port, count=count, seed=seed)
+        say(f"{system} sandbox: {sandbox.url}")
+        say(f"token for linkstream: {LINKSTREAM}")
+        say(f"token for a person: {PERSON}")
+        say(f"what really happened: {sandbox.origin}/_sandbox/truth")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await sandbox.close()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        say(f"{system} sandbox: stopped")
