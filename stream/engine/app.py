@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
@@ -28,6 +29,7 @@ from stream.engine.log import EngineError, LaneId, Log, Mismatch, TopicSettings
 from stream.engine.transport import Transport
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
+LATEST = 4.5  # seconds between a signal and the end, whatever still runs
 ROWS = 20_000  # rows that the lanes of one agent keep at hand
 MONTH = 30 * 86_400.0
 
@@ -56,6 +58,7 @@ class App(faust.App):
         self.lanes: list[Lane] = []
         self.handlers: dict[str, Handler] = built_in(log)
         self._desk: Desk | None = None
+        self._drained = False
 
     def answers(self, name: str) -> Callable[[Handler], Handler]:
         """Register a command of a second process: ``@app.answers("explain")`` over ``async def (payload) -> dict``."""
@@ -88,7 +91,10 @@ class App(faust.App):
         return claimed[0]
 
     async def drain(self) -> None:
-        """Give out no more units; wait for those that are out and for their commits."""
+        """Give out no more units; wait for those that are out and for their commits, once."""
+        if self._drained:
+            return
+        self._drained = True
         for lane in self.lanes:
             lane.draining = True
             lane.on_ready()
@@ -144,6 +150,9 @@ class Worker(FaustWorker):
     def _schedule_shutdown(self, signal: signal.Signals) -> None:
         if self._signal_stop_time:
             _leave(128 + int(signal))
+        deadline = threading.Timer(LATEST, _too_late)
+        deadline.daemon = True
+        deadline.start()
         super()._schedule_shutdown(signal)
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
@@ -185,6 +194,13 @@ def _run(app: App) -> int:
 def _fatal(error: EngineError) -> None:
     logger.critical("%s", error)
     _leave(error.exit_code)
+
+
+def _too_late() -> None:
+    logger.warning(
+        "something did not end within %.1f s of the signal; leaving it, what was not committed comes again", LATEST
+    )
+    _leave(0)
 
 
 def _leave(code: int) -> NoReturn:

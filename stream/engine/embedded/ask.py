@@ -127,7 +127,7 @@ async def ask(url: str, name: str, payload: dict[str, Any] | None = None, *, sec
     finally:
         writer.close()
     if not line:
-        raise Unanswered(f"{place.path}: the worker ended before it answered {name!r}; ask again")
+        raise Unanswered(f"{place.path}: the worker ended before it answered {name!r}; look whether it was done")
     return _opened(msgspec.json.decode(line, type=dict[str, Any]))
 
 

@@ -152,7 +152,7 @@ def holder_of(log: Path) -> Holder | None:
 
 
 def address_of(log: Path) -> Path:
-    """The UNIX socket on which the owner of a log takes commands; not beside the log, for its path may have 107 bytes."""
+    """The UNIX socket for commands to the owner; not beside the log, for its path may have 107 bytes."""
     folder = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/linkstream-{os.getuid()}"  # noqa: S108 - checked before use
     name = blake2b(os.fsencode(log.resolve()), digest_size=8).hexdigest()
     return Path(folder) / f"linkstream-{name}.sock"

@@ -1,0 +1,105 @@
+"""A whole worker for tests that kill it: poll -> changes -> join -> upserts -> push -> a ledger outside -> receipts ->
+join.
+
+Run as a script: ``three_agents.py URL FOLDER [silent]``. Each hop counts in rows, so that what was lost or doubled
+shows. The ledger is the target: a file that gets one line per write and can be looked into, as a system can. Files in
+FOLDER steer it: ``stop`` ends the polling, ``hang`` makes push wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from stream.engine.agents import Stream
+from stream.engine.app import App, create_app, run
+from stream.engine.embedded.lease import Lease
+from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.log import TopicSettings
+
+TOPICS = {name: TopicSettings() for name in ("ticks", "changes", "upserts", "receipts")}
+
+
+def count(unit: object, name: bytes) -> None:
+    number = int(unit.get(name) or b"0")  # type: ignore[attr-defined]
+    unit.put(name, b"%d" % (number + 1))  # type: ignore[attr-defined]
+
+
+class Ledger:
+    def __init__(self, folder: Path, partition: int) -> None:
+        self.path = folder / f"ledger.{partition}"
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, name: bytes) -> None:
+        os.write(self._file, name + b"\n")
+
+    def has(self, name: bytes) -> bool:
+        return name in self.path.read_bytes().split(b"\n")
+
+
+def build(url: str, folder: Path) -> App:
+    app = create_app("three", url, topics=TOPICS, partitions=4)
+    ledgers: dict[int, Ledger] = {}
+
+    @app.agent(app.topic("ticks"), name="poll", concurrency=4)
+    async def poll(stream: Stream) -> None:
+        (lane,) = stream.lanes
+        if lane.id.partition == 0:
+            while not (folder / "stop").exists():
+                async with lane.turn() as unit:
+                    first = int(unit.get(b"cursor") or b"0")
+                    for number in range(first, first + 25):
+                        unit.emit("changes", b"key%d" % (number % 97), b"%d" % number)
+                    unit.put(b"cursor", b"%d" % (first + 25))
+                await asyncio.sleep(0.005)
+        async for _ in stream.units():
+            pass
+
+    @app.agent(app.topic("changes", "receipts"), name="join", retries=0)
+    async def join(stream: Stream) -> None:
+        async for unit in stream.units(50):
+            for record in unit:
+                if record.value == b"poison":
+                    raise ValueError("poison")
+                count(unit, record.topic.encode() + b"|" + record.key)
+                if record.topic == "changes":
+                    unit.emit("upserts", record.key, record.value)
+
+    @app.agent(app.topic("upserts"), name="push", concurrency=4)
+    async def push(stream: Stream) -> None:
+        async for unit in stream.units(20):
+            ledger = ledgers.setdefault(unit.partition, Ledger(folder, unit.partition))
+            done = {r.value for r in unit if unit.get(b"note|" + r.value) is not None and ledger.has(r.value)}
+            for record in unit:
+                unit.put(b"note|" + record.value, b"begun")
+            await unit.save()
+            while (folder / "hang").exists():  # noqa: ASYNC110 - a test in another process holds it
+                await asyncio.sleep(0.05)
+            for record in unit:
+                if record.value not in done:
+                    ledger.write(record.value)
+                    await asyncio.sleep(0)
+                count(unit, b"pushed|" + record.key)
+                unit.put(b"note|" + record.value, None)
+                unit.emit("receipts", record.key, record.value)
+
+    @app.answers("pid")
+    async def pid(payload: dict[str, object]) -> dict[str, object]:
+        return {"pid": os.getpid(), **payload}
+
+    return app
+
+
+def main() -> None:
+    logging.basicConfig(level="WARNING", stream=sys.stderr)
+    app = build(sys.argv[1], Path(sys.argv[2]))
+    if len(sys.argv) > 3 and isinstance(app.broker, EmbeddedLog):
+        app.broker.lease = Lease(app.broker.place.path, silent=float(sys.argv[3]))
+    run(app)
+
+
+if __name__ == "__main__":
+    main()
