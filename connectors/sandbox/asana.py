@@ -28,7 +28,7 @@ from connectors.sandbox.asana_rules import (
 )
 from connectors.sandbox.company import company
 from connectors.sandbox.faults import json
-from connectors.sandbox.server import Problem, World
+from connectors.sandbox.server import SENT, Problem, World
 from connectors.sandbox.table import Row, Table
 
 _MESSAGES = {
@@ -265,7 +265,7 @@ class Asana:
         return move
 
     def _data(self, request: web.Request) -> dict[str, Any]:
-        sent = request.get("sent")
+        sent = request.get(SENT)
         data = sent.get("data") if isinstance(sent, dict) else None
         if not isinstance(data, dict):
             raise self._refused("Could not parse request data, missing data")

@@ -15,7 +15,7 @@ from aiohttp import web
 from connectors.fields import read_time, write_time
 from connectors.sandbox.company import company
 from connectors.sandbox.faults import json
-from connectors.sandbox.server import Problem, World
+from connectors.sandbox.server import SENT, Problem, World
 from connectors.sandbox.table import Row, Table
 
 _LARGEST = 200
@@ -133,7 +133,7 @@ class CustomPms:
             return json(self._row(type, request).record)
 
         async def create(request: web.Request) -> web.Response:
-            fields = self._checked(type, request.get("sent"), whole=True)
+            fields = self._checked(type, request.get(SENT), whole=True)
             record = self._add(type, fields, self._world.now())
             self._world.note(request, "create", type, str(record["id"]), None, record)
             return json(record, 201)
@@ -141,7 +141,7 @@ class CustomPms:
         async def update(request: web.Request) -> web.Response:
             row = self._row(type, request)
             before = row.record
-            fields = self._checked(type, request.get("sent"), whole=False)
+            fields = self._checked(type, request.get(SENT), whole=False)
             record = self._put(type, {**before, **fields}, self._world.now())
             self._world.note(request, "update", type, str(record["id"]), before, record)
             return json(record)

@@ -79,7 +79,7 @@ class Sandbox:
     async def up(self) -> None:
         """Listen, again on the same port."""
         if self._site is None:
-            self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, shutdown_timeout=0.1)
+            self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
             await self._site.start()
             self.port = self._runner.addresses[0][1]
 

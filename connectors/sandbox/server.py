@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 import orjson
@@ -24,6 +24,9 @@ from connectors.sandbox.faults import Fault, Faults, go_wrong, json
 LINKSTREAM, PERSON, READER = "sandbox-linkstream-token", "sandbox-person-token", "sandbox-reader-token"
 TOKENS = {LINKSTREAM: "linkstream", PERSON: "Kari Nordmann", READER: "reader"}
 """Who calls, by token. The reader may not write."""
+
+AUTHOR: Final = web.RequestKey("author", str)
+SENT: Final = web.RequestKey("sent", object)
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -109,12 +112,12 @@ class World:
         after: dict[str, Any] | None,
     ) -> None:
         """Write down what really happened."""
-        sent = {"method": request.method, "path": request.path, "body": request.get("sent")}
+        sent = {"method": request.method, "path": request.path, "body": request.get(SENT)}
         self.truth.append(
             Truth(
                 number=len(self.truth) + 1,
                 time=self.now(),
-                author=request["author"],
+                author=request[AUTHOR],
                 op=op,
                 type=type,
                 id=id,
@@ -193,10 +196,10 @@ class _Gate:
             raise Problem(429, self._system.problem(429), {"Retry-After": str(wait)})
         if request.method in _WRITES and author == TOKENS[READER]:
             raise Problem(403, self._system.problem(403))
-        request["author"] = author
+        request[AUTHOR] = author
         if request.body_exists:
             try:
-                request["sent"] = orjson.loads(await request.read())
+                request[SENT] = orjson.loads(await request.read())
             except orjson.JSONDecodeError:
                 raise Problem(400, self._system.problem(400)) from None
 

@@ -1,0 +1,228 @@
+"""Which connectors there are, what settings each one takes, and how an endpoint is opened from them.
+
+Every connector is in the table below; nothing registers itself. A connector is named by a built-in name or by the
+path of a declaration. Settings are checked against a schema that can be asked for, so that whoever reads a
+configuration can say where in it a setting is unknown or missing, and which of them are secrets.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from difflib import get_close_matches
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+from msgspec import Struct
+
+from connectors.asana import AsanaEndpoint, Scope
+from connectors.asana_records import KINDS
+from connectors.asana_records import complaint as asana_complaint
+from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Secret, secrets
+from connectors.breaker import Breaker, Guarded
+from connectors.breaker import Settings as BreakerSettings
+from connectors.budget import Budget, Limits
+from connectors.declaration import Declaration, read_declaration
+from connectors.endpoint import Endpoint, Traits
+from connectors.http import Client, Complaint, Deadlines
+from connectors.records import complaint, traits
+from connectors.rest import RestEndpoint
+
+
+class BadSettings(Exception):
+    """Settings do not open an endpoint. ``problems`` are (setting, what was found; what would be right)."""
+
+    def __init__(self, where: str, problems: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{where}.{name}: {said}" for name, said in problems))
+        self.problems = problems
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One setting of a connector; ``schema`` is JSON Schema."""
+
+    schema: Mapping[str, Any]
+    required: bool = False
+    secret: bool = False
+    about: str = ""
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_COMMON = {
+    "limits": Setting(schema=msgspec.json.schema(Limits), about="requests per window, requests at once"),
+    "deadlines": Setting(schema=msgspec.json.schema(Deadlines), about="seconds to wait: connect, read, total"),
+    "breaker": Setting(schema=msgspec.json.schema(BreakerSettings), about="what counts as an outage, and its tries"),
+}
+_ASANA = {
+    "url": Setting(schema=_TEXT, about="another address, such as a sandbox"),
+    "token": Setting(schema=_TEXT, required=True, secret=True, about="a personal access token"),
+    "workspace": Setting(schema=_TEXT, about="the gid of the workspace; needed if the token opens several"),
+    "projects": Setting(schema=_TEXTS, about="only the tasks of these projects"),
+    "assignees": Setting(schema=_TEXTS, about="also the tasks of these people"),
+    "rename_workspaces": Setting(schema={"type": "boolean"}, about="allow renaming a workspace for everybody"),
+    "overlap": Setting(schema={"type": "number", "minimum": 0}, about="seconds that every round reads again"),
+    **_COMMON,
+}
+ASANA_URL = "https://app.asana.com/api/1.0"
+_ASANA_LIMITS = Limits(windows=((1_400, 60.0),), reads=40, writes=12)
+"""Below the 1,500 a minute, 50 reads and 15 writes at once of a paid plan; a free one has 150 a minute."""
+
+_DECLARED = ("custompms",)
+"""Declarations that come with the package."""
+
+BUILT_IN: tuple[str, ...] = ("asana", *_DECLARED)
+
+
+def settings_of(connector: str, base_dir: Path) -> Mapping[str, Setting]:
+    """Answer the settings that a connector takes. Raises BadDocument for a bad declaration, LookupError for none."""
+    if connector == "asana":
+        return _ASANA
+    declared = _declaration(connector, base_dir)
+    auth = declared.auth
+    asked: dict[str, Setting] = {"url": Setting(schema=_TEXT, required=declared.url is None, about="the address")}
+    if auth.kind != "none":
+        asked[auth.secret] = Setting(schema=_TEXT, required=True, secret=True, about="the secret that opens the system")
+    if auth.kind == "basic":
+        asked[auth.user] = Setting(schema=_TEXT, required=True, about="the user's name")
+    return {**asked, **_COMMON}
+
+
+def describe(connector: str, base_dir: Path) -> Mapping[str, Traits]:
+    """Tell what the entity types of a connector can do, without a network."""
+    if connector == "asana":
+        return {name: kind.traits for name, kind in KINDS.items()}
+    return traits(_declaration(connector, base_dir))
+
+
+def open_endpoint(
+    name: str,
+    connector: str,
+    settings: Mapping[str, Any],
+    base_dir: Path,
+    *,
+    budgets: MutableMapping[str, Budget] | None = None,
+    now: Callable[[], float] = time.time,
+) -> Endpoint:
+    """Open one system. Raises BadSettings, BadDocument, LookupError; needs no network yet.
+
+    Endpoints that are given the same ``budgets`` share one rate budget for each credential.
+    """
+    problems = _problems(settings, settings_of(connector, base_dir))
+    if problems:
+        raise BadSettings(name, problems)
+    try:
+        if connector == "asana":
+            plan = _Plan(ASANA_URL, Bearer(_secret(settings["token"])), _ASANA_LIMITS, asana_complaint)
+            return AsanaEndpoint(_client(plan, settings, budgets), _scope(settings), now=now)
+        declared = _declaration(connector, base_dir)
+        auth, url = _auth(declared, settings), declared.url or ""
+        plan = _Plan(url, auth, declared.limits, complaint(declared), declared.headers)
+        return RestEndpoint(declared, _client(plan, settings, budgets), now=now)
+    except ValueError as error:
+        raise BadSettings(name, [("url", str(error).removeprefix("url: "))]) from None
+
+
+def guarded(
+    endpoint: Endpoint,
+    settings: Mapping[str, Any],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    roll: Callable[[], float] = random.random,
+) -> Guarded:
+    """Put the breaker that the settings ask for before an endpoint."""
+    wanted = msgspec.convert(settings.get("breaker", {}), BreakerSettings)
+    return Guarded(endpoint, Breaker(wanted, clock=clock, roll=roll))
+
+
+def _problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> list[tuple[str, str]]:
+    problems = []
+    for name in settings:
+        if name not in known:
+            close = get_close_matches(name, known, n=1) or [", ".join(known)]
+            problems.append((name, f"found an unknown setting; {close[0]} would be right"))
+        elif not isinstance(settings[name], Secret):
+            errors = jsonschema.Draft202012Validator(known[name].schema).iter_errors(settings[name])
+            problems += [(name, f"found {_what(error)}; {known[name].about} would be right") for error in errors]
+    problems += [
+        (name, f"found nothing; {setting.about} would be right")
+        for name, setting in known.items()
+        if setting.required and name not in settings
+    ]
+    return problems
+
+
+def _what(error: Any) -> str:
+    """Name a mistake without showing the value, which may be a secret."""
+    return f"a value against {error.validator} {error.validator_value}"[:160]
+
+
+def _declaration(connector: str, base_dir: Path) -> Declaration:
+    if connector in _DECLARED:
+        return read_declaration(Path(__file__).with_name(f"{connector}.yaml"))
+    if not connector.endswith((".yaml", ".yml")):
+        close = get_close_matches(connector, BUILT_IN, n=1)
+        right = close[0] if close else f"one of {', '.join(BUILT_IN)}, or the path of a declaration (.yaml),"
+        raise LookupError(f"connector: found {connector!r}; {right} would be right")
+    return read_declaration(base_dir / connector)
+
+
+class _Plan(Struct, frozen=True):
+    """What a connector brings to its client; settings may change some of it."""
+
+    url: str
+    auth: Auth
+    limits: Limits
+    complaint: Callable[[Any], Complaint]
+    headers: Mapping[str, str] = {}
+
+
+def _client(plan: _Plan, settings: Mapping[str, Any], budgets: MutableMapping[str, Budget] | None) -> Client:
+    base = settings.get("url") or plan.url
+    wanted = msgspec.convert({**msgspec.to_builtins(plan.limits), **settings.get("limits", {})}, Limits)
+    key = sha256("\0".join((base, *secrets(plan.auth))).encode()).hexdigest()
+    budget = (budgets or {}).get(key) or Budget(wanted)
+    if budgets is not None:
+        budgets[key] = budget
+    return Client(
+        base,
+        auth=plan.auth,
+        budget=budget,
+        deadlines=msgspec.convert(settings.get("deadlines", {}), Deadlines),
+        headers=plan.headers,
+        complaint=plan.complaint,
+    )
+
+
+def _auth(declared: Declaration, settings: Mapping[str, Any]) -> Auth:
+    auth = declared.auth
+    match auth.kind:
+        case "none":
+            return Anonymous()
+        case "bearer":
+            return Bearer(_secret(settings[auth.secret]))
+        case "basic":
+            return Basic(str(settings[auth.user]), _secret(settings[auth.secret]))
+        case "header" | "query":
+            return ApiKey(auth.kind, auth.name, _secret(settings[auth.secret]))
+
+
+def _secret(value: Any) -> Secret:
+    return value if isinstance(value, Secret) else Secret(str(value))
+
+
+def _scope(settings: Mapping[str, Any]) -> Scope:
+    def texts(name: str) -> tuple[str, ...]:
+        value = settings.get(name) or ()
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    return Scope(
+        workspace=settings.get("workspace") or None,
+        projects=texts("projects"),
+        assignees=texts("assignees"),
+        rename_workspaces=bool(settings.get("rename_workspaces", False)),
+        overlap=float(settings.get("overlap", Scope().overlap)),
+    )
