@@ -12,7 +12,7 @@ import msgspec
 
 from stream.core.row import Index, Row, decode_row, encode_row
 from stream.errors import BadRecord
-from stream.model import FORMAT, Change, Command, Conflict, Counted, Message
+from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order
 
 T = TypeVar("T")
 
@@ -36,9 +36,10 @@ _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(Message | Counted)
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
+_order = msgspec.json.Decoder(Order)
 
 
-def encode(noun: Message | Counted | Change | Command | Conflict) -> bytes:
+def encode(noun: Message | Counted | Change | Command | Conflict | Order) -> bytes:
     """A noun as the JSON of its topic."""
     return _encode(noun)
 
@@ -65,6 +66,11 @@ def decode_change(value: bytes | None) -> Change:
 def decode_command(value: bytes | None) -> Command:
     """A command of an ``upserts.*`` topic. Raises BadRecord."""
     return _decode(_command, value, "a command")
+
+
+def decode_order(value: bytes | None) -> Order:
+    """An order of ``polls``. Raises BadRecord."""
+    return _decode(_order, value, "an order")
 
 
 def row_of(data: bytes | None) -> Row | Index | None:

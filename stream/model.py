@@ -291,6 +291,15 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 0
 
 
+class Order(Struct, frozen=True, kw_only=True, tag_field="order", tag="forget"):
+    """To the reader of a type: this record was read or written elsewhere; what you know of it is out of date.
+
+    A system without times of change shows a value that was put back as if nothing had happened.
+    """
+
+    ref: Ref
+
+
 class Conflict(Struct, frozen=True, kw_only=True):
     """A value that lost: what stood where, and what won over it."""
 

@@ -22,7 +22,7 @@ from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected, Traits
 from connectors.errors import BadAnswer, Refused
 from stream.codec import PARKED, changes, encode
 from stream.join import COUNTED
-from stream.model import Change, Counted, Source, Time
+from stream.model import Change, Counted, Order, Source, Time
 from stream.parking import parked
 from stream.ports import Record, Unit
 
@@ -62,6 +62,10 @@ class Reader:
         self._traits: Traits = endpoint.traits()[self._type]
         self._plan = plan
         self._clock = clock
+
+    def forget(self, unit: Unit, order: Order) -> None:
+        """Publish a record once more at the next reading, whether it looks new or not."""
+        unit.put(DIGEST + order.ref.encode(), None)
 
     async def read(self, turn: Callable[[], AbstractAsyncContextManager[Unit]]) -> bool:
         """Fetch one page and publish it; whether there is more to fetch at once. Raises ConnectorError."""
@@ -197,6 +201,11 @@ QUIET = 10_000_000
 
 
 def digest_of(entity: Entity) -> bytes:
-    """Eight bytes that are the same for the same record with the same marker."""
+    """Eight bytes that are the same for the same state of a record.
+
+    With its time of change, where it has one: a value put back after somebody else read it is news, although the
+    record looks as it did in the round before.
+    """
     record = orjson.dumps(entity.record, option=orjson.OPT_SORT_KEYS)
-    return blake2b(record + (entity.marker or "").encode(), digest_size=8).digest()
+    about = f"{entity.marker}|{entity.updated_at}|{entity.revision}"
+    return blake2b(record + about.encode(), digest_size=8).digest()

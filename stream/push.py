@@ -18,11 +18,11 @@ from msgspec import Struct, msgpack
 
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
-from stream.codec import MAIL, decode_command, encode
+from stream.codec import MAIL, POLLS, decode_command, encode
 from stream.core.paths import Observer
 from stream.errors import BadRecord
 from stream.join import park
-from stream.model import Command, Receipt, Ref, Seen, Time, id_of
+from stream.model import Command, Order, Receipt, Ref, Seen, Time, id_of
 from stream.ports import Record, Unit
 
 
@@ -44,18 +44,22 @@ class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
 class Job:
     """One command on its way through a unit."""
 
-    __slots__ = ("base", "command", "ledger", "note", "receipt", "record", "since", "want")
+    __slots__ = ("base", "before", "command", "ledger", "note", "receipt", "record", "since", "undone", "want")
 
     def __init__(self, record: Record, command: Command, note: Note | None) -> None:
         self.record = record
         self.command = command
         self.ledger = ledger_key(record.key, command)
+        self.before = note
+        """What the ledger held before this attempt."""
         self.note = note
         self.receipt: Receipt | None = None
         self.base: Entity | None = None
         self.want = command.want
         self.since: Time | None = None
         """The guard read of an earlier attempt that may have written."""
+        self.undone = False
+        """Surely nothing was written: the note of it is taken back."""
 
 
 def ledger_key(key: bytes, command: Command) -> bytes:
@@ -120,8 +124,13 @@ class Push:
         if receipt.outcome in ("done", "found"):
             target = receipt.target if job.command.kind == "create" else None
             unit.put(job.ledger, _encode_note(Note(job.command.number, "done", target=target or "")))
+        elif job.undone:
+            unit.put(job.ledger, None if job.before is None else _encode_note(job.before))
         cause = f"{record.topic}/{record.partition}/{record.offset}".encode()
         unit.emit(MAIL, record.key, encode(receipt), (("cause", cause),))
+        shown = receipt.after or receipt.before
+        if shown is not None and shown.updated_at is None and receipt.target is not None:
+            unit.emit(POLLS, job.command.type.encode(), encode(Order(ref=receipt.target)))
 
     # Look
 
@@ -216,6 +225,7 @@ class Push:
             return
         except ConnectorError as error:
             job.receipt = self._failed(job, error)
+            job.undone = isinstance(error, Retry) and job.since is None
             return
         job.receipt = Receipt(
             number=command.number,

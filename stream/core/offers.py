@@ -125,5 +125,5 @@ def accept(turn: Turn, field: str, new: Stated, source: str) -> None:
                 turn.out.append(Conflict(ref=turn.key, field=field, lost=lost, won=new, at=turn.now))
     newer = () if new.value == remote else (new.value,)
     rejected = cell.rejected if cell else None
-    row.cells[field] = Cell(new.version, author, newer, carried if newer else None, rejected, new.base)
+    row.cells[field] = Cell(new.version, author, newer, carried, rejected, new.base)
     turn.touched[field] = source

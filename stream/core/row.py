@@ -12,7 +12,9 @@ from msgspec import Struct, msgpack
 
 from stream.model import FORMAT, ClaimKey, Ref, Seen, Stated, Time, Value, Version
 
-State: TypeAlias = Literal["waiting", "matching", "proposed", "creating", "unknown", "linked", "refused", "severed", "claiming"]
+State: TypeAlias = Literal[
+    "waiting", "matching", "proposed", "creating", "unknown", "linked", "refused", "severed", "claiming"
+]
 
 
 class Cell(Struct, frozen=True, array_like=True):

@@ -123,12 +123,12 @@ def _done(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
     return held
 
 
-def _until(turn: Turn, held: Held, limit: Seen, ours: Write | None) -> Held:
+def _until(turn: Turn, held: Held, limit: Seen, ours: Write | None, since: Time | None = None) -> Held:
     """Work in the held readings that are older than a limit; the others come back."""
     rest = []
     for seen in held:
         if order(seen) < order(limit):
-            read(turn, seen, ours)
+            read(turn, seen, ours, since)
         else:
             rest.append(seen)
     return tuple(rest)
@@ -158,8 +158,9 @@ def _stale(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
     """
     if receipt.before is None:
         return held
-    held = _until(turn, held, receipt.before, None)
-    read(turn, receipt.before, write if receipt.guard_at is not None else None, receipt.guard_at)
+    ours = write if receipt.guard_at is not None else None
+    held = _until(turn, held, receipt.before, ours, receipt.guard_at)
+    read(turn, receipt.before, ours, receipt.guard_at)
     return held
 
 

@@ -50,7 +50,15 @@ class Oracle:
         return self.world.systems[system].records[kind][id]["fields"].get(field)
 
     def problems(self) -> list[str]:
-        return [*self.linked(), *self.mutual(), *self.doubles(), *self.agree(), *self.latest(), *self.not_lost(), *self.waiting()]
+        return [
+            *self.linked(),
+            *self.mutual(),
+            *self.doubles(),
+            *self.agree(),
+            *self.latest(),
+            *self.not_lost(),
+            *self.waiting(),
+        ]
 
     def linked(self) -> list[str]:
         """Every record has the counterparts that its flows promise."""
@@ -106,8 +114,7 @@ class Oracle:
         ]
 
     def _shown(self, edit: Edit) -> int | None:
-        system = self.world.systems[edit.ref.partition(".")[0]]
-        return system.first_shown.get((edit.ref, edit.field, edit.value))
+        return self.world.first_shown.get((edit.ref, edit.field, edit.value))
 
     def _version(self, group: set[Ref], final: Any, field: str) -> int | None:
         """The newest time at which the final value was first read as an edit, at any record."""
@@ -167,5 +174,7 @@ class Oracle:
         for ref, row in self.rows.items():
             if row.writing is not None:
                 wrong.append(f"{ref}: still writing {row.writing}")
-            wrong += [f"{ref}.{field}: still dirty" for field, cell in row.cells.items() if cell.carried and not cell.rejected]
+            wrong += [
+                f"{ref}.{field}: still dirty" for field, cell in row.cells.items() if cell.carried and not cell.rejected
+            ]
         return wrong

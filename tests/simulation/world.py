@@ -19,11 +19,11 @@ import msgspec
 
 from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import Missing, Retry, Stale, Unsure
-from stream.codec import CONFLICTS, MAIL, PARKED, bytes_of, row_of
+from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.row import Row
 from stream.join import Join
-from stream.model import Conflict, Ref, Time
+from stream.model import Conflict, Receipt, Ref, Time
 from stream.poll import Reader
 from stream.ports import Headers, Record
 from stream.push import Push
@@ -81,7 +81,6 @@ class ModelSystem:
         self.records: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in types}
         self.truth: list[Edit] = []
         self.created: list[tuple[Ref, bool, str]] = []
-        self.first_shown: dict[tuple[Ref, str, Any], Time] = {}
         self._next = 0
 
     def stamp(self) -> Time:
@@ -98,7 +97,11 @@ class ModelSystem:
         id = f"{self._next}"
         values = {field: self.normal(value) for field, value in fields.items()}
         self.records[kind][id] = {
-            "fields": values, "updated": self.stamp(), "revision": 1, "marker": marker or None, "us": not person,
+            "fields": values,
+            "updated": self.stamp(),
+            "revision": 1,
+            "marker": marker or None,
+            "us": not person,
         }
         ref = f"{self.name}.{kind}:{id}"
         self.created.append((ref, person, marker))
@@ -112,7 +115,13 @@ class ModelSystem:
         stored = self.normal(value)
         self.truth.append(
             Edit(
-                self.stamp(), f"{self.name}.{kind}:{id}", field, stored, record["fields"].get(field), person, self.world.now
+                self.stamp(),
+                f"{self.name}.{kind}:{id}",
+                field,
+                stored,
+                record["fields"].get(field),
+                person,
+                self.world.now,
             )
         )
         record["fields"][field] = stored
@@ -128,13 +137,6 @@ class ModelSystem:
 
     def entity(self, kind: str, id: str) -> Entity:
         record = self.records[kind][id]
-        ref = f"{self.name}.{kind}:{id}"
-        unborn = not self.world.is_born(ref)
-        for field, value in record["fields"].items():
-            if unborn:  # a value that stands at first contact gets the record's own time, an empty one none
-                self.first_shown[ref, field, value] = record["updated"] if value is not None else 0
-            else:
-                self.first_shown.setdefault((ref, field, value), record["updated"])
         return Entity(
             id=id,
             record=dict(record["fields"]),
@@ -233,7 +235,9 @@ class SimUnit:
         merged = {**self._lane.rows, **self.puts}
         return [(key, row) for key, row in sorted(merged.items()) if key.startswith(prefix) and row is not None]
 
-    def emit(self, topic: str, key: bytes, value: bytes | None, headers: Headers = (), partition: int | None = None) -> None:
+    def emit(
+        self, topic: str, key: bytes, value: bytes | None, headers: Headers = (), partition: int | None = None
+    ) -> None:
         self.emits.append((topic, key, value, headers, partition))
 
     async def save(self) -> None:
@@ -275,14 +279,21 @@ class World:
                 system, _, kind = name.partition(".")
                 if kind not in kinds.setdefault(system, []):
                     kinds[system].append(kind)
-        self.systems = {name: ModelSystem(name, types, self, quirks.get(name, Quirks())) for name, types in kinds.items()}
-        facts = {f"{system}.{kind}": TypeFacts(rank=rank) for rank, (system, types) in enumerate(kinds.items()) for kind in types}
+        self.systems = {
+            name: ModelSystem(name, types, self, quirks.get(name, Quirks())) for name, types in kinds.items()
+        }
+        facts = {
+            f"{system}.{kind}": TypeFacts(rank=rank)
+            for rank, (system, types) in enumerate(kinds.items())
+            for kind in types
+        }
         self.flows = Flows(flows, facts)
         self.types = sorted(facts)
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.loop = asyncio.new_event_loop()
         self.counter = 0
+        self.first_shown: dict[tuple[Ref, str, Any], Time] = {}
         self.born: set[Ref] = set()
         self._boot()
 
@@ -330,6 +341,27 @@ class World:
         records = self.log.setdefault((topic, where), [])
         records.append(Record(topic, where, len(records), key, value, self.now // 1000, headers))
         self.trace.update(topic.encode() + key + (value or b""))
+        self._show(topic, key.decode(), value)
+
+    def _show(self, topic: str, key: str, value: bytes | None) -> None:
+        """Note when which value was first told of, by a change or a receipt."""
+        if topic.startswith("changes.") and not key.startswith("counted:"):
+            change = decode_change(value)
+            self._showed(key, change.after or {}, change.source.updated_us)
+        elif topic == MAIL and value is not None and b'"receipt"' in value:
+            receipt = decode_message(value)
+            assert isinstance(receipt, Receipt)
+            for seen in (receipt.before, receipt.after):
+                if seen is not None:
+                    self._showed(receipt.target or key, seen.fields, seen.updated_at)
+
+    def _showed(self, ref: Ref, fields: Mapping[str, Any], updated: Time | None) -> None:
+        shown, born = self.first_shown, self.is_born(ref)
+        for field, value in fields.items():
+            if not born:  # a value that stands at first contact gets the record's own time, an empty one none
+                shown[ref, field, value] = (updated or 0) if value is not None else 0
+            else:
+                shown.setdefault((ref, field, value), updated or 0)
 
     def waiting(self, agent: str, partition: int, topics: Iterable[str], most: int) -> list[Record]:
         lane, found = self.lane(agent, partition), []
@@ -343,6 +375,15 @@ class World:
 
     def step_poll(self, name: str) -> None:
         lane = self.lane("poll", 0)
+        for partition in range(PARTITIONS):
+            orders = self.waiting("poll", partition, [POLLS], 100)
+            unit = SimUnit(self, lane, 0, [])
+            for record in orders:
+                self.readers[record.key.decode()].forget(unit, decode_order(record.value))
+            unit.commit()
+            self.lane("poll", partition).positions[POLLS] = self.lane("poll", partition).positions.get(POLLS, 0) + len(
+                orders
+            )
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[SimUnit]:
@@ -421,7 +462,9 @@ class World:
         elif dice < 0.7:
             self.step_join(self.random.randrange(PARTITIONS), self.random.choice([1, 3, 20]))
         elif dice < 0.95:
-            self.step_push(self.random.choice(sorted(self.systems)), self.random.randrange(PARTITIONS), self.random.choice([1, 4]))
+            self.step_push(
+                self.random.choice(sorted(self.systems)), self.random.randrange(PARTITIONS), self.random.choice([1, 4])
+            )
         else:
             self.step_wake()
 

@@ -1,0 +1,366 @@
+"""Conversions: pairs of functions that put a value into the other side's words, and back. Pure.
+
+The set is closed and each has a law, so that a mapping can be trusted both ways without being run. ``None`` is an
+empty field and stays one, but for ``text``. A value for which the other side has no word raises ValueError, and is
+then not offered; nothing is ever guessed. *Left* is the flow's ``from``, *right* its ``to``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+
+from stream.core.flows import Conversion, Convert
+from stream.model import Value
+
+Options: TypeAlias = Mapping[str, Any]
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    """One conversion of the set: what it means, its law, and how it is made from its options."""
+
+    meaning: str
+    law: str
+    build: Callable[[Options], Conversion]
+    options: frozenset[str] = frozenset()
+    one_way: bool = False
+    """There is no way back: only for pairs with a direction."""
+
+
+def conversion(spec: str | Mapping[str, Any]) -> Conversion:
+    """Make a conversion from an ``as:`` value: a name, or ``{name: options}``.
+
+    Raises ValueError for names and options that do not exist, and for words that are not one to one where they must be.
+    """
+    if isinstance(spec, str):
+        name, options = spec, None
+    elif len(spec) == 1:
+        [(name, options)] = spec.items()
+    else:
+        raise ValueError(f"found {len(spec)} conversions; one would be right")
+    known = CONVERSIONS.get(name)
+    if known is None:
+        raise ValueError(f"found the conversion {name!r}; one of {', '.join(CONVERSIONS)} would be right")
+    return known.build(_checked(name, known.options, options))
+
+
+def one_way(spec: str | Mapping[str, Any]) -> bool:
+    """Whether a conversion that exists has no way back."""
+    name = spec if isinstance(spec, str) else next(iter(spec))
+    return CONVERSIONS[name].one_way
+
+
+def _checked(name: str, known: frozenset[str], options: Any) -> Options:
+    if name == "enum":
+        if not isinstance(options, Mapping | list | tuple) or not options:
+            raise ValueError("found no words; enum: {left: right, ...} would be right")
+        return {"words": options}
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise ValueError(f"found {options!r}; {_shape(name, known)} would be right")  # noqa: TRY004 - one error for callers
+    for option in options:
+        if option not in known:
+            raise ValueError(f"found the option {option!r}; {_shape(name, known)} would be right")
+    return options
+
+
+def _shape(name: str, known: frozenset[str]) -> str:
+    return f"{name}: {{{', '.join(f'{option}: ...' for option in sorted(known))}}}" if known else f"{name} alone"
+
+
+def _wrong(value: Value, right: str) -> ValueError:
+    return ValueError(f"found {value!r:.80}; {right} would be right")
+
+
+def _keeping_none(convert: Convert) -> Convert:
+    def kept(value: Value) -> Value:
+        return None if value is None else convert(value)
+
+    return kept
+
+
+def _both(name: str, to: Convert, back: Convert) -> Conversion:
+    return Conversion(name, _keeping_none(to), _keeping_none(back))
+
+
+def _same(_: Options) -> Conversion:
+    return Conversion()
+
+
+def _text(_: Options) -> Conversion:
+    return Conversion("text", _write_text, _write_text)
+
+
+def _write_text(value: Value) -> str:
+    # An API that has a text takes "" to empty it, and may well refuse null; hence "" and not None, on both sides.
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            raise _wrong(value, "a text")
+
+
+def _side(name: str, options: Options, option: str) -> str:
+    side = options.get(option, "")
+    if side not in ("", "left", "right"):
+        raise ValueError(f"found {side!r} as {name}'s {option}; left or right would be right")
+    return str(side)
+
+
+def _spelled(name: str, options: Options, read: Convert, spell: Callable[[Any], str]) -> Conversion:
+    """A value that one side may hold as text: ``{text: left}`` or ``{text: right}``."""
+
+    def spelled(value: Value) -> str:
+        return spell(read(value))
+
+    side = _side(name, options, "text")
+    return _both(name, spelled if side == "right" else read, spelled if side == "left" else read)
+
+
+def _integer(options: Options) -> Conversion:
+    return _spelled("integer", options, _read_integer, str)
+
+
+def _read_integer(value: Value) -> int:
+    match value:
+        case bool():
+            raise _wrong(value, "an integer")
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str() if value.strip().lstrip("+-").isdecimal() and len(value) <= _DIGITS:
+            try:
+                return int(value)
+            except ValueError:
+                raise _wrong(value, "an integer") from None
+        case _:
+            raise _wrong(value, "an integer")
+
+
+def _decimal(options: Options) -> Conversion:
+    digits = options.get("digits", 2)
+    if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= _PLACES:
+        raise ValueError(f"found {digits!r} digits; 0 to {_PLACES} would be right")
+    step = Decimal(1).scaleb(-digits)
+
+    def read(value: Value) -> float:
+        number = _read_number(value)
+        # Beyond 2**53 a float has no decimals left to round; and quantize would run out of its 28 places.
+        return float(number if abs(number) >= _WHOLE else number.quantize(step, ROUND_HALF_EVEN)) + 0.0
+
+    def spell(number: float) -> str:
+        return f"{number:.{digits}f}"
+
+    return _spelled("decimal", options, read, spell)
+
+
+def _read_number(value: Value) -> Decimal:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | str)
+        or (isinstance(value, str) and len(value) > _DIGITS)
+    ):
+        raise _wrong(value, "a number")
+    try:
+        number = Decimal(str(value).strip())
+    except (InvalidOperation, ValueError):
+        raise _wrong(value, "a number") from None
+    if not number.is_finite() or math.isinf(float(number)):
+        raise _wrong(value, "a finite number")
+    return number
+
+
+def _boolean(options: Options) -> Conversion:
+    return _spelled("boolean", options, _read_boolean, lambda value: "true" if value else "false")
+
+
+def _read_boolean(value: Value) -> bool:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word is True or word is False:
+        return word
+    if word in ("true", "1", 1):
+        return True
+    if word in ("false", "0", 0):
+        return False
+    raise _wrong(value, "true or false")
+
+
+def _date(options: Options) -> Conversion:
+    """``{time: right, zone: Europe/Oslo}``: the right side has a date-time, midnight in that zone."""
+    zone = _zone(options)
+    side = _side("date", options, "time")
+    if "zone" in options and not side:
+        raise ValueError("found a zone and no side with a time; date: {time: right, zone: ...} would be right")
+
+    def day(value: Value) -> str:
+        return _read_day(value, zone if side else None)
+
+    def midnight(value: Value) -> str:
+        return datetime.combine(date.fromisoformat(day(value)), time(), zone).isoformat()
+
+    return _both("date", midnight if side == "right" else day, midnight if side == "left" else day)
+
+
+def _read_day(value: Value, zone: ZoneInfo | None) -> str:
+    """The date of a date or a date-time: as it is written, or as it is seen in the zone."""
+    if not isinstance(value, str) or not value:
+        raise _wrong(value, "a date as 2026-05-01")
+    try:
+        if len(value) == len("2026-05-01"):
+            return date.fromisoformat(value).isoformat()
+        moment = datetime.fromisoformat(value)
+        moment = moment.astimezone(zone) if zone and moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        raise _wrong(value, "a date as 2026-05-01") from None
+    return moment.date().isoformat()
+
+
+def _datetime(options: Options) -> Conversion:
+    """A date-time without an offset is one of ``zone``; what is written is UTC."""
+    zone = _zone(options)
+
+    def moment(value: Value) -> str:
+        return _read_moment(value, zone)
+
+    return _both("datetime", moment, moment)
+
+
+def _read_moment(value: Value, zone: ZoneInfo) -> str:
+    if not isinstance(value, str) or not value:
+        raise _wrong(value, "a date-time as 2026-05-01T12:00:00Z")
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _wrong(value, "a date-time as 2026-05-01T12:00:00Z") from None
+    return moment.isoformat().removesuffix("+00:00") + "Z"
+
+
+def _zone(options: Options) -> ZoneInfo:
+    name = options.get("zone", "UTC")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise ValueError(f"found the zone {name!r}; one like Europe/Oslo would be right") from None
+
+
+def _enum(options: Options) -> Conversion:
+    words = options["words"]
+    pairs = list(words.items()) if isinstance(words, Mapping) else [tuple(pair) for pair in words]
+    if any(len(pair) != _PAIR or not all(isinstance(word, str | int | float) for word in pair) for pair in pairs):
+        raise ValueError("found words that are no pairs; texts, numbers, true and false would be right")
+    to = _words(pairs)
+    if len(to) < len(pairs):
+        raise ValueError("found a left word twice; once would be right")
+    return _both("enum", _lookup(to), _lookup(_words((right, left) for left, right in reversed(pairs))))
+
+
+def injective(spec: str | Mapping[str, Any]) -> bool:
+    """Whether a conversion that exists can be undone; an ``enum`` with one right word for two left ones cannot."""
+    words = None if isinstance(spec, str) else spec.get("enum")
+    if words is None:
+        return True
+    rights = words.values() if isinstance(words, Mapping) else [pair[1] for pair in words]
+    return len(_words((right, None) for right in rights)) == len(words)
+
+
+def _words(pairs: Iterable[Iterable[Value]]) -> dict[tuple[bool, Value], Value]:
+    # True equals 1 in Python and is another word in JSON.
+    return {(isinstance(key, bool), key): word for key, word in pairs}
+
+
+def _lookup(words: Mapping[tuple[bool, Value], Value]) -> Convert:
+    known = ", ".join(str(word) for _, word in words)[:200]
+
+    def look(value: Value) -> Value:
+        try:
+            return words[isinstance(value, bool), value]
+        except (KeyError, TypeError):
+            raise _wrong(value, f"one of {known}") from None
+
+    return look
+
+
+def _first(_: Options) -> Conversion:
+    return Conversion("first", _pick_first, _no_way_back)
+
+
+def _pick_first(value: Value) -> Value:
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value
+
+
+def _no_way_back(value: Value) -> Value:
+    raise _wrong(value, "a pair with direction: forward")
+
+
+_DIGITS: Final = 400
+_PLACES: Final = 12
+_WHOLE: Final = 2**53
+_PAIR: Final = 2
+
+CONVERSIONS: Final[Mapping[str, Named]] = {
+    "same": Named(meaning="the value as it is", law="back(to(x)) == x", build=_same),
+    "text": Named(
+        meaning='a text on both sides; no value and "" are the same',
+        law='back(to(x)) == x, and "" for none',
+        build=_text,
+    ),
+    "date": Named(
+        meaning="a date; with {time: left|right, zone: ...} that side holds midnight in the zone",
+        law="back(to(x)) is the same day",
+        build=_date,
+        options=frozenset({"time", "zone"}),
+    ),
+    "datetime": Named(
+        meaning="an instant, written as UTC; without an offset it is one of the zone",
+        law="back(to(x)) is the same instant",
+        build=_datetime,
+        options=frozenset({"zone"}),
+    ),
+    "integer": Named(
+        meaning="an integer; with {text: left|right} that side holds it as text",
+        law="back(to(x)) == x",
+        build=_integer,
+        options=frozenset({"text"}),
+    ),
+    "decimal": Named(
+        meaning="a number rounded half to even to {digits: 2}; with {text: left|right} that side holds it as text",
+        law="back(to(x)) == round(x, digits)",
+        build=_decimal,
+        options=frozenset({"digits", "text"}),
+    ),
+    "boolean": Named(
+        meaning="true or false; with {text: left|right} that side holds it as text",
+        law="back(to(x)) == x",
+        build=_boolean,
+        options=frozenset({"text"}),
+    ),
+    "enum": Named(
+        meaning="word for word: {left: right, ...}",
+        law="back(to(x)) == x; with one right word for two left ones there is only one direction",
+        build=_enum,
+    ),
+    "first": Named(
+        meaning="the first item of a list, or nothing for an empty one",
+        law="forward only",
+        build=_first,
+        one_way=True,
+    ),
+}
+"""The whole set, by name."""
