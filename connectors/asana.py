@@ -51,12 +51,12 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class _Round(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How far a round has come. ``lists`` are still to be read, the first one now; ``known`` were once read whole."""
+    """How far a round has come. ``lists`` are still to be read, the first one now; those with ``+`` never were."""
 
     since: Time | None = None
-    known: tuple[str, ...] = ()
-    lists: tuple[str, ...] | None = None
-    all: tuple[str, ...] = ()
+    known: list[str] = []
+    """Lists that were read to their end, in this round while one is under way."""
+    lists: list[str] | None = None
     offset: str | None = None
     newest: Time | None = None
     begun: Time | None = None
@@ -80,14 +80,14 @@ class AsanaEndpoint:
         """Read what comes after the cursor."""
         kind, at = _kind(type), _resume(cursor)
         if at.lists is None:
-            lists = await self._lists(type)
-            at = msgspec.structs.replace(at, lists=lists, all=lists)
+            lists = [name if name in at.known else f"+{name}" for name in await self._lists(type)]
+            at = msgspec.structs.replace(at, lists=lists, known=[])
         if not at.lists:
-            return Page(since=at.since, cursor=_cursor(_Round(since=at.since, known=at.all)))
+            return Page(since=at.since, cursor=_cursor(_Round(since=at.since)))
         try:
-            answer = await self._list(kind, self._query(at.lists[0], at), at.offset)
+            answer = await self._list(kind, self._query(at.lists[0], at.since), at.offset)
         except (Missing, Locked) as error:
-            if not await self._has_left(type, at.lists[0]):
+            if not await self._has_left(type, at.lists[0].lstrip("+")):
                 raise Refused(str(error)) if isinstance(error, Missing) else error from None
             return self._page(type, at, [], None)
         except Refused:
@@ -116,8 +116,7 @@ class AsanaEndpoint:
         kind = _kind(type)
         found: dict[str, Entity] = {}
         for scope in await self._lists(type):
-            query = _Round(since=since - _SKEW, known=(scope,))
-            records = [record async for record in self._walk(kind, self._query(scope, query))]
+            records = [record async for record in self._walk(kind, self._query(scope, since - _SKEW))]
             found |= {one.id: one for one in _sorted_out(type, records)[0] if one.marker == marker}
         return tuple(sorted(found.values(), key=lambda one: (len(one.id), one.id)))
 
@@ -192,11 +191,10 @@ class AsanaEndpoint:
         """Tell whether a list is no longer ours to read: a project that went away while the round ran."""
         return not self._scope.projects and scope not in await self._lists(type)
 
-    def _query(self, scope: str, at: _Round) -> tuple[str, Pairs]:
-        """Answer the path and the parameters of a list."""
-        name, _, gid = scope.partition(":")
-        since = at.since if scope in at.known else None
-        changed: Pairs = (("modified_since", write_time(since)),) if since is not None else ()
+    def _query(self, scope: str, since: Time | None) -> tuple[str, Pairs]:
+        """Answer the path and the parameters of a list; one never read before is read whole."""
+        name, _, gid = scope.lstrip("+").partition(":")
+        changed: Pairs = (("modified_since", write_time(since)),) if since and not scope.startswith("+") else ()
         match name:
             case "project":
                 return "/tasks", (("project", gid), *changed)
@@ -233,15 +231,16 @@ class AsanaEndpoint:
         """Make a page of an answer, and say where to go on."""
         entities, rejected = _sorted_out(type, records)
         seen = newest(at.newest, *(one.updated_at for one in entities))
-        lists = at.lists or ()
-        if following is not None or len(lists) > 1:
-            rest = lists if following is not None else lists[1:]
-            ahead = msgspec.structs.replace(at, lists=rest, offset=following, newest=seen)
-            more = True
+        lists = at.lists or []
+        if following is not None:
+            ahead = msgspec.structs.replace(at, offset=following, newest=seen)
         else:
-            more = False
+            known = [*at.known, lists[0].lstrip("+")]
+            ahead = msgspec.structs.replace(at, lists=lists[1:], known=known, offset=None, newest=seen, restarts=0)
+        more = bool(ahead.lists)
+        if not more:
             since = next_since(at.since, seen, at.begun or 0, self._scope.overlap) if type == "tasks" else None
-            ahead = _Round(since=since, known=at.all if since is not None else ())
+            ahead = _Round(since=since, known=ahead.known if since is not None else [])
         return Page(entities=entities, rejected=rejected, cursor=_cursor(ahead), more=more, since=ahead.since)
 
     # writes

@@ -44,6 +44,8 @@ _LARGEST = 100
 _UNPAGED = 1000
 _HELP = "For more information on API status codes and how to handle them, read the docs on errors"
 
+_DAY, _MINUTE = 86_400_000_000, 60_000_000
+
 
 class Asana:
     """The system: workspaces, teams, projects, tasks, and who is in them."""
@@ -102,22 +104,17 @@ class Asana:
         return {"errors": [{"message": _MESSAGES.get(status, "Error"), "help": _HELP}]}
 
     def seed(self, count: int, seed: int) -> None:
-        """Fill the organization; the records look a day old."""
-        made, now = company(count, seed), self._world.now() - 86_400_000_000
+        """Fill the organization; the records look a day old and older, a minute apart."""
+        made = company(count, seed)
+        times = (self._world.now() - _DAY - age * _MINUTE for age in range(len(made.projects) + count, 0, -1))
         projects = []
         for p in made.projects:
-            dates = {"start_on": p.start.isoformat(), "due_on": p.end.isoformat()}
-            fields: dict[str, Any] = {
-                "name": p.name,
-                "notes": p.notes,
-                "workspace": self.organization,
-                "team": self.team,
-                **dates,
-            }
-            projects.append(self._add("project", PROJECT, fields, now)["gid"])
+            fields: dict[str, Any] = {"name": p.name, "notes": p.notes, "team": self.team}
+            fields |= {"start_on": p.start.isoformat(), "due_on": p.end.isoformat()}
+            projects.append(self._add("project", PROJECT, fields, next(times))["gid"])
         for t in made.tasks:
             fields = {"name": t.name, "notes": t.notes, "completed": t.done, "projects": [projects[t.project]]}
-            self._add("task", TASK, {**fields, "due_on": t.due and t.due.isoformat()}, now)
+            self._add("task", TASK, {**fields, "due_on": t.due and t.due.isoformat()}, next(times))
 
     # reading
 

@@ -73,6 +73,8 @@ _FIELDS: dict[str, dict[str, Check]] = {
 _DEFAULTS = {"status": "open"}
 _REFERENCES = {"customerId": "customer", "projectId": "project"}
 
+_DAY, _MINUTE = 86_400_000_000, 60_000_000
+
 
 class CustomPms:
     """The system: three tables and their calls."""
@@ -94,36 +96,23 @@ class CustomPms:
         return {"errors": [{"field": None, "message": _MESSAGES.get(status, "Error")}]}
 
     def seed(self, count: int, seed: int) -> None:
-        """Fill the tables; the records look a day old and older."""
-        made, now = company(count, seed), self._world.now() - 86_400_000_000
+        """Fill the tables; the records look a day old and older, a minute apart."""
+        made = company(count, seed)
+        ages = range(len(made.customers) + len(made.projects) + count, 0, -1)
+        times = (self._world.now() - _DAY - age * _MINUTE for age in ages)
         customers = [
-            self._add("customer", {"name": c.name, "orgNo": c.number, "email": c.email, "notes": c.notes}, now)
+            self._add("customer", {"name": c.name, "orgNo": c.number, "email": c.email, "notes": c.notes}, next(times))
             for c in made.customers
         ]
-        projects = [
-            self._add(
-                "project",
-                {
-                    "name": p.name,
-                    "customerId": customers[p.customer]["id"],
-                    "description": p.notes,
-                    "status": "open",
-                    "startDate": p.start.isoformat(),
-                    "endDate": p.end.isoformat(),
-                },
-                now,
-            )
-            for p in made.projects
-        ]
+        projects = []
+        for p in made.projects:
+            fields: dict[str, Any] = {"name": p.name, "description": p.notes, "customerId": customers[p.customer]["id"]}
+            fields |= {"startDate": p.start.isoformat(), "endDate": p.end.isoformat()}
+            projects.append(self._add("project", fields, next(times)))
         for t in made.tasks:
-            task = {
-                "title": t.name,
-                "description": t.notes,
-                "projectId": projects[t.project]["id"],
-                "status": "done" if t.done else "open",
-                "dueDate": t.due and t.due.isoformat(),
-            }
-            self._add("task", task, now)
+            fields = {"title": t.name, "description": t.notes, "projectId": projects[t.project]["id"]}
+            fields |= {"status": "done" if t.done else "open", "dueDate": t.due and t.due.isoformat()}
+            self._add("task", fields, next(times))
 
     def _routes(self, type: str) -> list[web.RouteDef]:
         async def index(request: web.Request) -> web.Response:
