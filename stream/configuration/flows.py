@@ -1,0 +1,309 @@
+"""Flows: every name must lead somewhere, and every pair must be able to do what is asked of it.
+
+A pair that says nothing of its direction goes both ways as far as both fields can be written. What a flow could never
+do is refused here, at the desk, and not at night by a system: a field that cannot be written, a word that cannot be
+undone, a create without its required fields, two pairs that would fight over one field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from msgspec import UNSET, Struct
+
+from connectors.endpoint import Traits
+from stream.configuration.document import Path
+from stream.configuration.form import Parts
+from stream.configuration.report import Report, near
+from stream.configuration.written import WrittenField, WrittenFlow
+from stream.core.conversions import conversion, injective, one_way
+from stream.core.flows import Conversion, Direction, Flow, Pair
+
+_REFERENCE: Final = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
+_SAYS: Final[Mapping[Direction, str]] = {"both": "in both directions", "forward": "forward", "backward": "backward"}
+
+
+class _Ends(Struct, frozen=True):
+    """The traits of both types of a flow, as far as they are known."""
+
+    left: Traits | None
+    right: Traits | None
+
+
+def read_flows(
+    parts: Parts, value: Any, typed: Mapping[Path, Any], report: Report, traits: Mapping[str, Traits]
+) -> list[Flow]:
+    """Check all flows; what is wrong goes to the report."""
+    names = {index: _name(flow) for index, flow in parts.flows.items()}
+    first: dict[str, int] = {}
+    for index, name in names.items():
+        if first.setdefault(name, index) != index:
+            at: Path = ("flows", index, "name") if parts.flows[index].name is not UNSET else ("flows", index)
+            report.add(at, f"found the flow {name!r} twice; another name would be right")
+    reader = _Reader(parts, names, value, typed, report, traits)
+    return [reader.read(index, flow) for index, flow in parts.flows.items()]
+
+
+def exists(traits: Traits | None, path: str) -> bool:
+    """Whether a type has a field, as far as its connector tells."""
+    if traits is None or traits.fields is None:
+        return True
+    inside = f"{path}."
+    return any(way in traits.fields for way in _ways(path)) or any(field.startswith(inside) for field in traits.fields)
+
+
+def writable(traits: Traits | None, path: str) -> bool:
+    """Whether a field can be written, as far as the connector tells."""
+    return traits is None or traits.writable is None or any(way in traits.writable for way in _ways(path))
+
+
+def _ways(path: str) -> Iterable[str]:
+    """A path, and the paths it lies in: ``address.city``, ``address``."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _name(flow: WrittenFlow) -> str:
+    return f"{flow.from_}~{flow.to}" if flow.name is UNSET else flow.name
+
+
+class _Reader:
+    def __init__(
+        self,
+        parts: Parts,
+        names: dict[int, str],
+        value: Any,
+        typed: Mapping[Path, Any],
+        report: Report,
+        traits: Mapping[str, Traits],
+    ) -> None:
+        self._parts = parts
+        self._names = names
+        self._value = value
+        self._typed = typed
+        self._report = report
+        self._traits = traits
+        self._by_types: dict[tuple[str, str], list[int]] = {}
+        for index, flow in parts.flows.items():
+            self._by_types.setdefault((flow.from_, flow.to), []).append(index)
+
+    def read(self, index: int, flow: WrittenFlow) -> Flow:
+        path: Path = ("flows", index)
+        ends = _Ends(self._type((*path, "from"), flow.from_), self._type((*path, "to"), flow.to))
+        pairs = [
+            pair
+            for number, field in enumerate(flow.fields)
+            if (pair := self._pair((*path, "fields", number), field, flow, ends)) is not None
+        ]
+        self._match(path, flow, ends)
+        self._create(path, flow, ends, pairs)
+        self._delete(path, flow, ends)
+        self._fights(flow, pairs)
+        return Flow(
+            name=self._names[index],
+            left=flow.from_,
+            right=flow.to,
+            create=flow.create,
+            match=tuple(tuple(each.items()) for each in flow.match),
+            pairs=tuple(pair for _, pair in pairs),
+            delete=flow.delete,
+            ours=flow.ours,
+        )
+
+    def _type(self, path: Path, name: str) -> Traits | None:
+        if name not in self._parts.topics_named and not self._report.unknown(path):
+            right = near(name, self._parts.topics_named)
+            self._report.add(path, f"found {name!r}, which is not among the topics; {right} would be right")
+        return self._traits.get(name)
+
+    def _field(self, path: Path, type: str, traits: Traits | None, field: str) -> None:
+        if exists(traits, field) or traits is None:
+            return
+        right = near(field, traits.fields or ())
+        self._report.add(path, f"found no field {field!r} in {type}; {right} would be right")
+
+    def _pair(self, path: Path, field: WrittenField, flow: WrittenFlow, ends: _Ends) -> tuple[Path, Pair] | None:
+        self._field((*path, "from"), flow.from_, ends.left, field.from_)
+        self._field((*path, "to"), flow.to, ends.right, field.to)
+        spec = self._spec(path)
+        try:
+            made = conversion(spec)
+        except ValueError as error:
+            self._report.add((*path, "as"), str(error))
+            return None
+        direction = self._direction(path, field, ends, narrow=one_way(spec))
+        if direction is None:
+            return None
+        self._undoing(path, spec, made, direction)
+        return path, Pair(
+            left=field.from_,
+            right=field.to,
+            conversion=made,
+            direction=direction,
+            reference=self._reference((*path, "reference"), field, flow),
+            required=_required(field, flow, direction, ends),
+        )
+
+    def _spec(self, path: Path) -> Any:
+        """An ``as`` as it is written; the left words of an enum are what they would be as values, not as keys."""
+        at = (*path, "as")
+        spec: Any = self._raw(at, "same")
+        words = spec.get("enum") if isinstance(spec, dict) else None
+        if not isinstance(words, dict):
+            return spec
+        typed = self._typed
+        return {**spec, "enum": [(typed.get((*at, "enum", key), key), word) for key, word in words.items()]}
+
+    def _raw(self, path: Path, default: Any) -> Any:
+        value = self._value
+        for step in path:
+            if isinstance(value, dict) and step not in value:
+                return default
+            value = value[step]
+        return value
+
+    def _direction(self, path: Path, field: WrittenField, ends: _Ends, *, narrow: bool) -> Direction | None:
+        forward, backward = writable(ends.right, field.to), writable(ends.left, field.from_) and not narrow
+        if field.direction is not UNSET:
+            self._possible(path, field, field.direction, ends)
+            return field.direction
+        match forward, backward:
+            case True, True:
+                return "both"
+            case True, False:
+                return "forward"
+            case False, True:
+                return "backward"
+            case _:
+                found = f"found {field.from_!r} and {field.to!r}, which can both not be written"
+                self._report.add(path, f"{found}; one field that can be written would be right")
+                return None
+
+    def _possible(self, path: Path, field: WrittenField, direction: Direction, ends: _Ends) -> None:
+        for way, end, key, name in (
+            ("forward", ends.right, "to", field.to),
+            ("backward", ends.left, "from", field.from_),
+        ):
+            if direction in (way, "both") and exists(end, name) and not writable(end, name):
+                known = end.writable if end and end.writable else ()
+                self._report.add(
+                    (*path, key), f"found {name!r}, which cannot be written; {near(name, known)} would be right"
+                )
+
+    def _undoing(self, path: Path, spec: Any, made: Conversion, direction: Direction) -> None:
+        if direction == "forward":
+            return
+        if one_way(spec):
+            text = f"found {made.name!r} {_SAYS[direction]}; direction: forward would be right"
+            self._report.add((*path, "direction"), text)
+        elif not injective(spec):
+            found = f"found one right word for two left ones {_SAYS[direction]}"
+            text = f"{found}; direction: forward, or another word, would be right"
+            self._report.add((*path, "as", "enum"), text)
+
+    def _reference(self, path: Path, field: WrittenField, flow: WrittenFlow) -> str | None:
+        if field.reference is UNSET:
+            return None
+        index = self._through(path, field.reference)
+        if index is None:
+            return None
+        through = self._parts.flows[index]
+        if (_system(through.from_), _system(through.to)) != (_system(flow.from_), _system(flow.to)):
+            found = f"found the flow {self._names[index]!r}, which is between other systems"
+            right = f"one from {_system(flow.from_)} to {_system(flow.to)}"
+            self._report.add(path, f"{found}; {right} would be right")
+        return self._names[index]
+
+    def _through(self, path: Path, text: str) -> int | None:
+        """The flow that is meant, by its types or by its name."""
+        types = _REFERENCE.fullmatch(text)
+        if types is None:
+            found = [index for index, name in self._names.items() if name == text]
+            known: Sequence[str] = list(self._names.values())
+        else:
+            found = self._by_types.get((types[1], types[2]), [])
+            known = [f"{left} -> {right}" for left, right in self._by_types]
+            text = f"{types[1]} -> {types[2]}"
+        match found:
+            case [index]:
+                return index
+            case [] if self._parts.complete:
+                back = types is not None and (types[2], types[1]) in self._by_types
+                right = "a flow in this direction" if back else near(text, known)
+                self._report.add(path, f"found no flow {text!r:.100}; {right} would be right")
+            case [_, *_]:
+                names = [self._names[index] for index in found]
+                self._report.add(path, f"found {len(found)} flows {text}; a name, {near('', names)}, would be right")
+        return None
+
+    def _match(self, path: Path, flow: WrittenFlow, ends: _Ends) -> None:
+        for number, each in enumerate(flow.match):
+            for left, right in each.items():
+                at = (*path, "match", number, left)
+                self._field(at, flow.from_, ends.left, left)
+                self._field(at, flow.to, ends.right, right)
+        if flow.create == "never" and not flow.match:
+            text = (
+                "found neither 'create' nor 'match', so that no two records are ever linked; one of them would be right"
+            )
+            self._report.add(path, text)
+
+    def _create(self, path: Path, flow: WrittenFlow, ends: _Ends, pairs: list[tuple[Path, Pair]]) -> None:
+        if flow.create in ("forward", "both"):
+            mapped = {pair.right for _, pair in pairs if pair.direction != "backward"}
+            self._creatable((*path, "create"), flow.to, ends.right, mapped)
+        if flow.create == "both":
+            mapped = {pair.left for _, pair in pairs if pair.direction != "forward"}
+            self._creatable((*path, "create"), flow.from_, ends.left, mapped)
+
+    def _creatable(self, path: Path, type: str, traits: Traits | None, mapped: set[str]) -> None:
+        if traits is None:
+            return
+        if traits.create is None:
+            self._report.add(path, f"found {type}, of which none can be created; create: never would be right")
+            return
+        for field in sorted(traits.required):
+            if not any(way in mapped for way in _ways(field)) and not any(
+                other.startswith(f"{field}.") for other in mapped
+            ):
+                text = f"found no pair for {field!r}, without which {type} creates nothing; one would be right"
+                self._report.add(path, text)
+
+    def _delete(self, path: Path, flow: WrittenFlow, ends: _Ends) -> None:
+        if flow.delete == "keep":
+            return
+        for name, traits in ((flow.from_, ends.left), (flow.to, ends.right)):
+            if traits is not None and flow.delete not in traits.remove:
+                right = near(flow.delete, {"keep", *traits.remove})
+                text = f"found {flow.delete!r}, which {name} cannot do; {right} would be right"
+                self._report.add((*path, "delete"), text)
+
+    def _fights(self, flow: WrittenFlow, pairs: list[tuple[Path, Pair]]) -> None:
+        for side, backwards, name in (("to", "backward", flow.to), ("from", "forward", flow.from_)):
+            whole: set[str] = set()
+            inside: set[str] = set()
+            for at, pair in pairs:
+                field = pair.right if side == "to" else pair.left
+                if pair.direction == backwards:
+                    continue
+                if field in inside or not whole.isdisjoint(_ways(field)):
+                    text = f"found a second pair that writes {field!r} of {name}; one, or a direction, would be right"
+                    self._report.add((*at, side), text)
+                whole.add(field)
+                inside.update(_ways(field))
+
+
+def _required(field: WrittenField, flow: WrittenFlow, direction: Direction, ends: _Ends) -> Literal["", "a", "b"]:
+    """The side that cannot be created without this pair; the right one if it is both."""
+    if ends.right and flow.create != "never" and direction != "backward" and field.to in ends.right.required:
+        return "b"
+    if ends.left and flow.create == "both" and direction != "forward" and field.from_ in ends.left.required:
+        return "a"
+    return ""
+
+
+def _system(type: str) -> str:
+    return type.partition(".")[0]

@@ -1,0 +1,173 @@
+"""The form of topics.yaml: what an operator writes, as structs.
+
+The JSON Schema for editors, the reference in the documentation and the check of a file all follow from these. Whether
+what is written makes sense together is the business of ``checks``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from stream.core.flows import Direction
+
+FIRST_LINE: Final = "# yaml-language-server: $schema=./schema/topics.schema.json"
+"""How a file tells an editor its form."""
+
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+TypeName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}\.[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+FlowName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$")]
+FieldPath: TypeAlias = Annotated[str, Meta(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]
+Duration: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", examples=["500ms", "30s", "5m"])]
+Word: TypeAlias = str | bool | int | float
+Side: TypeAlias = Literal["left", "right"]
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class WrittenDate(_Written, frozen=True, kw_only=True):
+    """A date on both sides, or a date-time on one of them."""
+
+    time: Annotated[Side | UnsetType, Meta(description="The side that has a date-time: midnight in the zone.")] = UNSET
+    zone: Annotated[str | UnsetType, Meta(description="A time zone, as Europe/Oslo; UTC without it.")] = UNSET
+
+
+class WrittenDatetime(_Written, frozen=True, kw_only=True):
+    """A date-time on both sides."""
+
+    zone: Annotated[str | UnsetType, Meta(description="The zone of date-times without an offset; UTC without it.")] = (
+        UNSET
+    )
+
+
+class WrittenNumber(_Written, frozen=True, kw_only=True):
+    """A value that one side may hold as text."""
+
+    text: Annotated[Side | UnsetType, Meta(description="The side that holds it as text.")] = UNSET
+
+
+class WrittenDecimal(WrittenNumber, frozen=True, kw_only=True):
+    """A rounded number."""
+
+    digits: Annotated[int, Meta(ge=0, le=12, description="Digits after the point.")] = 2
+
+
+class WrittenAs(_Written, frozen=True, kw_only=True):
+    """A conversion with its options; one of them."""
+
+    enum: Annotated[
+        dict[str, Word] | list[tuple[Word, Word]] | UnsetType, Meta(description="Word for word: {left: right, ...}.")
+    ] = UNSET
+    date: WrittenDate | UnsetType = UNSET
+    datetime: WrittenDatetime | UnsetType = UNSET
+    integer: WrittenNumber | UnsetType = UNSET
+    decimal: WrittenDecimal | UnsetType = UNSET
+    boolean: WrittenNumber | UnsetType = UNSET
+
+
+class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from", "as_": "as"}):
+    """Two fields that mean the same."""
+
+    from_: Annotated[FieldPath, Meta(description="The field of the left side, by path: address.city.")]
+    to: Annotated[FieldPath, Meta(description="The field of the right side, by path.")]
+    as_: Annotated[
+        Literal["same", "text", "date", "datetime", "integer", "decimal", "boolean", "first"] | WrittenAs,
+        Meta(description="How a value becomes the other side's; the same value without it."),
+    ] = "same"
+    reference: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The field holds an id, translated by this flow's links: asana.projects -> custompms.project."
+        ),
+    ] = UNSET
+    direction: Annotated[
+        Direction | UnsetType, Meta(description="Without it: both, as far as both fields can be written.")
+    ] = UNSET
+
+
+class WrittenFlow(_Written, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Two entity types that are kept in step."""
+
+    from_: Annotated[TypeName, Meta(description="The left entity type: asana.tasks.")]
+    to: Annotated[TypeName, Meta(description="The right entity type.")]
+    name: Annotated[FlowName | UnsetType, Meta(description="<from>~<to> without it. Links belong to this name.")] = (
+        UNSET
+    )
+    create: Annotated[
+        Literal["forward", "both", "never"],
+        Meta(description="forward: a record of the left type without a twin gets one on the right; both: also back."),
+    ] = "never"
+    match: Annotated[
+        list[Annotated[dict[FieldPath, FieldPath], Meta(min_length=1)]],
+        Meta(description="Alternatives; in each, fields of the left and of the right that must all be equal."),
+    ] = []
+    fields: Annotated[
+        list[WrittenField], Meta(description="Which fields mean the same. Others are never touched.")
+    ] = []
+    delete: Annotated[
+        Literal["keep", "archive", "delete"],
+        Meta(description="What becomes of a record whose twin was deleted. keep: nothing but a report."),
+    ] = "keep"
+    ours: Annotated[bool, Meta(description="The fields are our choice; the customer left them open.")] = False
+
+
+class WrittenTopic(_Written, frozen=True, kw_only=True):
+    """An entity type that is read."""
+
+    poll: Annotated[Duration, Meta(description="How often it is read.")] = "30s"
+
+
+class WrittenSystem(Struct, frozen=True, kw_only=True):
+    """A system: its connector, and the connector's settings beside it."""
+
+    connector: Annotated[
+        str, Meta(min_length=1, description="A connector's name, or the path of a declaration (.yaml).")
+    ]
+
+
+class WrittenTopology(_Written, frozen=True, kw_only=True):
+    """Which systems there are, which of their entity types are read, and which flows keep them in step.
+
+    Every text may hold ${NAME}, ${NAME:-default} or ${file:/run/secrets/name}.
+    """
+
+    broker: Annotated[
+        str, Meta(min_length=1, description="Where records are kept: sqlite:///path/to/file.db or kafka://host:9092.")
+    ] = "sqlite:///var/linkstream.db"
+    partitions: Annotated[
+        int, Meta(ge=1, le=1024, description="Partitions of every topic. Cannot be changed once there are records.")
+    ] = 4
+    systems: Annotated[
+        dict[Name, WrittenSystem],
+        Meta(description="By name. Of two edits in the same microsecond, that of the later system here wins."),
+    ]
+    topics: Annotated[dict[TypeName, WrittenTopic | None], Meta(description="Entity types by <system>.<type>.")]
+    flows: list[WrittenFlow] = []
+
+
+def seconds(duration: str) -> float:
+    """The seconds of a duration that has the right form."""
+    number, unit = re.fullmatch(r"([0-9.]+)(ms|s|m|h)", duration).groups()  # type: ignore[union-attr]  # Duration's form
+    return float(number) * _UNITS[unit]
+
+
+def schema() -> dict[str, Any]:
+    """The form as JSON Schema (2020-12)."""
+    made = msgspec.json.schema(WrittenTopology)
+    for struct in made["$defs"].values():
+        struct["description"] = inspect.cleandoc(struct.get("description", ""))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "topics.yaml", **made}
+
+
+def schema_text() -> str:
+    """The form as it stands in ``schema/topics.schema.json``."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
