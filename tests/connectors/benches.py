@@ -1,0 +1,135 @@
+"""The endpoints under test, each with its system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connectors.endpoint import Traits
+from connectors.errors import Unsure
+from connectors.memory import MemoryEndpoint
+from connectors.registry import open_endpoint
+from connectors.sandbox.asana import Asana
+from connectors.sandbox.run import Sandbox, serve
+
+HERE = Path(__file__).parent
+
+
+class MemoryBench:
+    type, title, text, secret, page = "things", "title", "text", "none", 3
+    needed: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        traits = Traits(
+            changes="since",
+            create=3,
+            writable=frozenset({"title", "text"}),
+            required=frozenset({"title"}),
+            remove=frozenset({"delete"}),
+        )
+        self.endpoint = MemoryEndpoint({"things": traits}, size=self.page)
+        self._from = 0
+
+    async def add(self, title: str) -> str:
+        return self.endpoint.add("things", {"title": title}).id
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        self.endpoint.edit("things", id, {path: value})
+
+    async def drop(self, id: str) -> None:
+        self.endpoint.drop("things", id)
+
+    def lose_answer(self) -> None:
+        self.endpoint.fail("create", Unsure("the answer was lost"), when="after")
+
+    def forget_us(self) -> None:
+        self._from = len(self.endpoint.truth)
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [dict(one.wanted) for one in self.endpoint.truth[self._from :] if one.author == "us"]
+
+    async def close(self) -> None:
+        await self.endpoint.close()
+
+
+class SandboxBench:
+    path: str
+    needed: Mapping[str, Any] = {}
+    page = 3
+
+    def __init__(self, sandbox: Sandbox, connector: str, settings: Mapping[str, Any]) -> None:
+        self.sandbox = sandbox
+        self.secret = sandbox.token
+        given = {"url": sandbox.url, "token": sandbox.token, **settings}
+        self.endpoint = open_endpoint("bench", connector, given, HERE)
+        self._from = 0
+
+    async def drop(self, id: str) -> None:
+        await self.sandbox.act("DELETE", f"{self.path}/{id}")
+
+    def lose_answer(self) -> None:
+        self.sandbox.fault("reset-after-apply", method="POST", count=1)
+
+    def forget_us(self) -> None:
+        self._from = len(self.sandbox.truth)
+
+    def bodies(self) -> list[dict[str, Any]]:
+        return [one.request["body"] for one in self.sandbox.truth[self._from :] if one.author == "linkstream"]
+
+    def sent(self) -> list[dict[str, Any]]:
+        return self.bodies()
+
+    async def close(self) -> None:
+        await self.endpoint.close()
+        await self.sandbox.close()
+
+
+class CustomPmsBench(SandboxBench):
+    type, title, text, path = "task", "title", "description", "/tasks"
+
+    @classmethod
+    async def open(cls, *, record: bool = False) -> CustomPmsBench:
+        bench = cls(await serve("custompms", record=record), "custompms", {})
+        rest: Any = bench.endpoint
+        paging = msgspec.structs.replace(rest._declaration.paging, size=cls.page)
+        rest._declaration = msgspec.structs.replace(rest._declaration, paging=paging)
+        return bench
+
+    async def add(self, title: str) -> str:
+        return str((await self.sandbox.act("POST", self.path, {"title": title}))["id"])
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        await self.sandbox.act("PATCH", f"{self.path}/{id}", {path: value})
+
+
+class AsanaBench(SandboxBench):
+    type, title, text, path = "tasks", "name", "notes", "/tasks"
+
+    @classmethod
+    async def open(cls, *, record: bool = False, **settings: Any) -> AsanaBench:
+        sandbox = await serve("asana", count=1, record=record)
+        system = sandbox.system
+        assert isinstance(system, Asana)
+        bench = cls(sandbox, "asana", {"workspace": system.organization, **settings})
+        endpoint: Any = bench.endpoint
+        endpoint._scope = msgspec.structs.replace(endpoint._scope, size=cls.page)
+        bench.system = system
+        (bench.project,) = system.members
+        bench.needed = {"projects": [bench.project]}
+        return bench
+
+    system: Asana
+    project: str
+
+    async def add(self, title: str) -> str:
+        body = {"data": {"name": title, "projects": [self.project]}}
+        return str((await self.sandbox.act("POST", self.path, body))["data"]["gid"])
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        await self.sandbox.act("PUT", f"{self.path}/{id}", {"data": {path: value}})
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [body["data"] for body in self.bodies()]

@@ -1,0 +1,34 @@
+"""Every endpoint keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.connectors.benches import AsanaBench, CustomPmsBench, MemoryBench
+from tests.connectors.contract import Bench, EndpointContract
+
+
+class TestMemory(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = MemoryBench()
+        yield bench
+        await bench.close()
+
+
+class TestCustomPms(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await CustomPmsBench.open()
+        yield bench
+        await bench.close()
+
+
+class TestAsana(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await AsanaBench.open()
+        yield bench
+        await bench.close()
