@@ -21,7 +21,7 @@ from tests.engine.contract import PARTITIONS, TOPICS, LogContract, echo, keys, l
 
 
 def url_of(folder: Path, options: str = "") -> str:
-    return f"sqlite://{folder}/log.db{options}"
+    return f"sqlite:///{folder}/log.db{options}"
 
 
 async def opened(folder: Path, **settings: object) -> EmbeddedLog:
@@ -72,10 +72,10 @@ async def test_only_the_owner_may_read_the_file(log: EmbeddedLog) -> None:
 
 
 def test_an_address_is_checked_whole() -> None:
-    assert place_of("sqlite:///var/x.db").path == Path("/var/x.db")
-    assert place_of("sqlite://x.db?synchronous=NORMAL").synchronous == "normal"
-    assert place_of("sqlite:///var/a%20b.db").path == Path("/var/a b.db")
-    for wrong in ("kafka://x", "sqlite://", "sqlite:///x.db?sync=off", "sqlite:///x.db?synchronous=off"):
+    assert place_of("sqlite:////var/x.db").path == Path("/var/x.db")
+    assert place_of("sqlite:///x.db?synchronous=NORMAL").synchronous == "normal"
+    assert place_of("sqlite:///var/a%20b.db").path == Path("var/a b.db").absolute()
+    for wrong in ("kafka://x", "sqlite:///", "sqlite://x.db", "sqlite:///x.db?sync=off", "sqlite:///x.db?synchronous=off"):
         with pytest.raises(Mismatch):
             place_of(wrong)
 
@@ -398,7 +398,7 @@ async def test_a_reader_opens_a_log_that_nobody_runs(tmp_path: Path) -> None:
     with Reader(url_of(tmp_path)) as reader:
         assert [record.key for record in reader.records("in", 0)] == [b"a"]
     with pytest.raises(Mismatch, match="no such file"):
-        Reader(f"sqlite://{tmp_path}/other.db")
+        Reader(f"sqlite:///{tmp_path}/other.db")
 
 
 @pytest.fixture
@@ -439,7 +439,7 @@ async def test_without_an_owner_the_caller_writes_itself(runtime: Path, tmp_path
     with pytest.raises(Unanswered, match="needs a running worker"):
         await ask(url, "explain", {})
     with pytest.raises(Mismatch, match="no such log"):
-        await ask(f"sqlite://{tmp_path}/other.db", "status")
+        await ask(f"sqlite:///{tmp_path}/other.db", "status")
     log = await opened(tmp_path)
     assert await keys(log, "in") == ["a"]
     with pytest.raises(InUse):  # an owner that has no desk

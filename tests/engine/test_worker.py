@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.url = f"sqlite://{folder}/log.db"
+        self.url = f"sqlite:///{folder}/log.db"
         self.errors = folder / "errors"
         self.workers: list[subprocess.Popen[bytes]] = []
 

@@ -44,7 +44,7 @@ _decode_headers = msgspec.msgpack.Decoder(Headers).decode
 
 
 class Place(Struct, frozen=True):
-    """Where a log is, from ``sqlite:///absolute/path`` or ``sqlite://relative/path``, and how safely it is written."""
+    """Where a log is, from ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, and how safely it is written."""
 
     path: Path
     synchronous: str = "full"
@@ -52,7 +52,7 @@ class Place(Struct, frozen=True):
 
 def place_of(url: str) -> Place:
     """Parse a URL. Raises ``Mismatch`` for what it does not know."""
-    rest = url.removeprefix("sqlite://")
+    rest = url.removeprefix("sqlite:///")
     path, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()
