@@ -112,6 +112,11 @@ class Client:
         except ConnectorError as error:
             raise self._redacted(error) from None
 
+    def link(self, answer: Answer, address: str) -> str:
+        """Resolve an address that an answer gave, without credentials in it, to be kept. Raises BadAnswer."""
+        url = same_origin(self._base, URL(answer.url), address)
+        return str(url.without_query_params(*(name for name, _ in credentials(self._auth)[1])))
+
     async def close(self) -> None:
         """Give connections back."""
         if self._session is not None:
@@ -131,7 +136,7 @@ class Client:
 
     async def _send(self, request: Request, url: URL, *, with_query: bool) -> tuple[int, Mapping[str, str], bytes]:
         headers, query = credentials(self._auth)
-        if url.origin() != self._base.origin():
+        if _origin(url) != _origin(self._base):
             raise BadAnswer(f"{_name(request)}: found the address {url.origin()}; {self._base.origin()} would be right")
         url = url.update_query((*(request.query if with_query else ()), *query)) if request.query or query else url
         body = None if request.body is None else orjson.dumps(request.body)
@@ -218,12 +223,16 @@ def same_origin(base: URL, here: URL, link: str) -> URL:
     """Resolve an address that an answer gave. Raises BadAnswer unless it leads to the configured origin."""
     try:
         url = here.join(URL(link))
-        theirs = url.origin()
+        theirs = _origin(url)
     except ValueError:
         raise BadAnswer(f"{here.path}: found the address {link[:_SHOWN]!r}; a valid one would be right") from None
-    if theirs != base.origin() or url.user is not None or url.password is not None:
-        raise BadAnswer(f"{here.path}: found a link to {theirs}; one to {base.origin()} would be right")
+    if theirs != _origin(base) or url.user is not None or url.password is not None:
+        raise BadAnswer(f"{here.path}: found a link to {theirs[1]}; one to {base.origin()} would be right")
     return url
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _base(text: str) -> URL:

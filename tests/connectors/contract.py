@@ -95,16 +95,16 @@ class EndpointContract:
             await bench.endpoint.page(bench.type, {"not": "ours"})
 
     async def test_reading_gives_the_record_as_it_is_now(self, bench: Bench) -> None:
-        id = await bench.add("one")
-        await bench.edit(id, bench.text, "æøå «»")
-        assert pick((await bench.endpoint.read(bench.type, id)).record, bench.text) == "æøå «»"
+        one = await bench.add("one")
+        await bench.edit(one, bench.text, "æøå «»")
+        assert pick((await bench.endpoint.read(bench.type, one)).record, bench.text) == "æøå «»"
 
     async def test_what_is_not_there_is_missing(self, bench: Bench) -> None:
-        id = await bench.add("one")
-        base = await bench.endpoint.read(bench.type, id)
-        await bench.drop(id)
+        one = await bench.add("one")
+        base = await bench.endpoint.read(bench.type, one)
+        await bench.drop(one)
         with pytest.raises(Missing):
-            await bench.endpoint.read(bench.type, id)
+            await bench.endpoint.read(bench.type, one)
         with pytest.raises(Missing):
             await bench.endpoint.update(bench.type, base, {bench.title: "two"})
         with pytest.raises(Missing):
@@ -139,9 +139,9 @@ class EndpointContract:
         assert changed.updated_at >= (base.updated_at or 0)
 
     async def test_a_write_on_an_old_base_is_stale(self, bench: Bench) -> None:
-        id = await bench.add("one")
-        base = await bench.endpoint.read(bench.type, id)
-        await bench.edit(id, bench.text, "somebody was faster")
+        one = await bench.add("one")
+        base = await bench.endpoint.read(bench.type, one)
+        await bench.edit(one, bench.text, "somebody was faster")
         bench.forget_us()
         with pytest.raises(Stale):
             await bench.endpoint.update(bench.type, base, {bench.title: "two"})
