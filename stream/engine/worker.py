@@ -1,0 +1,223 @@
+"""The worker: three agents, one table, the topics between them.
+
+    poll   one reader per entity type; its rows are cursors                 -> changes.<system>.<type>
+    join   changes and mail meet their rows; its rows are the table `links` -> links.mail, upserts.<system>.<type>
+    push   one agent per system; its rows are the ledger of writes          -> links.mail
+
+Every agent's body is one call of its stage; rows, records and offsets of a unit commit together. Nothing is decided
+here: this is the wiring, and the only place that knows all three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from mode import Service
+
+from connectors.breaker import Guarded
+from connectors.budget import Budget
+from connectors.errors import ConnectorError
+from connectors.registry import guarded, open_endpoint
+from stream.codec import CONFLICTS, MAIL, POLLS, changes, decode_order, upserts
+from stream.core.paths import observer
+from stream.engine.agents import Stream
+from stream.engine.app import App, create_app
+from stream.engine.lanes import Lane
+from stream.engine.log import EngineError, Outgoing, TopicSettings, partition_of
+from stream.errors import BadRecord
+from stream.join import Join, park
+from stream.model import Time
+from stream.poll import Reader
+from stream.push import Push
+from stream.topology import Polled, Topology
+
+DAY = 86_400.0
+JOIN, PUSH = 200, 50
+"""Records in a unit: what a body may do before the loop turns, and how many writes stand on one note."""
+
+logger = logging.getLogger(__name__)
+
+
+def clock() -> Time:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Worker:
+    """What one process runs, and what it knows of itself."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.app: App = create_app(
+            "linkstream", topology.broker, topics=_topics(topology), partitions=topology.partitions
+        )
+        budgets: dict[str, Budget] = {}
+        self.endpoints: Mapping[str, Guarded] = {
+            name: guarded(
+                open_endpoint(name, system.connector, system.settings, topology.base_dir, budgets=budgets),
+                system.settings,
+            )
+            for name, system in topology.systems.items()
+        }
+        self.join = Join(topology.flows, clock)
+        self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
+        self.wishes = {name: asyncio.Event() for name in topology.types}
+        """Set to have a type read now."""
+        self.errors: dict[str, str] = {}
+        """Per entity type, why its last reading failed."""
+        self.read_at: dict[str, Time] = {}
+        self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
+
+    def _reader(self, polled: Polled) -> Reader:
+        system = self.topology.systems[polled.system]
+        plan = self.topology.flows.plan(polled.name)
+        return Reader(polled.name, system.connector, self.endpoints[polled.system], plan, clock)
+
+    async def close(self) -> None:
+        """Give connections back."""
+        for endpoint in self.endpoints.values():
+            with suppress(Exception):
+                await endpoint.close()
+
+    def state(self) -> dict[str, Any]:
+        """What an operator sees of a running worker."""
+        now = clock()
+        return {
+            "systems": {
+                name: {"state": type(state).__struct_config__.tag, "reason": getattr(state, "reason", "")}
+                for name, endpoint in self.endpoints.items()
+                for state in (endpoint.state(),)
+            },
+            "types": {
+                name: {
+                    "read_seconds_ago": round((now - at) / 1e6, 1) if (at := self.read_at.get(name)) else None,
+                    "error": self.errors.get(name, ""),
+                }
+                for name in self.topology.types
+            },
+            "written": self.written,
+        }
+
+
+def _topics(topology: Topology) -> dict[str, TopicSettings]:
+    """Every topic, and how long it is kept."""
+    topics = {MAIL: TopicSettings(7 * DAY), CONFLICTS: TopicSettings(90 * DAY), POLLS: TopicSettings(DAY)}
+    for name in topology.types:
+        topics[changes(name)] = TopicSettings(14 * DAY)
+        topics[upserts(name)] = TopicSettings(7 * DAY)
+    return topics
+
+
+def build(topology: Topology) -> Worker:
+    """The app of one worker, with its agents."""
+    worker = Worker(topology)
+    app = worker.app
+
+    changed = app.topic(MAIL, *(changes(name) for name in topology.types))
+    polled = app.topic(POLLS)
+
+    @app.agent(polled, name="poll")
+    async def poll(stream: Stream) -> None:
+        reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in _owned(worker, stream)]
+        try:
+            async for unit in stream.units():
+                for record in unit:
+                    try:
+                        order = decode_order(record.value)
+                        reader = worker.readers[record.key.decode()]
+                    except (BadRecord, KeyError, UnicodeDecodeError) as error:
+                        park(unit, record, "VALUE_CONVERTER", error, "undecodable")
+                        continue
+                    reader.forget(unit, order)
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    @app.agent(changed, name="join", retries=0)
+    async def join(stream: Stream) -> None:
+        for lane in stream.lanes:
+            async with lane.turn() as unit:
+                worker.join.load(unit)
+        async for unit in stream.units(JOIN):
+            worker.join(unit)
+
+    for system, endpoint in worker.endpoints.items():
+        _pushing(worker, system, endpoint)
+
+    @app.timer(interval=0.2)
+    async def wake() -> None:
+        due = [Outgoing(topic, key, value, (), partition) for topic, key, value, partition in worker.join.due()]
+        if due:
+            await app.broker.publish(due)
+
+    @app.service
+    class Connections(Service):
+        """Gives the endpoints' connections back at the end."""
+
+        async def on_stop(self) -> None:
+            await worker.close()
+
+    @app.answers("worker")
+    async def state(_: dict[str, Any]) -> dict[str, Any]:
+        return worker.state()
+
+    return worker
+
+
+def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
+    """The agent that writes to one system: its lanes wait for the network each on their own."""
+    app, topology = worker.app, worker.topology
+    types = [name for name, polled in topology.types.items() if polled.system == system]
+    if not types:
+        return
+    observers = {name: observer(topology.flows.paths.get(name, ())) for name in types}
+    push_unit = Push(system, endpoint, observers, clock)
+
+    @app.agent(
+        app.topic(*(upserts(name) for name in types)), name=f"push.{system}", concurrency=topology.partitions, retries=2
+    )
+    async def push(stream: Stream) -> None:
+        async for unit in stream.units(PUSH):
+            await push_unit(unit)
+            worker.written[system] += len(unit)
+
+
+def _owned(worker: Worker, stream: Stream) -> list[tuple[Lane, str]]:
+    """The entity types that this process reads: those whose partition of ``polls`` is its own."""
+    lanes = {lane.id.partition: lane for lane in stream.lanes}
+    partitions = worker.topology.partitions
+    owned = ((partition_of(name.encode(), partitions), name) for name in worker.topology.types)
+    return [(lanes[partition], name) for partition, name in owned if partition in lanes]
+
+
+async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
+    """Read a type for ever: page after page while there are more, then at its interval."""
+    reader, polled, wish = worker.readers[name], worker.topology.types[name], worker.wishes[name]
+    while True:
+        wish.clear()
+        try:
+            more = await reader.read(lane.turn)
+            worker.errors.pop(name, None)
+            worker.read_at[name] = clock()
+        except ConnectorError as error:
+            more = False
+            if worker.errors.get(name) != str(error):
+                logger.warning("%s: %s", name, error)
+            worker.errors[name] = str(error)
+        except EngineError as error:
+            worker.app.broker.on_fatal(error)
+            return
+        except Exception as error:  # the edge: a bug in a reader must not silence the others
+            more = False
+            worker.errors[name] = f"{type(error).__name__}: {error}"
+            logger.exception("%s: reading failed", name)
+        if not more:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(polled.poll):
+                    await wish.wait()
