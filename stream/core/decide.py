@@ -139,7 +139,6 @@ def _receipt(turn: Turn, receipt: Receipt) -> None:
 
 
 def _wake(turn: Turn, message: Wake) -> None:
-    turn.row.alarm = 0
     if message.resync:
         linking.resync(turn)
     references.wake(turn)
@@ -164,7 +163,7 @@ def _alarm(turn: Turn) -> None:
         if at and (not due or at < due):
             due = at
     if row.twins and (not due) and any(not twin.ref for twin in row.twins.values()):
-        due = row.alarm or turn.now + ASK_AGAIN
+        due = row.alarm if row.alarm > turn.now else turn.now + ASK_AGAIN
     if due != row.alarm:
         row.alarm = due
         turn.out.append(Alarm(due))

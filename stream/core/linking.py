@@ -264,6 +264,8 @@ def wake(turn: Turn) -> None:
                 creating.send(turn, end, turn.change(end, due=0))
             case "waiting":
                 _go_on(turn, end)
+                if turn.row.edges[name].state == "waiting" and 0 < turn.row.edges[name].due <= turn.now:
+                    again(turn, end)
             case _:
                 pass
 

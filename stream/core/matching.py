@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from stream.core.flows import End, View
 from stream.core.row import Index
 from stream.core.turn import Alarm, Mail, Output, Turn
-from stream.model import ClaimKey, Found, Free, Message, Register, Release, Time, Value, Wake
+from stream.model import ClaimKey, Found, Free, Message, Register, Release, Time, Value
 
 INDEX = "index:"
 PATIENCE = 5_000_000
@@ -108,14 +108,14 @@ def decide_index(
             index.queue = tuple(claim for claim in index.queue if claim.sender != sender or claim.number > number)
             if index.lock is not None and index.lock[0] == sender and index.lock[1] <= number:
                 index.lock = None
-        case Wake():
-            index.alarm = 0
         case _:
             pass
     index.members = members
     out = _serve(key, index, view)
-    alarm = now + PATIENCE if index.queue and index.lock is None else 0
-    if bool(alarm) != bool(index.alarm):
+    alarm = 0
+    if index.queue and index.lock is None:
+        alarm = index.alarm if index.alarm > now else now + PATIENCE
+    if alarm != index.alarm:
         index.alarm = alarm
         out.append(Alarm(alarm))
     empty = not index.members and index.lock is None and not index.queue

@@ -170,7 +170,7 @@ class Oracle:
 
     def waiting(self) -> list[str]:
         """Nothing waits without a wake-up (I13)."""
-        wrong = []
+        wrong = [f"{key!r}: an alarm is left over" for key in self.world.alarms()]
         for ref, row in self.rows.items():
             if row.writing is not None:
                 wrong.append(f"{ref}: still writing {row.writing}")

@@ -22,7 +22,7 @@ from connectors.errors import Missing, Retry, Stale, Unsure
 from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.row import Row
-from stream.join import Join
+from stream.join import WAKE, Join
 from stream.model import Conflict, Receipt, Ref, Time
 from stream.poll import Reader
 from stream.ports import Headers, Record
@@ -524,6 +524,17 @@ class World:
                         assert bytes_of(row) == data
                         found[key.decode()] = row
         return found
+
+    def alarms(self) -> list[bytes]:
+        """Alarms of rows that say that they want none."""
+        left = []
+        for (agent, _), lane in self.lanes.items():
+            for key in lane.rows:
+                if agent == "join" and key.startswith(WAKE):
+                    row = row_of(lane.rows.get(key[len(WAKE) :]))
+                    if row is None or not row.alarm:
+                        left.append(key)
+        return left
 
     def conflicts(self) -> list[Conflict]:
         decoder = msgspec.json.Decoder(Conflict)
