@@ -153,13 +153,11 @@ def declaration(text: str, file: str) -> Declaration:
     """Check the text of a declaration. Raises BadDocument with every problem."""
     document = load(text, file)
     validator = jsonschema.Draft202012Validator(msgspec.json.schema(Declaration))
-    problems = sorted(
-        set(itertools.chain.from_iterable(_told(document, e) for e in validator.iter_errors(document.value)))
-    )
+    problems = list(itertools.chain.from_iterable(_told(document, e) for e in validator.iter_errors(document.value)))
     if problems:
         raise BadDocument(problems)
     said = msgspec.convert(document.value, Declaration)
-    problems = sorted(_contradictions(document, said))
+    problems = list(_contradictions(document, said))
     if problems:
         raise BadDocument(problems)
     return said
@@ -176,7 +174,7 @@ def _told(document: Document, error: Any) -> Iterator[str]:
             if meant:
                 yield from itertools.chain.from_iterable(_told(document, inner) for inner in meant)
             else:
-                wanted = " or ".join(str(inner.validator_value) for inner in error.context)
+                wanted = " or ".join(_kind(inner.validator_value) for inner in error.context)
                 yield f"{document.at(path)}: found {_shown(error.instance)}; {wanted} would be right"
         case "additionalProperties":
             known = sorted(error.schema["properties"])
@@ -189,7 +187,7 @@ def _told(document: Document, error: Any) -> Iterator[str]:
             wanted = ", ".join(str(value) for value in error.validator_value)
             yield f"{document.at(path)}: found {_shown(error.instance)}; one of {wanted} would be right"
         case "type":
-            yield f"{document.at(path)}: found {_shown(error.instance)}; {error.validator_value} would be right"
+            yield f"{document.at(path)}: found {_shown(error.instance)}; {_kind(error.validator_value)} would be right"
         case _:
             right = f"{error.validator} {error.validator_value}"
             yield f"{document.at(path)}: found {error.message}; {right} would be right"
@@ -198,6 +196,11 @@ def _told(document: Document, error: Any) -> Iterator[str]:
 def _near(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else f"one of {', '.join(known)}"
+
+
+def _kind(name: str) -> str:
+    """Name a type of JSON Schema in YAML's words."""
+    return {"object": "a mapping", "array": "a list", "string": "text", "null": "nothing"}.get(name, name)
 
 
 def _shown(value: Any) -> str:

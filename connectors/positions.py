@@ -6,6 +6,7 @@ tags and keys written twice are refused, all of them at once. Nothing here knows
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 import yaml
@@ -14,6 +15,7 @@ from msgspec import Struct
 Path: TypeAlias = tuple[str | int, ...]
 
 _LARGEST = 1 << 20
+_WHERE = re.compile(r".*?:(\d+):(\d+): ")
 _PLAIN = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
@@ -28,8 +30,8 @@ class BadDocument(Exception):
     """A file is not what it should be. A problem reads *file:line:col: what was found; what would be right*."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = sorted(set(problems), key=_in_order)
+        super().__init__("\n".join(self.problems))
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ def load(text: str, file: str) -> Document:
     if len(text) > _LARGEST:
         raise BadDocument([f"{file}:1:1: found {len(text)} characters; at most {_LARGEST} would be right"])
     try:
+        _refuse_aliases(text, file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -67,20 +70,25 @@ def load(text: str, file: str) -> Document:
     return Document(file=file, value=value, values=reader.values, keys=reader.keys)
 
 
+def _refuse_aliases(text: str, file: str) -> None:
+    marks = [
+        event.start_mark for event in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)
+    ]
+    right = "found an alias; the value itself would be right"
+    if marks:
+        raise BadDocument([f"{file}:{mark.line + 1}:{mark.column + 1}: {right}" for mark in marks if mark])
+
+
 class _Reader:
     def __init__(self, file: str) -> None:
         self.problems: list[str] = []
         self.values: dict[Path, Place] = {}
         self.keys: dict[Path, Place] = {}
         self._file = file
-        self._seen: set[int] = set()
         self._scalars = yaml.constructor.SafeConstructor()
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.values[path] = _place(node)
-        if id(node) in self._seen and not isinstance(node, yaml.ScalarNode):
-            return self._problem(node, "found an alias; the value itself would be right")
-        self._seen.add(id(node))
         if node.tag not in _PLAIN and not node.tag.endswith(":timestamp"):
             return self._problem(node, f"found the tag {node.tag!r}; plain values would be right")
         match node:
@@ -115,6 +123,11 @@ class _Reader:
     def _problem(self, node: yaml.Node, text: str) -> None:
         place = _place(node)
         self.problems.append(f"{self._file}:{place.line}:{place.column}: {text}")
+
+
+def _in_order(problem: str) -> tuple[int, int, str]:
+    found = _WHERE.match(problem)
+    return (int(found[1]), int(found[2]), problem) if found else (0, 0, problem)
 
 
 def _place(node: yaml.Node) -> Place:

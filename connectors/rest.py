@@ -164,11 +164,10 @@ class RestEndpoint:
             )
         ids = [str(pick(item, said.id.field)) for item in items]
         digest = hashlib.blake2b(orjson.dumps(answer.body), digest_size=9).hexdigest()
-        return (
-            answer,
-            items,
-            advance(paging, state, Seen(ids=ids, body=answer.body, headers=answer.headers, digest=digest)),
-        )
+        following = advance(paging, state, Seen(ids=ids, body=answer.body, headers=answer.headers, digest=digest))
+        if following is not None and paging.kind == "link":
+            following["next"] = self._client.link(answer, str(following["next"]))
+        return answer, items, following
 
     def _entity(self, type: str, said: Type, record: Any) -> Entity:
         try:
