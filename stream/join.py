@@ -164,15 +164,6 @@ class Join:
                     yield MAIL, key, encode(Wake()), partition
 
 
-def rows(unit: Unit) -> Iterator[tuple[str, Row | Index]]:
-    """The rows of entities and match values in a lane, past what it keeps for itself."""
-    for key, data in unit.scan(b""):
-        if key != CENSUS and not key.startswith(WAKE):
-            row = row_of(data)
-            if row is not None:
-                yield key.decode(), row
-
-
 def park(unit: Unit, record: Record, stage: str, error: str | Exception, reason: str) -> None:
     """Set a record aside with its reason."""
     key, value, headers = parked(record, stage=stage, error=error, reason=reason)

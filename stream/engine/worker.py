@@ -84,6 +84,14 @@ class Worker:
             with suppress(Exception):
                 await endpoint.close()
 
+    def lag(self) -> dict[str, int]:
+        """Records that wait, per agent."""
+        waiting: dict[str, int] = {}
+        for lane in self.app.lanes:
+            behind = sum(lane.claim.head(topic) - lane.next[topic] for topic in lane.topics)
+            waiting[lane.id.agent] = waiting.get(lane.id.agent, 0) + behind
+        return waiting
+
     def state(self) -> dict[str, Any]:
         """What an operator sees of a running worker."""
         now = clock()

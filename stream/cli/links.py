@@ -1,0 +1,184 @@
+"""``linkstream links``: who is linked to whom, and how a record stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from stream.cli.exits import Failed
+from stream.cli.shell import Format, Shell, config_option, format_option
+
+if TYPE_CHECKING:
+    from stream.core.row import Cell, Row
+    from stream.operate.survey import Link
+    from stream.topology import Topology
+
+
+@click.group("links")
+def command() -> None:
+    """List links, and show how one record stands; works while the worker runs.
+
+    \b
+    All links of a flow that are not in step:
+      linkstream links list --flow asana.tasks~custompms.task --not-in-step
+    One record, field by field:
+      linkstream links show asana.tasks:1200000000000022
+    """
+
+
+@command.command("list")
+@config_option
+@format_option
+@click.option("--flow", help="Only this flow.")
+@click.option("--type", "kind", help="Only records of this entity type, such as asana.tasks.")
+@click.option("--state", help="Only this state, such as refused or waiting.")
+@click.option("--not-in-step", is_flag=True, help="Only what is not linked and in step.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
+@click.pass_obj
+def list_(  # noqa: PLR0913  # one for each option
+    shell: Shell,
+    config: Path,
+    format: Format,
+    flow: str | None,
+    kind: str | None,
+    state: str | None,
+    not_in_step: bool,
+    limit: int,
+) -> None:
+    """List links, one line each; a record that has none yet stands alone with its reason."""
+    topology = shell.topology(config)
+    _known(flow, topology.flows.flows, "flow")
+    _known(kind, topology.types, "entity type")
+    found: list[Link] = []
+    more = False
+    for link in _links(topology, f"{kind}:" if kind else ""):
+        if (flow is None or link.flow == flow) and (state is None or link.state == state):
+            if (not_in_step and link.in_step) or (link.side == "b" and link.state == "linked" and kind is None):
+                continue
+            if len(found) == limit:
+                more = True
+                break
+            found.append(link)
+    if format == "json":
+        names = ("flow", "side", "ref", "peer", "state", "in_step", "reason")
+        click.echo(json.dumps([{name: getattr(link, name) for name in names} for link in found], indent=2))
+        return
+    _print_list(found)
+    if more:
+        click.echo(f"... more than {limit}; --limit shows more")
+
+
+def _known(name: str | None, known: Any, what: str) -> None:
+    if name is not None and name not in known:
+        raise click.UsageError(f"found no {what} {name!r}; {', '.join(known)} would be right")
+
+
+def _links(topology: Topology, prefix: str) -> Iterator[Link]:
+    from stream.engine.embedded.reader import Reader
+    from stream.operate.survey import links
+    from stream.operate.table import rows_of
+
+    with Reader(topology.broker) as reader:
+        yield from links(rows_of(reader, prefix))
+
+
+def _print_list(found: list[Link]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("record", "", "counterpart", "flow", "state", box=None, pad_edge=False, header_style="bold")
+    for link in found:
+        colour = "green" if link.in_step else "yellow"
+        state = f"[{colour}]{'in step' if link.in_step else link.state}[/{colour}]"
+        reason = f" [dim]{escape(link.reason)}[/dim]" if link.reason else ""
+        arrow = "=" if link.state == "linked" else "-"
+        table.add_row(escape(link.ref), arrow, escape(link.peer), escape(link.flow), state + reason)
+    Console(highlight=False).print(table)
+
+
+@command.command("show")
+@config_option
+@format_option
+@click.argument("ref")
+@click.pass_obj
+def show(shell: Shell, config: Path, format: Format, ref: str) -> None:
+    """Show one record: its counterparts, and per field the value, since when it holds, and where it was typed.
+
+    REF is system.type:id, as `links list` prints it.
+    """
+    topology = shell.topology(config)
+    row = _row(topology, ref)
+    found = {
+        "ref": ref,
+        "links": [
+            {"edge": name, "state": edge.state, "peer": edge.peer, "reason": edge.reason}
+            for name, edge in row.edges.items()
+        ],
+        "fields": [_field(ref, row, name) for name in sorted(row.remote)],
+        "writing": row.writing is not None,
+        "gone": bool(row.gone_at),
+    }
+    if format == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print_row(found)
+
+
+def _row(topology: Topology, ref: str) -> Row:
+    from stream.codec import row_of
+    from stream.core.row import Row as Entity
+    from stream.engine.embedded.reader import Reader
+    from stream.operate.table import JOIN
+
+    with Reader(topology.broker) as reader:
+        row = row_of(reader.row(JOIN, ref.encode()))
+    if not isinstance(row, Entity):
+        raise Failed(f"{ref}: nothing is known of it; `linkstream links list` shows what is")
+    return row
+
+
+def _field(ref: str, row: Row, name: str) -> dict[str, Any]:
+    cell: Cell | None = row.cells.get(name)
+    remote = row.remote.get(name)
+    if cell is None:
+        return {"field": name, "value": remote, "shown": remote, "since": None, "author": None, "note": ""}
+    return {
+        "field": name,
+        "value": cell.newer[0] if cell.newer else remote,
+        "shown": remote,
+        "since": _time(cell.version.time),
+        "author": (cell.author or ref) if cell.version.time >= 0 else None,
+        "note": row.notes.get(name, "") or ("to be written" if cell.carried is not None else ""),
+    }
+
+
+def _time(time: int) -> str | None:
+    return datetime.fromtimestamp(time / 1e6, UTC).isoformat(timespec="milliseconds") if time >= 0 else None
+
+
+def _print_row(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(found['ref'])}[/bold]" + (" [red]gone[/red]" if found["gone"] else ""))
+    for link in found["links"]:
+        console.print(f"  {escape(link['edge'])}  {link['state']}  {escape(link['peer'])}  {escape(link['reason'])}")
+    table = Table("field", "value", "since", "typed at", "note", box=None, pad_edge=False, header_style="bold")
+    for field in found["fields"]:
+        value = json.dumps(field["value"], ensure_ascii=False)
+        if field["shown"] != field["value"]:
+            value += f" [dim](shown: {escape(json.dumps(field['shown'], ensure_ascii=False))})[/dim]"
+        else:
+            value = escape(value)
+        table.add_row(
+            escape(field["field"]), value, field["since"] or "", escape(field["author"] or ""), escape(field["note"])
+        )
+    console.print(table)

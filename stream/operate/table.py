@@ -1,0 +1,31 @@
+"""The table ``links``, read from outside: the rows of entities and match values, past what lanes keep for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from stream.codec import row_of
+from stream.core.census import KEY as CENSUS
+from stream.core.row import Index, Row
+from stream.join import WAKE
+
+JOIN = "join"
+"""The agent whose rows are the table."""
+
+
+class Rows(Protocol):
+    """Whatever can list an agent's rows."""
+
+    def rows(self, agent: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows by prefix."""
+        ...
+
+
+def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Row | Index]]:
+    """The rows whose keys begin with ``prefix``. Raises BadRecord for one that cannot be read."""
+    for key, data in reader.rows(JOIN, prefix.encode()):
+        if key != CENSUS and not key.startswith(WAKE):
+            row = row_of(data)
+            if row is not None:
+                yield key.decode(), row
