@@ -213,7 +213,7 @@ def _gid(value: Any) -> str | None:
 
 def complaint(body: Any) -> tuple[str, dict[str, str]]:
     """Read Asana's refusals: messages begin with the field that they are about, as in ``due_on: ...``."""
-    errors = body.get("errors") if isinstance(body, dict) else None
-    said = [item["message"] for item in errors or () if isinstance(item, dict) and isinstance(item.get("message"), str)]
+    errors = pick(body, "errors.message")
+    said = [text for text in errors if isinstance(text, str)] if isinstance(errors, list) else []
     heads = ((head, rest.strip()) for head, found, rest in (message.partition(":") for message in said) if found)
     return "; ".join(said), {head: rest for head, rest in heads if head.replace("_", "").isalpha()}

@@ -102,6 +102,7 @@ _FIXED: dict[str, Callable[[], web.Response]] = {
     "nan": lambda: web.Response(
         body=b'{"data": [{"gid": "1", "n": NaN}], "items": []}', content_type="application/json"
     ),
+    "bomb": lambda: web.Response(body=_bomb(), headers={"Content-Encoding": "gzip"}, content_type="application/json"),
 }
 
 

@@ -73,8 +73,8 @@ class Sandbox:
         if self._site is not None:
             await self._site.stop()
             self._site = None
-            if self._runner.server is not None:
-                await self._runner.server.shutdown(0)
+            for connection in self._runner.server.connections if self._runner.server else ():
+                connection.force_close()
 
     async def up(self) -> None:
         """Listen, again on the same port."""
