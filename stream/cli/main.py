@@ -19,7 +19,11 @@ from stream.cli import exits
 from stream.cli.shell import Shell, environment
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "stream.cli.demo",
+    "run": "stream.cli.run",
     "validate": "stream.cli.validate",
+    "status": "stream.cli.status",
+    "links": "stream.cli.links",
     "schema": "stream.cli.schema",
     "sandbox": "stream.cli.sandbox",
     "version": "stream.cli.version",
@@ -82,7 +86,6 @@ def linkstream(
     Try without an account anywhere:
       linkstream sandbox asana --port 8801
 
-    \b
     Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 bad environment,
     70 log taken over or mistake of ours, 75 log in use or no room, 78 log damaged or misfit, 130 interrupted.
     """

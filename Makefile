@@ -1,0 +1,58 @@
+# What people and CI call. `make` alone lists it. Everything runs in .venv, which `make setup` makes.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+LOCK := $(shell cat requirements/dev.lock pyproject.toml | sha256sum | cut -c1-16)
+READY := .venv/ready-$(LOCK)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check demo bench lock schema clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything; at once when nothing has changed
+
+$(READY):
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "setup: found no $(PYTHON); Python 3.11 would be right (Debian: apt-get install python3.11 python3.11-venv)," >&2; \
+		echo "setup: or name another one: make setup PYTHON=/path/to/python3.11" >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "setup: found $$($(PYTHON) -V); Python 3.11 or newer would be right" >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "setup: found $(PYTHON) without venv; it would be right (Debian: apt-get install python3.11-venv)" >&2; exit 3; }
+	@test -x $(BIN)/python || { echo "setup: making .venv with $$($(PYTHON) -V)"; $(PYTHON) -m venv .venv; }
+	@echo "setup: installing $$(grep -cE '^[a-z]' requirements/dev.lock) packages, each checked against its hash (about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+	@echo "setup: installing linkstream itself, as it stands here"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f .venv/ready-* && touch $@
+	@echo "setup: done; $(BIN)/linkstream --help"
+
+test: $(READY) ## run the tests; one of them: make test ARGS="tests/core -k echo"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, format, imports, types, pins; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
+	@$(BIN)/python requirements/lock.py --check
+
+demo: $(READY) ## two systems on this machine, kept in step before your eyes
+	@$(BIN)/linkstream demo $(ARGS)
+
+bench: $(READY) ## measure; prints tables
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
+	@$(BIN)/python requirements/lock.py $(ARGS)
+
+schema: $(READY) ## write schema/topics.schema.json
+	@$(BIN)/linkstream schema > schema/topics.schema.json
+
+clean: ## remove .venv, caches and builds; var/ with its links stays
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage coverage.xml
+	find stream connectors tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
