@@ -30,7 +30,7 @@ from stream.engine.transport import Transport
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs
-ROWS = 20_000  # rows that the lanes of one agent keep at hand
+ROWS, SIZE = 20_000, 16 << 20  # rows, and bytes of them, that the lanes of one agent keep at hand
 MONTH = 30 * 86_400.0
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,14 @@ class App(faust.App):
             for one in claimed:
                 one.on_ready()
 
-        claimed.append(Lane(self.broker, await self.broker.claim(lane, topics, wake), rows=ROWS // self.partitions))
+        claimed.append(
+            Lane(
+                self.broker,
+                await self.broker.claim(lane, topics, wake),
+                rows=ROWS // self.partitions,
+                size=SIZE // self.partitions,
+            )
+        )
         return claimed[0]
 
     async def drain(self) -> None:

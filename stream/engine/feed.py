@@ -45,6 +45,8 @@ class Feed:
         self._retries = retries
         self._until_idle = until_idle
         self._wake = asyncio.Event()
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
         self._out: tuple[Lane, LaneUnit] | None = None
         self._troubles: dict[Lane, Trouble] = {}
         self._parked: dict[Lane, deque[float]] = {lane: deque(maxlen=ALARM[0] + 1) for lane in self.lanes}
@@ -66,20 +68,36 @@ class Feed:
             yield unit
             if self._out is None or self._out[1] is not unit:
                 return  # the body was called again; an old loop of it commits nothing
-            await lane.finish(unit)
             self._out, self._falls = None, 0
+            self._finish(lane, unit)
             self._went_well(lane, len(unit))
+            await asyncio.sleep(0)  # timers and networks go on between two units
+
+    def _finish(self, lane: Lane, unit: LaneUnit) -> None:
+        """Commit in the background: while an earlier commit of this lane flies, the others have the body."""
+        task = asyncio.ensure_future(lane.finish(unit))
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+            self._wake.set()
 
     async def _ready(self) -> Lane | None:
         """The next lane in turns that has something to do; one whose commit has landed if there is one."""
         while True:
             self._wake.clear()
+            if self._failure is not None:
+                raise self._failure
             ready = [lane for lane in self._in_turns() if lane.ready()]
             if ready:
                 lane = next((lane for lane in ready if not lane.flying), ready[0])
                 self._first = self.lanes.index(lane) + 1
                 return lane
             if self._over():
+                await asyncio.gather(*self._finishing)
                 for lane in self.lanes:
                     await lane.settled()
                 return None

@@ -83,7 +83,7 @@ class LaneUnit:
 class Lane:
     """One agent's share of one partition, claimed."""
 
-    def __init__(self, log: Log, claim: Claim, *, rows: int = 20_000) -> None:
+    def __init__(self, log: Log, claim: Claim, *, rows: int = 20_000, size: int = 16 << 20) -> None:
         self.log = log
         self.claim = claim
         self.id: LaneId = claim.lane
@@ -101,7 +101,7 @@ class Lane:
         self._flying: Mapping[bytes, bytes | None] = {}
         self._flight: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
-        self._rows = Rows(rows)
+        self._rows = Rows(rows, size)
         self._turn = 0
 
     # Records

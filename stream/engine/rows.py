@@ -45,11 +45,14 @@ class Rows:
     def put(self, key: bytes, row: bytes | None) -> None:
         """Remember a row."""
         self._young[key] = row
-        self._bytes += len(key) + len(row or b"")
+        self._grow(len(key) + (len(row) if row is not None else 0))
+
+    def _grow(self, size: int) -> None:
+        self._bytes += size
         if len(self._young) >= self._limit or self._bytes >= self._size:
             self._old, self._young, self._bytes = self._young, {}, 0
 
     def update(self, rows: Mapping[bytes, bytes | None]) -> None:
         """Remember many."""
-        for key, row in rows.items():
-            self.put(key, row)
+        self._young.update(rows)
+        self._grow(sum(map(len, rows)) + sum(len(row) for row in rows.values() if row is not None))

@@ -44,7 +44,7 @@ _decode_headers = msgspec.msgpack.Decoder(Headers).decode
 
 
 class Place(Struct, frozen=True):
-    """Where a log is, from ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, and how safely it is written."""
+    """Where a log is (``sqlite:///relative/path``, ``sqlite:////absolute/path``), and how safely it is written."""
 
     path: Path
     synchronous: str = "full"

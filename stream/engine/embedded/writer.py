@@ -28,7 +28,7 @@ from stream.engine.log import Closed, Corrupt, EngineError, Fenced, Full, InUse,
 T = TypeVar("T")
 
 PAUSE = 0.5  # seconds between two attempts of a transaction that found no room
-MOST = 64  # jobs of one transaction: an answer must not wait for a crowd
+MOST = 20_000  # rows and records of one transaction, about; many share a page that is then written once
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Write(Struct, eq=False):
     units: Sequence[Staged]
     records: Sequence[Outgoing]
     done: asyncio.Future[Any]
+    size: int
 
 
 class Order(Struct, eq=False):
@@ -83,7 +84,8 @@ class Writer(threading.Thread):
 
     def write(self, units: Sequence[Staged], records: Sequence[Outgoing]) -> asyncio.Future[None]:
         """Queue units and records; the future is done when they are durable."""
-        return self._put(Write(units, records, self._loop.create_future()))
+        size = len(records) + sum(len(unit.rows) + len(unit.records) for unit in units)
+        return self._put(Write(units, records, self._loop.create_future(), size))
 
     def order(self, run: Callable[[sqlite3.Connection], T], *, bare: bool = False) -> asyncio.Future[T]:
         """Queue a piece of work on the connection."""
@@ -127,7 +129,8 @@ class Writer(threading.Thread):
         jobs: list[Job] = []
         with suppress(queue.Empty):
             jobs.append(self._jobs.get(timeout=self._upkeep.patience()))
-            while isinstance(jobs[-1], Write) and len(jobs) < MOST:
+            size = 0
+            while isinstance(job := jobs[-1], Write) and (size := size + job.size) < MOST:
                 jobs.append(self._jobs.get_nowait())
         return jobs
 
