@@ -14,6 +14,7 @@ help: ## list these commands
 		|| grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything; at once when nothing has changed
+	@echo "setup: .venv is up to date"
 
 $(READY):
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -29,7 +30,6 @@ $(READY):
 	@echo "setup: installing linkstream itself, as it stands here"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f .venv/ready-* && touch $@
-	@echo "setup: done; $(BIN)/linkstream --help"
 
 test: $(READY) ## run the tests; one of them: make test ARGS="tests/core -k echo"
 	@$(BIN)/python -m pytest $(ARGS)
