@@ -15,7 +15,7 @@ def show(worker: Worker) -> None:
     """Keep one line about the worker on the terminal."""
     began = time.monotonic()
 
-    @worker.app.task  # type: ignore[misc]  # Faust's decorators are not typed
+    @worker.app.task  # type: ignore[untyped-decorator]  # Faust's own
     async def line() -> None:
         while True:
             sys.stderr.write(f"\r\x1b[2K{said(worker, time.monotonic() - began)}")

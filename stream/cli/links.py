@@ -40,7 +40,7 @@ def command() -> None:
 @click.option("--not-in-step", is_flag=True, help="Only what is not linked and in step.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
 @click.pass_obj
-def list_(  # noqa: PLR0913  # one for each option
+def list_(  # noqa: PLR0913, PLR0917  # one for each option
     shell: Shell,
     config: Path,
     format: Format,

@@ -25,7 +25,17 @@ SHORTEST: Final = 4
 Event: TypeAlias = MutableMapping[str, Any]
 Processor: TypeAlias = Callable[[Any, str, Event], Event]
 
-_LOUD: Final = ("asyncio", "aiokafka", "faust", "mode", "aiohttp")
+_LOUD: Final = (
+    "asyncio",
+    "aiokafka",
+    "faust",
+    "mode",
+    "aiohttp",
+    "pyrate_limiter",
+    "stream.engine.agents",  # Faust's services speak by the names of our classes
+    "stream.engine.app",
+    "stream.engine.transport",
+)
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
     ord("\n"): "\\n",
     ord("\r"): "\\r",

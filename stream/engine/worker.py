@@ -124,13 +124,20 @@ def _topics(topology: Topology) -> dict[str, TopicSettings]:
 def build(topology: Topology) -> Worker:
     """The app of one worker, with its agents."""
     worker = Worker(topology)
+    _polling(worker)
+    _joining(worker)
+    for system, endpoint in worker.endpoints.items():
+        _pushing(worker, system, endpoint)
+    _serving(worker)
+    return worker
+
+
+def _polling(worker: Worker) -> None:
+    """The agent that reads: a task per entity type, in the lane that owns it; orders come by topic."""
     app = worker.app
 
-    changed = app.topic(MAIL, *(changes(name) for name in topology.types))
-    polled = app.topic(POLLS)
-
-    @app.agent(polled, name="poll")
-    async def poll(stream: Stream) -> None:
+    @app.agent(app.topic(POLLS), name="poll")
+    async def poll(stream: Any) -> None:
         reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in _owned(worker, stream)]
         try:
             async for unit in stream.units():
@@ -147,22 +154,30 @@ def build(topology: Topology) -> Worker:
                 task.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
 
+
+def _joining(worker: Worker) -> None:
+    """The agent that decides; its rows are the table ``links``."""
+    app = worker.app
+    changed = app.topic(MAIL, *(changes(name) for name in worker.topology.types))
+
     @app.agent(changed, name="join", retries=0)
-    async def join(stream: Stream) -> None:
+    async def join(stream: Any) -> None:
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.join.load(unit)
         async for unit in stream.units(JOIN):
             worker.join(unit)
 
-    for system, endpoint in worker.endpoints.items():
-        _pushing(worker, system, endpoint)
-
     @app.timer(interval=0.2)
     async def wake() -> None:
         due = [Outgoing(topic, key, value, (), partition) for topic, key, value, partition in worker.join.due()]
         if due:
             await app.broker.publish(due)
+
+
+def _serving(worker: Worker) -> None:
+    """What a worker does beside the stream: answer questions, and tidy up at the end."""
+    app = worker.app
 
     @app.service
     class Connections(Service):
@@ -174,8 +189,6 @@ def build(topology: Topology) -> Worker:
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:
         return worker.state()
-
-    return worker
 
 
 def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
@@ -190,7 +203,7 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     @app.agent(
         app.topic(*(upserts(name) for name in types)), name=f"push.{system}", concurrency=topology.partitions, retries=2
     )
-    async def push(stream: Stream) -> None:
+    async def push(stream: Any) -> None:
         async for unit in stream.units(PUSH):
             await push_unit(unit)
             worker.written[system] += len(unit)

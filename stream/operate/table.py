@@ -1,4 +1,4 @@
-"""The table ``links``, read from outside: the rows of entities and match values, past what lanes keep for themselves."""
+"""The table ``links``, read from outside: rows of entities and match values, past what lanes keep for themselves."""
 
 from __future__ import annotations
 
