@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 import faust
 from faust.tables.manager import TableManager as FaustTableManager
@@ -32,6 +32,9 @@ DRAIN = 3.0  # seconds that bodies have to finish their units before they are ca
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs
 ROWS, SIZE = 20_000, 16 << 20  # rows, and bytes of them, that the lanes of one agent keep at hand
 MONTH = 30 * 86_400.0
+
+Body: TypeAlias = Callable[[Stream], Awaitable[None]]
+Task = TypeVar("Task", bound=Callable[[], Awaitable[None]])
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,19 @@ class App(faust.App):
         self.handlers: dict[str, Handler] = built_in(log)
         self._desk: Desk | None = None
         self._drained = False
+
+    def agent(  # type: ignore[override]  # its bodies take our stream
+        self, channel: Any = None, *, name: str | None = None, concurrency: int = 1, retries: int = 2, **kwargs: Any
+    ) -> Callable[[Body], Agent]:
+        """Faust's decorator; a failing unit is run ``retries`` times more before it is halved."""
+        made = super().agent(channel, name=name, concurrency=concurrency, retries=retries, **kwargs)
+        return cast("Callable[[Body], Agent]", made)
+
+    def timer(  # type: ignore[override]
+        self, interval: float, *args: Any, **kwargs: Any
+    ) -> Callable[[Task], Task]:
+        """Faust's decorator, typed: every ``interval`` seconds."""
+        return cast("Callable[[Task], Task]", super().timer(interval, *args, **kwargs))
 
     def answers(self, name: str) -> Callable[[Handler], Handler]:
         """Register a command of a second process: ``@app.answers("explain")`` over ``async def (payload) -> dict``."""

@@ -336,6 +336,37 @@ class LogContract:
         await drain(lane, body)
         assert lane.claim.get(b"count") == b"6"
 
+    async def test_a_turn_waits_for_the_unit_that_is_out(self, log: Log) -> None:
+        await log.publish(sent("a", "b"))
+        lane = await lane_of(log)
+        unit = lane.take(1)
+        entered: list[str] = []
+
+        async def turn(name: str) -> None:
+            async with lane.turn():
+                entered.append(name)
+                assert not lane.ready()
+
+        turns = [asyncio.ensure_future(turn(name)) for name in ("first", "second")]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert entered == []
+        await lane.finish(unit)
+        assert not lane.ready()  # the turns go first
+        await asyncio.wait_for(asyncio.gather(*turns), 5)
+        assert entered == ["first", "second"]
+        assert lane.ready()
+
+    async def test_a_second_commit_waits_for_the_first(self, log: Log) -> None:
+        await log.publish(sent("a", "b", "c"))
+        lane = await lane_of(log)
+        await lane.finish(lane.take(1))
+        first = lane._flight
+        assert first is not None
+        await lane.finish(lane.take(1))
+        assert first.done()
+        assert lane.flying
+
     async def test_a_cancelled_wait_for_a_turn_harms_nobody(self, log: Log) -> None:
         lane = await lane_of(log)
 

@@ -75,7 +75,13 @@ def test_an_address_is_checked_whole() -> None:
     assert place_of("sqlite:////var/x.db").path == Path("/var/x.db")
     assert place_of("sqlite:///x.db?synchronous=NORMAL").synchronous == "normal"
     assert place_of("sqlite:///var/a%20b.db").path == Path("var/a b.db").absolute()
-    for wrong in ("kafka://x", "sqlite:///", "sqlite://x.db", "sqlite:///x.db?sync=off", "sqlite:///x.db?synchronous=off"):
+    for wrong in (
+        "kafka://x",
+        "sqlite:///",
+        "sqlite://x.db",
+        "sqlite:///x.db?sync=off",
+        "sqlite:///x.db?synchronous=off",
+    ):
         with pytest.raises(Mismatch):
             place_of(wrong)
 
