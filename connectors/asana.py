@@ -180,7 +180,7 @@ class AsanaEndpoint:
         projects: Sequence[str] = self._scope.projects
         if not projects:
             kind = KINDS["projects"]
-            query: Pairs = (("workspace", await self._home_gid()), ("opt_fields", "gid"))
+            query: Pairs = (("workspace", await self._home_gid()), ("opt_fields", "name"))
             projects = [record["gid"] async for record in self._walk(kind, (kind.path, query)) if "gid" in record]
         people = self._scope.assignees
         if people:

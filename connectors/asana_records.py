@@ -82,7 +82,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "projects": _kind(
         "/projects",
-        "name notes archived color completed completed_at created_at modified_at due_on start_on owner.name team.name "
+        "name notes archived color completed completed_at created_at modified_at due_on start_on owner team.name "
         "workspace.name permalink_url",
         "name notes archived color due_on start_on owner team",
         notes="notes",

@@ -1,0 +1,86 @@
+"""Cut a vendor's OpenAPI file down to the operations that a connector uses, for validating recorded traffic.
+
+    python tests/connectors/specs/reduce.py <asana openapi json> tests/connectors/specs/asana.openapi.json
+
+The vendor's file is ``defs/asana_oas.yaml`` of the public repository Asana/openapi (its ``info.license`` says Apache
+2.0), as JSON, with the request bodies of the write operations flattened to the fields that are not read-only, and no
+others allowed. Prose is dropped. Two things are mended, because no null would satisfy them: an ``enum`` that is
+``nullable`` gets a null, and a link that is ``allOf`` of a thing and a nullable thing becomes ``anyOf``. The result
+is looked for by ``test_asana_spec.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+USED = {
+    "/workspaces": ("get",),
+    "/workspaces/{workspace_gid}": ("get", "put"),
+    "/workspaces/{workspace_gid}/teams": ("get",),
+    "/teams": ("post",),
+    "/teams/{team_gid}": ("get", "put"),
+    "/projects": ("get", "post"),
+    "/projects/{project_gid}": ("get", "put", "delete"),
+    "/tasks": ("get", "post"),
+    "/tasks/{task_gid}": ("get", "put", "delete"),
+    "/tasks/{task_gid}/addProject": ("post",),
+    "/tasks/{task_gid}/removeProject": ("post",),
+}
+_PROSE = frozenset({"description", "example", "examples", "externalDocs", "summary", "x-docs-overrides", "tags"})
+
+
+def reduced(spec: dict[str, Any]) -> dict[str, Any]:
+    paths = {
+        path: {verb: spec["paths"][path][verb] for verb in (*verbs, "parameters") if verb in spec["paths"][path]}
+        for path, verbs in USED.items()
+    }
+    kept: dict[str, dict[str, Any]] = {}
+    todo: list[Any] = [paths]
+    while todo:
+        for reference in _references(todo.pop()):
+            _, _, kind, name = reference.split("/")
+            if name not in kept.setdefault(kind, {}):
+                kept[kind][name] = spec["components"][kind][name]
+                todo.append(kept[kind][name])
+    info = {name: spec["info"][name] for name in ("title", "version", "license") if name in spec["info"]}
+    made = {"openapi": spec["openapi"], "info": info, "servers": spec["servers"], "paths": paths, "components": kept}
+    return dict(_bare(made, named=False))
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [found for item in value for found in _references(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+    return own + [found for item in value.values() for found in _references(item)]
+
+
+def _bare(value: Any, *, named: bool) -> Any:
+    """Drop prose; ``named`` says that the keys here are names of fields, which may well be called description."""
+    if isinstance(value, list):
+        return [_bare(item, named=False) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: item for name, item in value.items() if named or not _is_prose(name, item)}
+    bare = {name: _bare(item, named=name == "properties" and not named) for name, item in kept.items()}
+    if not named and bare.get("nullable") is True and None not in bare.get("enum", (None,)):
+        bare["enum"] = [*bare["enum"], None]
+    if not named and any(isinstance(part, dict) and part.get("nullable") for part in bare.get("allOf", ())):
+        bare["anyOf"] = [*bare.pop("allOf"), {"type": "object", "nullable": True, "maxProperties": 0}]
+    if not named and "content" in bare and "description" in value:
+        bare["description"] = ""  # an answer must have one
+    return bare
+
+
+def _is_prose(name: str, item: Any) -> bool:
+    return name == "allowEmptyValue" or (name in _PROSE and isinstance(item, str | list | dict))
+
+
+if __name__ == "__main__":
+    source, target = (Path(name) for name in sys.argv[1:])
+    target.write_bytes(orjson.dumps(reduced(orjson.loads(source.read_bytes())), option=orjson.OPT_APPEND_NEWLINE))
