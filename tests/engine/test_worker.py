@@ -37,8 +37,8 @@ class Bench:
         self.errors = folder / "errors"
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(self.folder)}
+    def start(self, *arguments: str, crash: str = "") -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(self.folder), "CRASH": crash}
         with self.errors.open("ab") as errors:
             worker = subprocess.Popen(
                 [sys.executable, str(SCRIPT), self.url, str(self.folder), *arguments],
@@ -152,6 +152,14 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(bench: Bench) -> No
     edits = finish(bench, bench.start())
     assert edits > 500
     check(bench, edits)
+
+
+def test_killed_inside_and_right_after_transactions_nothing_is_lost_or_doubled(bench: Bench) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    for number in range(8):
+        assert bench.start(crash=f"{seed} {number}").wait(30) == -signal.SIGKILL
+    check(bench, finish(bench, bench.start()))
 
 
 def test_a_signal_drains_and_ends_in_time(bench: Bench) -> None:

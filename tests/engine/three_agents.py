@@ -11,11 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from stream.engine.agents import Stream
 from stream.engine.app import App, create_app, run
+from stream.engine.embedded import batch, writer
 from stream.engine.embedded.lease import Lease
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.log import TopicSettings
@@ -93,8 +97,32 @@ def build(url: str, folder: Path) -> App:
     return app
 
 
+def crash_at_named_points(seed: str) -> None:
+    """Die inside a transaction, between its statements, or right after it, before anybody is told."""
+    roll = random.Random(seed)
+    insert, call = batch._insert, writer.Writer._call
+
+    def maybe() -> None:
+        if roll.random() < 0.0015:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def inside(*arguments: Any) -> None:
+        maybe()
+        insert(*arguments)
+        maybe()
+
+    def after(self: writer.Writer, *arguments: Any) -> None:
+        maybe()
+        call(self, *arguments)
+
+    batch._insert = inside
+    writer.Writer._call = after  # type: ignore[method-assign]
+
+
 def main() -> None:
     logging.basicConfig(level="WARNING", stream=sys.stderr)
+    if seed := os.environ.get("CRASH"):
+        crash_at_named_points(seed)
     app = build(sys.argv[1], Path(sys.argv[2]))
     if len(sys.argv) > 3 and isinstance(app.broker, EmbeddedLog):
         app.broker.lease = Lease(app.broker.place.path, silent=float(sys.argv[3]))
