@@ -114,7 +114,11 @@ def _events(text: str) -> Iterator[yaml.Event]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        raise Unreadable(Problem(place, f"{error.problem or 'found no YAML'}; YAML would be right")) from None
+        lines = text.splitlines()[place.line - 1 : place.line]
+        right = "quotes around a value with ${...}" if lines and "${" in lines[0] else "YAML"
+        raise Unreadable(
+            Problem(place, f"found text that is no YAML ({error.problem}); {right} would be right")
+        ) from None
     except (yaml.YAMLError, RecursionError):
         raise Unreadable(Problem(Place(1, 1), "found no YAML; YAML would be right")) from None
 

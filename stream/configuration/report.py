@@ -9,6 +9,8 @@ from typing import Any
 from stream.configuration.document import Document, Path, Problem
 from stream.configuration.variables import Filled
 
+MOST = 500
+"""Problems that are told one by one."""
 SHOWN = 80
 """Characters of a value that a message shows."""
 
@@ -42,8 +44,14 @@ class Report:
         return shown(value)
 
     def lines(self) -> list[str]:
-        """All problems, in the order of the file."""
-        return [f"{self._file}:{p.place.line}:{p.place.column}: {p.text}" for p in sorted(self._problems)]
+        """The problems in the order of the file; of very many the first ones, and how many there are."""
+        ordered = sorted(self._problems)
+        lines = [f"{self._file}:{p.place.line}:{p.place.column}: {p.text}" for p in ordered[:MOST]]
+        if len(ordered) > MOST:
+            last = ordered[-1].place
+            more = len(ordered) - MOST
+            lines.append(f"{self._file}:{last.line}:{last.column}: found {more} problems more; none would be right")
+        return lines
 
 
 def shown(value: Any) -> str:
