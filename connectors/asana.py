@@ -22,18 +22,17 @@ import orjson
 from msgspec import Struct
 
 from connectors.asana_records import KINDS, Kind, dated, entity, flat, gids, same, text
+from connectors.asana_rounds import Pairs, Round, ahead, begin, cursor_of, query, restart, resume
 from connectors.endpoint import Cursor, Entity, Page, Rejected, Time, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
-from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
-from connectors.rounds import newest, next_since
+from connectors.rounds import newest
 
 _SECOND = 1_000_000
 _SKEW = 300 * _SECOND
 """How far Asana's clock may trail ours when a record is looked for by when we made it."""
-_RESTARTS = 3
-
-Pairs = tuple[tuple[str, str], ...]
+_QUIET = 20
+"""Lists without anything new that one page passes over."""
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -50,19 +49,6 @@ class Scope(Struct, frozen=True, kw_only=True):
     size: int = 100
 
 
-class _Round(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How far a round has come. ``lists`` are still to be read, the first one now; those with ``+`` never were."""
-
-    since: Time | None = None
-    known: list[str] = []
-    """Lists that were read to their end, in this round while one is under way."""
-    lists: list[str] | None = None
-    offset: str | None = None
-    newest: Time | None = None
-    begun: Time | None = None
-    restarts: int = 0
-
-
 class AsanaEndpoint:
     """Asana, open for reading and writing."""
 
@@ -77,13 +63,20 @@ class AsanaEndpoint:
         return {name: kind.traits for name, kind in KINDS.items()}
 
     async def page(self, type: str, cursor: Cursor) -> Page:
-        """Read what comes after the cursor."""
-        kind, at = _kind(type), _resume(cursor)
+        """Read what comes after the cursor; lists in which nothing changed are passed over in one go."""
+        page = await self._next_page(type, cursor)
+        for _ in range(_QUIET):
+            if page.entities or page.rejected or not page.more:
+                break
+            page = await self._next_page(type, page.cursor)
+        return page
+
+    async def _next_page(self, type: str, cursor: Cursor) -> Page:
+        kind, at = _kind(type), resume(cursor)
         if at.lists is None:
-            lists = [name if name in at.known else f"+{name}" for name in await self._lists(type)]
-            at = msgspec.structs.replace(at, lists=lists, known=[])
+            at = begin(at, await self._lists(type))
         if not at.lists:
-            return Page(since=at.since, cursor=_cursor(_Round(since=at.since)))
+            return Page(since=at.since, cursor=cursor_of(Round(since=at.since)))
         try:
             answer = await self._list(kind, self._query(at.lists[0], at.since), at.offset)
         except (Missing, Locked) as error:
@@ -91,10 +84,10 @@ class AsanaEndpoint:
                 raise Refused(str(error)) if isinstance(error, Missing) else error from None
             return self._page(type, at, [], None)
         except Refused:
-            if at.offset is None or at.restarts >= _RESTARTS:
+            again = restart(at)  # offsets expire
+            if again is None:
                 raise
-            again = msgspec.structs.replace(at, offset=None, restarts=at.restarts + 1)  # offsets expire
-            return Page(cursor=_cursor(again), more=True, since=at.since)
+            return Page(cursor=cursor_of(again), more=True, since=at.since)
         if at.begun is None:
             at = msgspec.structs.replace(at, begun=answer.date or round(self._now() * _SECOND))
         following = _next(answer)
@@ -180,8 +173,8 @@ class AsanaEndpoint:
         projects: Sequence[str] = self._scope.projects
         if not projects:
             kind = KINDS["projects"]
-            query: Pairs = (("workspace", await self._home_gid()), ("opt_fields", "name"))
-            projects = [record["gid"] async for record in self._walk(kind, (kind.path, query)) if "gid" in record]
+            asked: Pairs = (("workspace", await self._home_gid()), ("opt_fields", "name"))
+            projects = [record["gid"] async for record in self._walk(kind, (kind.path, asked)) if "gid" in record]
         people = self._scope.assignees
         if people:
             await self._home_gid()
@@ -192,26 +185,17 @@ class AsanaEndpoint:
         return not self._scope.projects and scope not in await self._lists(type)
 
     def _query(self, scope: str, since: Time | None) -> tuple[str, Pairs]:
-        """Answer the path and the parameters of a list; one never read before is read whole."""
-        name, _, gid = scope.lstrip("+").partition(":")
-        changed: Pairs = (("modified_since", write_time(since)),) if since and not scope.startswith("+") else ()
-        match name:
-            case "project":
-                return "/tasks", (("project", gid), *changed)
-            case "assignee":
-                return "/tasks", (("assignee", gid), ("workspace", self._workspace or ""), *changed)
-            case _:
-                return "", (("workspace", gid),) if gid else ()
+        return query(scope, since, self._workspace or "")
 
     async def _list(self, kind: Kind, where: tuple[str, Pairs], offset: str | None) -> Answer:
-        path, query = where
+        path, asked = where
         if kind is KINDS["teams"]:
-            path, query = f"/workspaces/{quote(dict(query)['workspace'], safe='')}/teams", ()
-        fields: Pairs = () if dict(query).get("opt_fields") else _fields(kind)
+            path, asked = f"/workspaces/{quote(dict(asked)['workspace'], safe='')}/teams", ()
+        fields: Pairs = () if dict(asked).get("opt_fields") else _fields(kind)
         at: Pairs = (("offset", offset),) if offset else ()
         size = ("limit", str(self._scope.size))
-        query = (*query, *fields, size, *at)
-        return await self._client.call(Request(method="GET", path=path or kind.path, query=query))
+        pairs = (*asked, *fields, size, *at)
+        return await self._client.call(Request(method="GET", path=path or kind.path, query=pairs))
 
     async def _walk(self, kind: Kind, where: tuple[str, Pairs]) -> AsyncIterator[Any]:
         """Read a list to its end."""
@@ -227,21 +211,13 @@ class AsanaEndpoint:
                 raise BadAnswer(f"{kind.path}: found a next page that is this page; another one would be right")
             offset = following
 
-    def _page(self, type: str, at: _Round, records: list[Any], following: str | None) -> Page:
+    def _page(self, type: str, at: Round, records: list[Any], following: str | None) -> Page:
         """Make a page of an answer, and say where to go on."""
         entities, rejected = _sorted_out(type, records)
-        seen = newest(at.newest, *(one.updated_at for one in entities))
-        lists = at.lists or []
-        if following is not None:
-            ahead = msgspec.structs.replace(at, offset=following, newest=seen)
-        else:
-            known = [*at.known, lists[0].lstrip("+")]
-            ahead = msgspec.structs.replace(at, lists=lists[1:], known=known, offset=None, newest=seen, restarts=0)
-        more = bool(ahead.lists)
-        if not more:
-            since = next_since(at.since, seen, at.begun or 0, self._scope.overlap) if type == "tasks" else None
-            ahead = _Round(since=since, known=ahead.known if since is not None else [])
-        return Page(entities=entities, rejected=rejected, cursor=_cursor(ahead), more=more, since=ahead.since)
+        seen = newest(*(one.updated_at for one in entities))
+        onward = ahead(at, following, seen, overlap=self._scope.overlap if type == "tasks" else None)
+        more = bool(onward.lists)
+        return Page(entities=entities, rejected=rejected, cursor=cursor_of(onward), more=more, since=onward.since)
 
     # writes
 
@@ -308,17 +284,6 @@ def _kind(type: str) -> Kind:
     if kind is None:
         raise Refused(f"{type}: found no such type; one of {', '.join(KINDS)} would be right")
     return kind
-
-
-def _resume(cursor: Cursor) -> _Round:
-    try:
-        return _Round() if cursor is None else msgspec.convert(cursor, _Round)
-    except msgspec.ValidationError as error:
-        raise Refused(f"cursor: found {error}; a cursor of this connector would be right") from None
-
-
-def _cursor(at: _Round) -> Cursor:
-    return msgspec.to_builtins(at) or None
 
 
 def _at(kind: Kind, gid: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from msgspec import Struct
 
 from connectors.endpoint import Cursor, Endpoint, Entity, Page, Time, Traits
-from connectors.errors import ConnectorError, Locked, Retry, Unsure
+from connectors.errors import ConnectorError, Locked, Refused, Retry, Unsure
 
 T = TypeVar("T")
 
@@ -115,6 +115,8 @@ class Breaker:
                 self._failures += 1
                 if self._failures >= self._settings.failures or self.single():
                     self._open(error, now)
+            case Refused() if self.single():
+                pass  # may have been refused here, without asking the system
             case _:
                 self.succeeded()
 

@@ -22,7 +22,7 @@ from tests.connectors.benches import AsanaBench
 from tests.connectors.contract import Bench, EndpointContract, read_all
 
 FILE = Path(os.environ.get("ASANA_OPENAPI") or Path(__file__).with_name("specs") / "asana.openapi.json")
-pytestmark = pytest.mark.skipif(not FILE.exists(), reason=f"no vendor's file at {FILE}; specs/reduce.py makes one")
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the vendor's file is not here; specs/reduce.py makes it")
 
 HOST = "https://app.asana.com"
 

@@ -111,6 +111,14 @@ async def test_while_it_is_open_one_call_tries_and_all_others_wait(system: Memor
     assert guarded.state() == Ok()
 
 
+async def test_what_is_refused_here_is_no_sign_of_life(system: MemoryEndpoint, clock: Clock) -> None:
+    guarded = guard(system, clock)
+    await fail(guarded, Retry("no connection"), 3, system)
+    with pytest.raises(Refused):
+        await guarded.read("no_such_type", "1")
+    assert isinstance(guarded.state(), Down)
+
+
 async def test_a_cancelled_try_lets_the_next_one_try(system: MemoryEndpoint, clock: Clock) -> None:
     guarded = guard(system, clock)
     await fail(guarded, Retry("no connection"), 3, system)
