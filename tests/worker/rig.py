@@ -1,0 +1,123 @@
+"""A real worker between two sandboxes, and people who edit: what the tests of the whole product stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from connectors.sandbox.run import serve
+from stream.cli.status import gathered
+from stream.engine.embedded.reader import Reader
+from stream.operate.demo import Demo
+from stream.ports import Record
+
+TOPICS = Path(__file__).parents[2] / "topics.yaml"
+TASKS = "asana.tasks~custompms.task"
+
+
+@asynccontextmanager
+async def rig(folder: Path, *, tasks: int = 12, twins: int = 4) -> AsyncIterator[Demo]:
+    """Two sandboxes and a worker that is not started yet."""
+    asana = await serve("asana", count=tasks, seed=3)
+    pms = await serve("custompms", count=twins, seed=3)
+    demo = Demo(folder, TOPICS, asana, pms)
+    try:
+        yield demo
+    finally:
+        asana.heal()
+        pms.heal()
+        await demo.stop()
+        await asana.close()
+        await pms.close()
+
+
+async def until(true: Callable[[], Any], what: str, *, seconds: float = 30.0) -> None:
+    """Wait for something to come true; a test that waits in vain says for what."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+async def linked(demo: Demo) -> None:
+    """Wait until every record has its counterparts."""
+    await until(lambda: len(demo.links()) == demo.expected(), "all links stand")
+
+
+async def settled(demo: Demo) -> None:
+    """Wait until both sides of every link agree and nothing is written any more."""
+    quiet = 0
+
+    def still() -> bool:
+        nonlocal quiet, last
+        now = (demo.writes(), len(demo.asana.truth), len(demo.pms.truth))
+        agreeing, compared = demo.compare()
+        quiet = quiet + 1 if now == last and agreeing == compared == demo.expected() else 0
+        last = now
+        return quiet >= 30
+
+    last = (0, 0, 0)
+    await until(still, "both sides of every link agree", seconds=60)
+
+
+def pairs(demo: Demo) -> list[tuple[str, str]]:
+    """Asana tasks with their tasks in the PMS."""
+    return sorted((link.ref, link.peer) for link in demo.links() if link.flow == TASKS)
+
+
+async def rename(demo: Demo, ref: str, name: str) -> None:
+    """Rename a record through its system's own API, as a person."""
+    kind, _, id = ref.partition(":")
+    if kind.startswith("asana."):
+        await demo.asana.act("PUT", f"/{kind[6:]}/{id}", {"data": {"name": name}})
+    else:
+        await demo.pms.act("PATCH", f"/{kind[10:]}s/{id}", {"title" if kind.endswith("task") else "name": name})
+
+
+def parked(demo: Demo) -> list[Record]:
+    """What was set aside, oldest first."""
+    with Reader(demo.topology.broker) as reader:
+        return [record for partition in range(4) for record in reader.records("parked", partition, limit=1000)]
+
+
+def reason(record: Record) -> str:
+    """Why a record was set aside."""
+    return dict(record.headers)["__connect.errors.exception.message"].decode()
+
+
+async def status(demo: Demo) -> dict[str, Any]:
+    """What ``linkstream status`` says."""
+    return await gathered(demo.topology)
+
+
+def redundant(demo: Demo) -> list[str]:
+    """Writes of the worker that changed nothing, by the sandboxes' own account."""
+    ignored = {"updated_at", "modified_at", "completed_at"}
+
+    def plain(record: dict[str, Any] | None) -> dict[str, Any]:
+        return {name: value for name, value in (record or {}).items() if name not in ignored}
+
+    return [
+        f"{truth.type} {truth.id}: {truth.request}"
+        for box in (demo.asana, demo.pms)
+        for truth in box.truth
+        if truth.op == "update" and truth.author == "linkstream" and plain(truth.before) == plain(truth.after)
+    ]
+
+
+def repeated(demo: Demo, field: str) -> list[str]:
+    """Values that the worker wrote into one record more than once."""
+    written = Counter(
+        (truth.type, truth.id, str((truth.after or {}).get(field)))
+        for box in (demo.asana, demo.pms)
+        for truth in box.truth
+        if truth.op == "update"
+        and truth.author == "linkstream"
+        and (truth.before or {}).get(field) != (truth.after or {}).get(field)
+    )
+    return [f"{key}: {count} times" for key, count in written.items() if count > 1]

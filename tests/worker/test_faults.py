@@ -1,0 +1,166 @@
+"""What goes wrong at systems and in the log: shown, waited out, set aside; never lost, never repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.worker.rig import linked, pairs, parked, reason, rename, rig, settled, status, until
+
+from stream.engine.embedded.ask import ask, publishing
+from stream.engine.log import Outgoing
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+
+async def test_an_outage_is_shown_and_waited_out_and_nothing_is_parked(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        await demo.pms.down()
+        await rename(demo, left, "While it was down")
+        async with asyncio.timeout(30):
+            while (await status(demo))["worker"]["systems"]["custompms"]["state"] != "down":
+                await asyncio.sleep(0.1)
+        assert (await status(demo))["worker"]["systems"]["asana"]["state"] == "ok"
+        await demo.pms.up()
+        await until(lambda: demo.record(right)["title"] == "While it was down", "the edit arrives after the outage")
+        assert parked(demo) == []
+        assert (await status(demo))["worker"]["systems"]["custompms"]["state"] == "ok"
+
+
+async def test_credentials_that_no_longer_open_lock_the_system_alone(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        demo.asana.fault("status", status=401)
+        await rename(demo, right, "Typed at the other one")
+        async with asyncio.timeout(30):
+            while (await status(demo))["worker"]["systems"]["asana"]["state"] != "locked":
+                await asyncio.sleep(0.1)
+        assert (await status(demo))["worker"]["systems"]["custompms"]["state"] == "ok"
+        demo.asana.heal()
+        await until(lambda: demo.record(left)["name"] == "Typed at the other one", "it opens again")
+        assert parked(demo) == []
+
+
+@pytest.mark.parametrize("kind", ["garbage", "html", "wrong-shape", "huge", "bomb", "deep", "nan", "truncate"])
+async def test_an_answer_that_cannot_be_read_is_set_aside_once_and_the_rest_goes_on(tmp_path: Path, kind: str) -> None:
+    async with rig(tmp_path, tasks=6, twins=2) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        other = next(link for link in demo.links() if link.flow == "asana.teams~custompms.customer")
+        demo.asana.fault(kind, path="*/tasks", method="GET")
+        await rename(demo, left, "Behind the bad page")
+        await until(lambda: len(parked(demo)) > 0, "the page is set aside", seconds=45)
+        await rename(demo, other.peer, "Others go on")
+        await until(lambda: demo.record(other.ref)["name"] == "Others go on", "other types go on")
+        assert demo.record(right)["title"] != "Behind the bad page"
+        demo.asana.heal()
+        await until(lambda: demo.record(right)["title"] == "Behind the bad page", "the cursor did not pass the page")
+        aside = parked(demo)
+        assert len(aside) == 1
+        assert reason(aside[0])
+
+
+async def test_a_record_of_a_bad_shape_is_set_aside_and_the_page_goes_on(tmp_path: Path) -> None:
+    async with rig(tmp_path, tasks=6, twins=2) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        demo.asana.fault("duplicate-ids", path="*/tasks", method="GET", count=1)
+        await rename(demo, left, "Said twice on one page")
+        await until(lambda: demo.record(right)["title"] == "Said twice on one page", "the record arrives")
+        await settled(demo)
+
+
+async def test_creates_whose_answers_are_lost_are_found_and_not_repeated(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        demo.pms.fault("reset-after-apply", method="POST", probability=0.4, seed=5)
+        await demo.start()
+        await linked(demo)
+        lost = [truth for truth in demo.pms.truth if truth.op == "create"]
+        assert len(lost) > 10
+        assert demo.doubled() == 0
+        demo.pms.heal()
+        await settled(demo)
+
+
+async def test_a_system_that_asks_for_patience_gets_it(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        demo.pms.fault("status", status=429, retry_after="1", method="P*", count=3)
+        demo.pms.fault("status", status=429, retry_after="1", method="POST", count=3)
+        await demo.start()
+        await linked(demo)
+        await settled(demo)
+        assert demo.doubled() == 0
+
+
+async def test_records_that_nobody_can_read_are_parked_with_their_bytes(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        bad = [
+            Outgoing("changes.asana.tasks", left.encode(), b"\xff\x00 no JSON"),
+            Outgoing("changes.asana.tasks", b"asana.tasks:1", b'{"op":"u"}'),
+            Outgoing("links.mail", left.encode(), b'{"type":"no such message"}'),
+            Outgoing("links.mail", b"\xff\xfe", b'{"type":"wake"}'),
+            Outgoing("upserts.custompms.task", right.encode(), b"[" * 5000),
+            Outgoing("polls", b"asana.nothing", b"{}"),
+        ]
+        await ask(demo.topology.broker, "publish", publishing(bad))
+        await rename(demo, left, "The next record")
+        await until(lambda: demo.record(right)["title"] == "The next record", "the records behind them go on")
+        await until(lambda: len(parked(demo)) == len(bad), "all of them are parked")
+        assert sorted((r.key, r.value) for r in parked(demo)) == sorted((r.key, r.value) for r in bad)
+        assert all(reason(record) for record in parked(demo))
+
+
+async def test_sigterm_ends_it_within_five_seconds_with_everything_committed(tmp_path: Path) -> None:
+    async with rig(tmp_path, tasks=30) as demo:
+        await demo.start()
+        await until(lambda: demo.writes() > 5, "it is at work")
+        began = time.monotonic()
+        assert await demo.stop() == 0
+        assert time.monotonic() - began < 5.0
+        await demo.start()
+        await linked(demo)
+        await settled(demo)
+        assert demo.doubled() == 0
+
+
+async def test_a_second_worker_on_the_same_log_is_refused(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        first = demo._worker
+        await demo.start()
+        second = demo._worker
+        assert second is not None
+        assert await second.wait() == 75
+        assert b"in use" in (tmp_path / "worker.log").read_bytes()
+        demo._worker = first
+        assert demo.alive()
+
+
+async def test_the_edit_that_lost_is_kept(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        left, right = pairs(demo)[0]
+        assert demo._worker is not None
+        demo._worker.send_signal(signal.SIGSTOP)
+        await rename(demo, left, "Typed first")
+        await asyncio.sleep(0.05)
+        await rename(demo, right, "Typed last")
+        demo._worker.send_signal(signal.SIGCONT)
+        await until(lambda: demo.record(left)["name"] == "Typed last", "the latest edit wins")
+        await settled(demo)
+        assert (await status(demo))["conflicts"] == 1

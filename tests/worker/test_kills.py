@@ -1,0 +1,83 @@
+"""Killed again and again under load, the worker loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from tests.worker.rig import linked, pairs, redundant, rename, repeated, rig, settled
+
+from stream.operate.demo import Demo
+
+KILLS = int(os.environ.get("LINKSTREAM_KILLS", "25"))
+
+
+class People:
+    """They rename tasks, each on one side, and add new ones; what they typed last is remembered."""
+
+    def __init__(self, demo: Demo, chance: random.Random) -> None:
+        self.demo, self.chance = demo, chance
+        self.typed: dict[str, str] = {}
+        self.made = 0
+        self.edits = 0
+        self._sides: dict[str, str] = {}
+
+    async def go_on(self) -> None:
+        """Edit until cancelled, about fifty times a second."""
+        everybody = pairs(self.demo)
+        for left, right in everybody:
+            self._sides[left] = self.chance.choice([left, right])
+        while True:
+            left, right = self.chance.choice(everybody)
+            ref = self._sides[left]
+            self.edits += 1
+            self.typed[ref] = f"Edit {self.edits}"
+            await rename(self.demo, ref, self.typed[ref])
+            if self.edits % 40 == 0:
+                self.made += 1
+                fields = {"name": f"New task {self.made}", "workspace": "1200000000000001"}
+                fields["projects"] = [self.demo.ids("asana.projects")[0]]
+                await self.demo.asana.act("POST", "/tasks", {"data": fields})
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.process
+@pytest.mark.timeout(300)
+async def test_twenty_five_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("LINKSTREAM_SEED", str(time.time_ns() % 1_000_000)))
+    chance = random.Random(seed)
+    async with rig(tmp_path) as demo:
+        await demo.start()
+        await linked(demo)
+        people = People(demo, chance)
+        editing = asyncio.ensure_future(people.go_on())
+        working = 0
+        for _ in range(KILLS):
+            before = demo.writes()
+            await asyncio.sleep(chance.uniform(0.7, 2.2))
+            await demo.kill()
+            working += demo.writes() > before
+            await demo.start()
+        await asyncio.sleep(1.0)
+        editing.cancel()
+        await asyncio.gather(editing, return_exceptions=True)
+        await settled(demo)
+        writes = demo.writes()
+        print(
+            f"seed {seed}: {KILLS} kills, {working} of them while it wrote; {people.edits} edits, {people.made} new tasks, "
+            f"{writes} writes"
+        )
+        assert working > KILLS // 3, "the worker hardly wrote between kills; nothing was tested"
+        for ref, value in people.typed.items():
+            twin = next(b if ref == a else a for a, b in pairs(demo) if ref in (a, b))
+            field = "title" if twin.startswith("custompms") else "name"
+            assert demo.record(twin)[field] == value, f"seed {seed}: the last edit of {ref} was lost"
+        assert demo.doubled() == 0, f"seed {seed}: a record was created twice"
+        assert not redundant(demo), f"seed {seed}: written twice: {redundant(demo)[:3]}"
+        assert not [*repeated(demo, "title"), *repeated(demo, "name")], f"seed {seed}: a value was written twice"
+        await asyncio.sleep(2.0)
+        assert demo.writes() == writes, f"seed {seed}: written while nobody edits"
