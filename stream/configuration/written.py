@@ -151,7 +151,7 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
         Meta(description="By name. Of two edits in the same microsecond, that of the later system here wins."),
     ]
     topics: Annotated[dict[TypeName, WrittenTopic | None], Meta(description="Entity types by <system>.<type>.")]
-    flows: list[WrittenFlow] = []
+    flows: Annotated[list[WrittenFlow], Meta(description="What is kept in step.")] = []
 
 
 def seconds(duration: str) -> float:
