@@ -21,6 +21,7 @@ from mode import Service
 
 from connectors.breaker import Guarded
 from connectors.budget import Budget
+from connectors.endpoint import Endpoint
 from connectors.errors import ConnectorError
 from connectors.registry import guarded, open_endpoint
 from stream.codec import CONFLICTS, MAIL, POLLS, changes, decode_order, upserts
@@ -51,19 +52,13 @@ def clock() -> Time:
 class Worker:
     """What one process runs, and what it knows of itself."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, endpoints: Mapping[str, Endpoint] | None = None) -> None:
         self.topology = topology
         self.app: App = create_app(
-            "linkstream", topology.broker, topics=_topics(topology), partitions=topology.partitions
+            "linkstream", topology.broker, topics=topics_of(topology), partitions=topology.partitions
         )
-        budgets: dict[str, Budget] = {}
-        self.endpoints: Mapping[str, Guarded] = {
-            name: guarded(
-                open_endpoint(name, system.connector, system.settings, topology.base_dir, budgets=budgets),
-                system.settings,
-            )
-            for name, system in topology.systems.items()
-        }
+        opened = _open(topology) if endpoints is None else endpoints
+        self.endpoints = {name: guarded(opened[name], system.settings) for name, system in topology.systems.items()}
         self.join = Join(topology.flows, clock)
         self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
         self.wishes = {name: asyncio.Event() for name in topology.types}
@@ -112,7 +107,16 @@ class Worker:
         }
 
 
-def _topics(topology: Topology) -> dict[str, TopicSettings]:
+def _open(topology: Topology) -> Mapping[str, Endpoint]:
+    """The endpoints that the topology names; those with one credential share its rate budget."""
+    budgets: dict[str, Budget] = {}
+    return {
+        name: open_endpoint(name, system.connector, system.settings, topology.base_dir, budgets=budgets)
+        for name, system in topology.systems.items()
+    }
+
+
+def topics_of(topology: Topology) -> dict[str, TopicSettings]:
     """Every topic, and how long it is kept."""
     topics = {MAIL: TopicSettings(7 * DAY), CONFLICTS: TopicSettings(90 * DAY), POLLS: TopicSettings(DAY)}
     for name in topology.types:
@@ -121,9 +125,9 @@ def _topics(topology: Topology) -> dict[str, TopicSettings]:
     return topics
 
 
-def build(topology: Topology) -> Worker:
-    """The app of one worker, with its agents."""
-    worker = Worker(topology)
+def build(topology: Topology, endpoints: Mapping[str, Endpoint] | None = None) -> Worker:
+    """The app of one worker, with its agents; over endpoints that are open already, or those that it names."""
+    worker = Worker(topology, endpoints)
     _polling(worker)
     _joining(worker)
     for system, endpoint in worker.endpoints.items():
