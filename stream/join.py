@@ -28,7 +28,6 @@ from stream.core.census import Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.flows import Flows, View
 from stream.core.paths import observer
-from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Mail, Output, Report
 from stream.errors import BadRecord
 from stream.model import Change, Command, Conflict, Counted, Gone, Message, Seen, Time, Wake

@@ -8,12 +8,12 @@ create asked for, not from the time at which it was made.
 from __future__ import annotations
 
 from stream.core.flows import End, marker
-from stream.core.matching import release
+from stream.core.matching import give_up
 from stream.core.offers import stated, take
 from stream.core.reading import alike, fresh, stamp
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
-from stream.core.versions import DEFAULT, NULL, born, mint
+from stream.core.versions import DEFAULT, born, mint
 from stream.core.writing import backoff
 from stream.model import Accept, Attach, Command, Receipt, Refuse, Seen, Stated, Time, Value, Version
 
@@ -23,11 +23,9 @@ def birth(turn: Turn) -> None:
 
     Without the mark for "empty", an empty field of a younger record would erase text.
     """
-    row = turn.row
-    if row.cells:
-        return
-    for field, value in row.remote.items():
-        row.cells[field] = Cell(born(value, _time(turn), turn.fact.rank))
+    for field, value in turn.row.remote.items():
+        if field not in turn.cells:
+            turn.cells[field] = Cell(born(value, _time(turn), turn.fact.rank))
 
 
 def create(turn: Turn, end: End) -> None:
@@ -35,7 +33,7 @@ def create(turn: Turn, end: End) -> None:
     birth(turn)
     edge = turn.row.edges.get(end.edge)
     left_out = edge.left_out if edge is not None else ()
-    want, owed = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
+    want, owed = stated(turn, end, list(end.leads))
     missing = [lead.field for field in owed for lead in end.leads[field] if lead.required]
     if missing:
         turn.move(end, "waiting", reason=f"{', '.join(missing)}: its counterpart is not known yet")
@@ -74,12 +72,12 @@ def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
                 turn.change(end, left_out=(*edge.left_out, *refused))
                 create(turn, end)
                 return
-            release(turn, end)
             reason = receipt.reason or "; ".join(f"{field}: {why}" for field, why in receipt.fields.items())
-            turn.move(end, "refused", reason=f"not created in {end.peer_type}: {reason}")
-            turn.report(f"not created in {end.peer_type}: {reason}")
+            give_up(turn, end, f"not created in {end.peer_type}: {reason}")
+        case "superseded":
+            create(turn, end)
         case "unknown":
-            turn.change(end, state="unknown", reason=receipt.reason)
+            turn.change(end, state="unknown", reason=receipt.reason, due=0)
             turn.report(f"unknown whether a {end.peer_type} was created: {receipt.reason}")
         case _:
             attempt = edge.attempt + 1
@@ -92,13 +90,12 @@ def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, ec
     later = [
         field
         for field, leads in end.leads.items()
-        if field in turn.row.cells
-        and any(lead.peer not in want or want[lead.peer].version < turn.row.cells[field].version for lead in leads)
+        if field in turn.cells
+        and any(lead.peer not in want or want[lead.peer].version < turn.cells[field].version for lead in leads)
     ]
-    number, locks = edge.number, edge.locks
-    turn.move(end, "linked", peer=peer, number=number)
-    turn.change(end, owed=tuple(later), locks=locks)
-    turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=number, want=want, seen=seen, echo=echo))
+    turn.move(end, "linked", peer=peer, number=edge.number)
+    turn.change(end, owed=tuple(later))
+    turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo))
     turn.bonded.append(end)
 
 
@@ -117,31 +114,28 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
         return
     if edge is None or edge.state != "unknown":
         birth(turn)
-        want, _ = stated(turn, end, [field for field in end.leads if field in turn.row.cells])
+        want, _ = stated(turn, end, list(end.leads))
         number = edge.number if edge is not None and edge.state == "linked" else turn.number()
         turn.move(end, "creating", number=number)
         edge = turn.change(end, want=want)
     attach(turn, end, edge, sender, None, echo=False)
 
 
-def attached(turn: Turn, end: End, message: Attach) -> bool:
-    """We were created for the sender: link, with the versions of what it asked for. Whether the link is new."""
+def attached(turn: Turn, end: End, message: Attach) -> None:
+    """We were created for the sender: link, with the versions of what it asked for."""
     edge = turn.row.edges.get(end.edge)
     if edge is not None and edge.state == "linked" and edge.peer != message.sender:
         turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))
-        return False
-    again = edge is not None and edge.state == "linked"
+        return
+    owed = edge.owed if edge is not None and edge.state == "linked" else tuple(end.leads)
     turn.move(end, "linked", peer=message.sender, number=message.number)
-    if turn.row.cells:
+    turn.change(end, owed=tuple(field for field in owed if field not in message.want))
+    if turn.cells:
         take(turn, end, message.want)
     else:
         _born_by_create(turn, message)
-    if not again:
-        owed = [field for field in end.leads if field in turn.row.cells and field not in message.want]
-        turn.change(end, owed=tuple(dict.fromkeys((*turn.row.edges[end.edge].owed, *owed))))
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
     turn.bonded.append(end)
-    return not again
 
 
 def _born_by_create(turn: Turn, message: Attach) -> None:
@@ -155,13 +149,12 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
     if seen is not None and (not row.remote or fresh(row, seen, 0)):
         row.remote.update(seen.fields)
         stamp(row, seen)
-    first, pristine = None, False
+    first, pristine = None, row.pristine
     if seen is not None and message.echo:
         first = seen.fields
         row.written_at = max(row.written_at, seen.read_at)
-    elif seen is not None:
-        pristine = seen.pristine and seen.fields == row.remote
-    for field, value in row.remote.items():
+    for field in (*row.remote, *(field for field in message.want if field not in row.remote)):
+        value = row.remote.setdefault(field, None)
         want = message.want.get(field)
         if want is None:
             untouched = pristine or (first is not None and first.get(field) == value)
@@ -171,7 +164,7 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
         elif first is None and (value is None or pristine):
             _first(turn, field, value, want, DEFAULT)
         else:
-            row.cells[field] = Cell(mint(value, _time(turn), want.version, turn.fact.rank), base=want.version)
+            turn.cells[field] = Cell(mint(value, _time(turn), want.version, turn.fact.rank), base=want.version)
             turn.touched[field] = ""
 
 
@@ -181,10 +174,10 @@ def _time(turn: Turn) -> Time:
 
 def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> None:
     version = born(value, _time(turn), turn.fact.rank)
-    turn.row.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
+    turn.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
 
 
 def _first(turn: Turn, field: str, value: Value, want: Stated, carried: Version | None) -> None:
     newer = () if want.value == value else (want.value,)
     author = "" if want.author == turn.key else want.author
-    turn.row.cells[field] = Cell(want.version, author, newer, carried if newer else None)
+    turn.cells[field] = Cell(want.version, author, newer, carried if newer else None)

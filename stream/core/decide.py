@@ -10,11 +10,12 @@ and what goes out, in order. Whoever calls it commits both together with the mes
 
 from __future__ import annotations
 
+from copy import copy
+
 from stream.core import creating, linking, matching, offers, reading, references, writing
 from stream.core.flows import View
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Output, Turn
-from stream.core.writing import SECOND
 from stream.model import (
     Accept,
     Answer,
@@ -42,7 +43,6 @@ from stream.model import (
 )
 
 NOT_YET = "not supported yet: "
-ASK_AGAIN = 60 * SECOND
 
 
 def decide(
@@ -51,20 +51,20 @@ def decide(
     """What a message does to the row under ``key``: the new row, and what goes out, in order."""
     if key.startswith(matching.INDEX):
         return matching.decide_index(key, None if isinstance(row, Row) else row, message, view, now)
-    if isinstance(row, Index):
-        row = None
-    if (
-        type(message) is Seen
-        and row is not None
-        and reading.unchanged(row, message, view.flows.plan(key[: key.index(":")]))
-    ):
+    type_, colon, _ = key.partition(":")
+    if not (colon and view.flows.ends(type_)):
+        return row, []
+    if type(row) is not Row:
+        row = Row()
+    elif type(message) is Seen and reading.unchanged(row, message, view.flows.plan(type_)):
+        if reading.newer(row, message):
+            row = copy(row)
+            reading.stamp(row, message)
         return row, []
     turn = Turn(key, row, view, now)
-    if not turn.ends:
-        return row, []
     _rule(turn, message)
     _settle(turn)
-    return turn.row, turn.out
+    return turn.close(), turn.out
 
 
 def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one arm for each message
@@ -72,7 +72,7 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         case Seen():
             _seen(turn, message)
         case Offer():
-            offers.receive(turn, message)
+            linking.offered(turn, message)
         case Receipt():
             _receipt(turn, message)
         case Attach():
@@ -114,6 +114,9 @@ def _seen(turn: Turn, seen: Seen) -> None:
     if turn.row.writing is not None:
         reading.hold(turn.row, seen)
         return
+    row = turn.row
+    if row.plan and row.plan != turn.view.flows.plan(turn.type):
+        turn.forget([field for field in row.remote if field not in seen.fields])
     if seen.marker is not None:
         linking.marked(turn, seen)
     reading.read(turn, seen)
@@ -121,9 +124,8 @@ def _seen(turn: Turn, seen: Seen) -> None:
 
 def _gone(turn: Turn, gone: Gone) -> None:
     """The record was deleted at its system: its copies are kept."""
-    if not turn.row.gone_at and gone.read_at >= turn.row.written_at:
-        turn.row.gone_at = gone.read_at
-        turn.report(f"{NOT_YET}deleted at its system; its copies are kept")
+    if gone.read_at >= turn.row.written_at:
+        matching.gone(turn, gone.read_at)
 
 
 def _receipt(turn: Turn, receipt: Receipt) -> None:
@@ -157,13 +159,11 @@ def _settle(turn: Turn) -> None:
 def _alarm(turn: Turn) -> None:
     """Nothing waits without a wake-up."""
     row = turn.row
-    due = row.writing.due if row.writing is not None else 0
-    for edge in row.edges.values():
-        at = linking.next_due(edge)
-        if at and (not due or at < due):
-            due = at
-    if row.twins and (not due) and any(not twin.ref for twin in row.twins.values()):
-        due = row.alarm if row.alarm > turn.now else turn.now + ASK_AGAIN
+    due = linking.due(turn)
+    if row.writing is not None and row.writing.due:
+        due = min(due or row.writing.due, row.writing.due)
+    if row.twins and (asking := references.due(turn)):
+        due = min(due or asking, asking)
     if due != row.alarm:
         row.alarm = due
         turn.out.append(Alarm(due))

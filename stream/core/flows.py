@@ -89,6 +89,8 @@ class End(Struct, frozen=True, kw_only=True):
     """Own fields that the peer may set."""
     criteria: tuple[tuple[str, ...], ...]
     """Own fields of each match alternative."""
+    watched: tuple[str, ...]
+    """All of them: no match value changes but with one of these."""
     creates: bool
     """This side creates the other."""
     created: bool
@@ -149,6 +151,7 @@ class Flows:
             if pair.direction != ("forward" if left else "backward"):
                 takes.add(own)
         other: Literal["a", "b"] = "b" if left else "a"
+        criteria = tuple(tuple(pair[0 if left else 1] for pair in each) for each in flow.match)
         return End(
             edge=f"{flow.name}/{side}",
             peer_edge=f"{flow.name}/{other}",
@@ -157,7 +160,8 @@ class Flows:
             peer_type=flow.right if left else flow.left,
             leads=leads,
             takes=frozenset(takes),
-            criteria=tuple(tuple(pair[0 if left else 1] for pair in each) for each in flow.match),
+            criteria=criteria,
+            watched=tuple(dict.fromkeys(field for each in criteria for field in each)),
             creates=flow.create == "both" or (left and flow.create == "forward"),
             created=flow.create == "both" or (not left and flow.create == "forward"),
         )

@@ -3,25 +3,35 @@
 Side a proposes, side b decides at once: one-to-one is decided in one row (C2, C4). A record that carries our marker
 does nothing before it has heard from its origin (C6). What waits is tried again when the record changes, when it is
 woken, and when what it waits for arrives.
+
+    look ── has a match value ──> matching ── somebody ──> proposed ── accepted ──> linked
+     │                               └─ nobody, for all values ─┐
+     └─ has none ───────────────────────────────────────────────┴─> may create:  waiting ──> creating ──> linked
+                                                                    may not:     alone, until somebody finds it
 """
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from stream.core import creating, references
 from stream.core.flows import End, parse_marker
-from stream.core.matching import enlist, keys_of, register, release
+from stream.core.matching import enlist, give_up, keys_of, moved, register, release
+from stream.core.offers import take
 from stream.core.row import Edge
 from stream.core.turn import Turn
 from stream.core.writing import SECOND
-from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Propose, Refuse, Seen
+from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Propose, Refuse, Release, Seen, Time
 
 AGAIN = 30 * SECOND
 """First repetition of what was said and not answered; each further one waits twice as long, up to an hour."""
 
-REFUSALS = {
-    "taken": "its only counterpart is linked to another record",
-    "copy": "a copy of a record that we created; copies are not linked",
-}
+TAKEN = "its only counterpart is linked to another record"
+COPY = "a copy of a record that we created; copies are not linked"
+GATE = "both types are being read for the first time"
+CLAIMING = "it was created by us and waits to hear from its origin"
+
+Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
 
 
 def again(turn: Turn, end: End) -> None:
@@ -33,15 +43,16 @@ def again(turn: Turn, end: End) -> None:
 def marked(turn: Turn, seen: Seen) -> None:
     """A record that carries our marker claims its origin, once per life (C6)."""
     known = parse_marker(seen.marker or "")
-    if known is None or turn.row.cells:
+    if known is None or turn.cells:
         return
     flow, origin = known
     for side in ("b", "a"):
         end = turn.ends.get(f"{flow}/{side}")
-        edge = turn.row.edges.get(end.edge) if end is not None else None
         if end is not None and end.created and origin.startswith(f"{end.peer_type}:"):
-            if edge is None or (edge.state == "waiting" and not edge.peer):
-                turn.move(end, "claiming", peer=origin)
+            edge = turn.row.edges.get(end.edge)
+            if edge is None or edge.state in ("alone", "waiting", "matching"):
+                release(turn, end)
+                turn.move(end, "claiming", peer=origin, reason=CLAIMING)
                 _claim_origin(turn, end)
             return
 
@@ -52,73 +63,96 @@ def _claim_origin(turn: Turn, end: End) -> None:
     again(turn, end)
 
 
+def _claims(turn: Turn) -> bool:
+    for edge in turn.row.edges.values():  # noqa: SIM110  # any() takes twice as long, at every message
+        if edge.state == "claiming":
+            return True
+    return False
+
+
 def settle(turn: Turn) -> None:
     """Bring every end as far as it can go now."""
     row = turn.row
-    if not row.remote or any(edge.state == "claiming" for edge in row.edges.values()):
+    if not row.remote or row.gone_at or _claims(turn):
         return
     register(turn)
     for end in turn.bonded:
         enlist(turn, end, keys_of(end, row.remote))
         references.linked(turn, end.edge, row.edges[end.edge].peer)
-    if row.gone_at:
-        return
-    changed = row.remote != turn.before
     for end in turn.ends.values():
         edge = row.edges.get(end.edge)
-        if edge is None or (changed and edge.state == "refused" and not edge.number):
-            _start(turn, end)
-        elif edge.state == "waiting" and (changed or edge.reason):
-            _go_on(turn, end)
-        elif edge.state == "matching" and changed and edge.key not in keys_of(end, row.remote):
-            _start(turn, end)
+        if edge is None:
+            _look(turn, end)
+        elif edge.state != "linked":
+            _go_on(turn, end, edge)
 
 
-def _start(turn: Turn, end: End) -> None:
-    """Look for a counterpart from the first match value on."""
+def _go_on(turn: Turn, end: End, edge: Edge) -> None:
+    """Begin anew when the record changed; try again what may be possible now."""
+    match edge.state:
+        case "alone" | "waiting" | "matching" if moved(turn, end):
+            _look(turn, end)
+        case "waiting":
+            _create(turn, end)
+        case "refused" if turn.row.remote != turn.before:
+            _look(turn, end)
+        case _:
+            pass
+
+
+def _look(turn: Turn, end: End) -> None:
+    """Look for a counterpart, from the first match value on."""
     release(turn, end)
     if keys_of(end, turn.row.remote):
         turn.move(end, "matching")
-        claim(turn, end, 0)
-    elif end.creates:
-        turn.move(end, "waiting", reason=_GATE)
+        _claim(turn, end, 0)
+    else:
+        _nobody(turn, end)
+
+
+def _nobody(turn: Turn, end: End) -> None:
+    """Nobody else has the record's match values: create, or wait to be found."""
+    if end.creates:
+        turn.move(end, "waiting", reason=GATE)
         again(turn, end)
-        _go_on(turn, end)
+        _create(turn, end)
+    else:
+        turn.move(end, "alone")
 
 
-_GATE = "both types are being read for the first time"
-
-
-def _go_on(turn: Turn, end: End) -> None:
-    """Try again what waited for something."""
-    edge = turn.row.edges[end.edge]
-    if edge.reason == "" or not end.creates:
-        if keys_of(end, turn.row.remote):
-            _start(turn, end)
-    elif turn.view.open(turn.type, end.peer_type):
+def _create(turn: Turn, end: End) -> None:
+    if turn.view.open(turn.type, end.peer_type):
         creating.create(turn, end)
 
 
-def claim(turn: Turn, end: End, position: int) -> None:
+def _claim(turn: Turn, end: End, position: int) -> None:
     """Claim one match value at its index (C3)."""
     key = keys_of(end, turn.row.remote)[position]
     number = turn.number()
-    tries = turn.row.edges[end.edge].tries
-    turn.change(end, state="matching", key=key, position=position, number=number, tries=tries)
+    turn.change(end, key=key, position=position, number=number)
     turn.mail(key, ClaimKey(edge=end.edge, sender=turn.key, number=number, create=end.creates))
     again(turn, end)
 
 
-def found(turn: Turn, message: Found) -> None:
-    """Somebody carries the value: propose, if there is no doubt who (C4)."""
+def _awaited(turn: Turn, message: Found | Free) -> tuple[End, Edge] | None:
+    """The end that waits for this very answer of an index."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.state != "matching" or edge.number != message.number:
+        return None
+    return end, edge
+
+
+def found(turn: Turn, message: Found) -> None:
+    """Somebody carries the value: propose, if there is no doubt who (C4)."""
+    awaited = _awaited(turn, message)
+    if awaited is None:
         return
-    if len(message.candidates) != 1:
-        many = f"{len(message.candidates)} records match it, and nothing says which: " + ", ".join(
-            message.candidates[:5]
-        )
-        refused(turn, end, REFUSALS["taken"] if message.taken else many)
+    end, _ = awaited
+    if message.taken:
+        give_up(turn, end, TAKEN)
+    elif len(message.candidates) != 1:
+        some = ", ".join(message.candidates[:5])
+        give_up(turn, end, f"{len(message.candidates)} records match it, and nothing says which: {some}")
     elif end.side == "a":
         _propose(turn, end, message.candidates[0])
     else:
@@ -126,25 +160,30 @@ def found(turn: Turn, message: Found) -> None:
 
 
 def free(turn: Turn, message: Free) -> None:
-    """Nobody carries the value: try the next one; after the last, create (C3, C5)."""
-    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or edge is None or edge.state != "matching" or edge.number != message.number:
+    """Nobody carries the value: try the next one; after the last, create (C3, C5).
+
+    A lock that comes too late is given back at once, or all others with the value would wait for ever.
+    """
+    awaited = _awaited(turn, message)
+    if awaited is None:
+        edge = turn.row.edges.get(message.edge)
+        if edge is None or message.key not in edge.locks:
+            turn.mail(message.key, Release(sender=turn.key, number=message.number))
         return
+    end, edge = awaited
     if end.creates:
         turn.change(end, locks=(*edge.locks, message.key))
     keys = keys_of(end, turn.row.remote)
     if edge.position + 1 < len(keys):
-        claim(turn, end, edge.position + 1)
-    elif end.creates:
-        creating.create(turn, end)
+        _claim(turn, end, edge.position + 1)
     else:
-        turn.move(end, "waiting")
+        _nobody(turn, end)
 
 
 def _propose(turn: Turn, end: End, peer: str) -> None:
     keys = keys_of(end, turn.row.remote)
     edge = turn.row.edges.get(end.edge)
-    key = edge.key if edge is not None and edge.key in keys else keys[0] if keys else ""
+    key = edge.key if edge is not None and edge.key in keys else (*keys, "")[0]
     turn.move(end, "proposed", peer=peer, number=turn.number())
     turn.change(end, key=key)
     _say_proposal(turn, end)
@@ -156,51 +195,68 @@ def _say_proposal(turn: Turn, end: End) -> None:
     again(turn, end)
 
 
-def refused(turn: Turn, end: End, reason: str) -> None:
-    """No link for now; judged again when the record changes (C4)."""
-    release(turn, end)
-    turn.move(end, "refused", reason=reason)
-    turn.report(f"{end.flow}: {reason}")
-
-
 def nudged(turn: Turn, message: Nudge) -> None:
     """The other side asks for a proposal, or lost our link (C2, D4)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or end.side != "a" or not turn.row.remote:
+    if end is None or end.side != "a" or not turn.row.remote or turn.row.gone_at:
+        return
+    if edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
+        _propose(turn, end, message.sender)
+    elif edge.state == "linked" and edge.peer == message.sender:
+        key = (*keys_of(end, turn.row.remote), "")[0]
+        turn.change(end, owed=tuple(end.leads))
+        turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
+
+
+def offered(turn: Turn, message: Offer) -> None:
+    """Take an offer of the counterpart. Somebody else's means that we lost our link: attach again (D4)."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None:
         return
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
-            key = (*keys_of(end, turn.row.remote), "")[0]
-            turn.change(end, owed=tuple(end.leads))
-            turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
-    elif edge is None or edge.state in ("waiting", "matching", "refused"):
-        _propose(turn, end, message.sender)
+            take(turn, end, message.fields)
+    elif edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
+        if end.side == "b":
+            turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
+        elif turn.row.remote:
+            _propose(turn, end, message.sender)
 
 
 def proposed(turn: Turn, message: Propose) -> None:
     """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or not turn.row.remote or any(each.state == "claiming" for each in turn.row.edges.values()):
+    if end is None or not turn.row.remote or _claims(turn):
         return
-    linked = edge is not None and edge.state == "linked"
-    if edge is not None and edge.state == "creating":
+    state = edge.state if edge is not None else "alone"
+    if state in ("creating", "unknown"):
         return
-    if linked and edge is not None and edge.peer != message.sender:
-        _refuse(turn, end, message, "taken")
-    elif turn.row.gone_at:
-        _refuse(turn, end, message, "gone")
-    elif not linked and message.key and message.key not in keys_of(end, turn.row.remote):
-        _refuse(turn, end, message, "mismatch")
+    ours = edge is not None and state == "linked" and edge.peer == message.sender
+    why = None if ours else _objection(turn, end, message, state)
+    if why is not None:
+        _refuse(turn, end, message, why)
+        return
+    if ours:
+        turn.change(end, number=message.number)
     else:
-        if not linked:
-            bond(turn, end, message.sender, message.number)
-        else:
-            turn.change(end, number=message.number)
-        turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
+        bond(turn, end, message.sender, message.number)
+    turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
 
 
-def _refuse(turn: Turn, end: End, message: Propose | Accept, why: str) -> None:
-    turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why=why))  # type: ignore[arg-type]  # one of the five words
+def _objection(turn: Turn, end: End, message: Propose, state: str) -> Why | None:
+    if state == "linked":
+        return "taken"
+    if state == "copy":
+        return "copy"
+    if turn.row.gone_at:
+        return "gone"
+    if message.key and message.key not in keys_of(end, turn.row.remote):
+        return "mismatch"
+    return None
+
+
+def _refuse(turn: Turn, end: End, message: Propose | Accept, why: Why) -> None:
+    turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why=why))
 
 
 def bond(turn: Turn, end: End, peer: str, number: int) -> None:
@@ -208,7 +264,7 @@ def bond(turn: Turn, end: End, peer: str, number: int) -> None:
     creating.birth(turn)
     release(turn, end)
     turn.move(end, "linked", peer=peer, number=number)
-    turn.change(end, owed=tuple(field for field in end.leads if field in turn.row.cells))
+    turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
     turn.bonded.append(end)
 
 
@@ -226,48 +282,55 @@ def accepted(turn: Turn, message: Accept) -> None:
 
 
 def declined(turn: Turn, message: Refuse) -> None:
-    """The other side is not ours, or not any more."""
+    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.peer != message.sender:
         return
-    if edge.state == "claiming" or (edge.state == "linked" and message.why == "copy"):
-        turn.move(end, "refused", number=1, reason=REFUSALS["copy"])
-        turn.report(f"{end.flow}: {REFUSALS['copy']}")
-    elif edge.state == "linked" and message.why == "given up" and edge.number == message.number:
-        del turn.row.edges[end.edge]
-        enlist(turn, end, keys_of(end, turn.row.remote))
-    elif edge.state == "proposed" and edge.number == message.number:
-        if message.why == "taken":
-            refused(turn, end, REFUSALS["taken"])
+    if edge.state == "claiming":
+        turn.move(end, "copy", reason=COPY)
+        turn.report(f"{end.flow}: {COPY}")
+    elif edge.number == message.number and edge.state in ("linked", "proposed"):
+        if message.why in ("taken", "copy"):
+            give_up(turn, end, TAKEN)
         else:
-            release(turn, end)
-            turn.move(end, "waiting", reason="")
-            again(turn, end)
+            _try_again(turn, end, edge)
+        if edge.state == "linked":
+            enlist(turn, end, keys_of(end, turn.row.remote))
+
+
+def _try_again(turn: Turn, end: End, edge: Edge) -> None:
+    """Ask the index once more, but not at once: it may not know yet what the other side knows."""
+    release(turn, end)
+    turn.move(end, "matching")
+    turn.change(end, key=edge.key, tries=edge.tries)
+    again(turn, end)
 
 
 def wake(turn: Turn) -> None:
     """Say again what was not answered, and try again what waited."""
     for name, edge in list(turn.row.edges.items()):
         end = turn.ends.get(name)
-        if end is None:
+        if end is None or not edge.due or edge.due > turn.now:
             continue
         match edge.state:
-            case "claiming" if edge.due <= turn.now:
+            case "claiming":
                 _claim_origin(turn, end)
-            case "matching" if edge.due <= turn.now:
-                keys = keys_of(end, turn.row.remote)
-                if edge.key in keys:
-                    claim(turn, end, keys.index(edge.key))
-            case "proposed" if edge.due <= turn.now:
+            case "matching":
+                _repeat(turn, end, edge)
+            case "proposed":
                 _say_proposal(turn, end)
-            case "creating" if edge.due and edge.due <= turn.now:
+            case "creating":
                 creating.send(turn, end, turn.change(end, due=0))
-            case "waiting":
-                _go_on(turn, end)
-                if turn.row.edges[name].state == "waiting" and 0 < turn.row.edges[name].due <= turn.now:
-                    again(turn, end)
             case _:
-                pass
+                again(turn, end)
+
+
+def _repeat(turn: Turn, end: End, edge: Edge) -> None:
+    keys = keys_of(end, turn.row.remote)
+    if edge.key in keys:
+        _claim(turn, end, keys.index(edge.key))
+    else:
+        _look(turn, end)
 
 
 def resync(turn: Turn) -> None:
@@ -279,11 +342,15 @@ def resync(turn: Turn) -> None:
         if end is None:
             continue
         if edge.state == "linked":
-            turn.change(end, owed=tuple(field for field in end.leads if field in turn.row.cells))
-        elif edge.state == "refused" and not edge.number:
-            del turn.row.edges[name]
+            turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
+        elif edge.state in ("alone", "refused"):
+            _look(turn, end)
 
 
-def next_due(edge: Edge) -> int:
-    """When an end wants to be woken; zero for never."""
-    return edge.due if edge.state in ("claiming", "matching", "proposed", "creating", "waiting") else 0
+def due(turn: Turn) -> Time:
+    """When the first end wants to be woken; zero for never."""
+    first = 0
+    for name, edge in turn.row.edges.items():
+        if edge.due and (not first or edge.due < first) and name in turn.ends:
+            first = edge.due
+    return first

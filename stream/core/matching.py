@@ -7,6 +7,7 @@ and the claimant may create. An index stays silent until both types were read co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from msgspec.structs import replace
@@ -17,8 +18,8 @@ from stream.core.turn import Alarm, Mail, Output, Turn
 from stream.model import ClaimKey, Found, Free, Message, Register, Release, Time, Value
 
 INDEX = "index:"
-PATIENCE = 5_000_000
-"""Microseconds between two looks at a gate that is shut; its opening wakes the row earlier."""
+PATIENCE = 600_000_000
+"""Microseconds between two looks at a gate that is shut; its opening wakes the index at once."""
 
 
 def normal(value: Value) -> str:
@@ -55,24 +56,36 @@ def register(turn: Turn) -> None:
     row = turn.row
     plan = turn.view.flows.plan(turn.type)
     anew = row.plan != plan
-    if not anew and row.remote == turn.before:
-        return
     row.plan = plan
     for end in turn.ends.values():
-        old = () if anew else keys_of(end, turn.before)
-        new = keys_of(end, row.remote)
-        for key in old:
-            if key not in new:
-                turn.mail(key, Register(sender=turn.key, side=end.side, present=False))
-        enlist(turn, end, tuple(key for key in new if key not in old))
+        if anew:
+            enlist(turn, end, keys_of(end, row.remote))
+        elif moved(turn, end):
+            old, new = keys_of(end, turn.before), keys_of(end, row.remote)
+            withdraw(turn, end, [key for key in old if key not in new])
+            enlist(turn, end, [key for key in new if key not in old])
 
 
-def enlist(turn: Turn, end: End, keys: tuple[str, ...]) -> None:
-    """Register under these values, as free or as linked."""
+def moved(turn: Turn, end: End) -> bool:
+    """Whether a field that a match value is made of changed in this turn."""
+    before, now = turn.before, turn.row.remote
+    return any(before.get(field) != now.get(field) for field in end.watched)
+
+
+def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:
+    """Register under these values, as free or as linked; a copy is nobody's to find (C10)."""
     edge = turn.row.edges.get(end.edge)
+    if edge is not None and edge.state == "copy":
+        return
     linked = edge is not None and edge.state == "linked"
     for key in keys:
         turn.mail(key, Register(sender=turn.key, side=end.side, linked=linked))
+
+
+def withdraw(turn: Turn, end: End, keys: Iterable[str]) -> None:
+    """Register under these values no longer."""
+    for key in keys:
+        turn.mail(key, Register(sender=turn.key, side=end.side, present=False))
 
 
 def release(turn: Turn, end: End) -> None:
@@ -86,6 +99,30 @@ def release(turn: Turn, end: End) -> None:
     for key in edge.locks:
         turn.mail(key, Release(sender=turn.key, number=turn.row.last))
     turn.change(end, locks=())
+
+
+def give_up(turn: Turn, end: End, reason: str) -> None:
+    """No link for now: said once, and judged again when the record changes (C4)."""
+    release(turn, end)
+    edge = turn.move(end, "refused", reason=reason)
+    if edge.told != reason:
+        turn.change(end, told=reason)
+        turn.report(f"{end.flow}: {reason}")
+
+
+def gone(turn: Turn, at: Time) -> None:
+    """The record is not there any more: nobody finds it by its values, and nobody waits for what it wanted."""
+    row = turn.row
+    if row.gone_at:
+        return
+    row.gone_at, row.plan = at, 0
+    for end in turn.ends.values():
+        withdraw(turn, end, keys_of(end, row.remote))
+        edge = row.edges.get(end.edge)
+        if edge is not None and edge.state in ("alone", "waiting", "matching", "proposed"):
+            release(turn, end)
+            del row.edges[end.edge]
+    turn.report("not supported yet: deleted at its system; its copies are kept")
 
 
 # The index actor

@@ -13,7 +13,7 @@ from stream.core.references import translate
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
 from stream.core.versions import NULL, lost_unseen
-from stream.model import Conflict, Nudge, Offer, Stated
+from stream.model import Conflict, Offer, Stated
 
 
 def send(turn: Turn) -> None:
@@ -42,7 +42,7 @@ def stated(turn: Turn, end: End, fields: list[str]) -> tuple[dict[str, Stated], 
     ready: dict[str, Stated] = {}
     owed = []
     for field in fields:
-        cell = turn.row.cells.get(field)
+        cell = turn.cells.get(field)
         if cell is None or cell.version == NULL:
             continue
         for lead in end.leads[field]:
@@ -63,7 +63,10 @@ def _state(turn: Turn, cell: Cell, field: str, lead: Lead) -> tuple[Stated, ...]
     except ValueError as error:
         turn.report(f"not offered as {lead.peer}: {error}", field)
         return ()
-    if lead.reference is not None and value is not None:
+    if lead.reference is not None and value not in (None, ""):
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            turn.report(f"not offered as {lead.peer}: found {value!r:.80}; the id of one record would be right", field)
+            return ()
         found = translate(turn, lead.reference, value)
         if found is None:
             return None
@@ -75,22 +78,9 @@ def _forget_bases(turn: Turn) -> None:
     """Drop what a version was typed over once everybody was told."""
     owed = {field for edge in turn.row.edges.values() for field in edge.owed}
     for field in turn.touched:
-        cell = turn.row.cells[field]
+        cell = turn.cells[field]
         if cell.base is not None and field not in owed:
-            turn.row.cells[field] = replace(cell, base=None)
-
-
-def receive(turn: Turn, offer: Offer) -> None:
-    """Work an offer in, if it comes from the counterpart."""
-    end = turn.ends.get(offer.edge)
-    edge = turn.row.edges.get(offer.edge)
-    if end is None:
-        return
-    if edge is None or edge.state != "linked" or edge.peer != offer.sender:
-        if edge is None or edge.state in ("waiting", "matching"):  # D4: we lost the link
-            turn.mail(offer.sender, Nudge(edge=end.peer_edge, sender=turn.key))
-        return
-    take(turn, end, offer.fields)
+            turn.cells[field] = replace(cell, base=None)
 
 
 def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
@@ -99,7 +89,7 @@ def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
     for field, stated_ in fields.items():
         if field not in end.takes:
             continue
-        cell = turn.row.cells.get(field)
+        cell = turn.cells.get(field)
         if cell is None or stated_.version > cell.version:
             accept(turn, field, stated_, end.edge)
         elif stated_.version < cell.version and field in end.leads:
@@ -111,9 +101,8 @@ def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
 
 def accept(turn: Turn, field: str, new: Stated, source: str) -> None:
     """A newer value becomes the right one; an own edit that it displaces unseen is a conflict (B5)."""
-    row = turn.row
-    cell = row.cells.get(field)
-    remote = row.remote.setdefault(field, None)
+    cell = turn.cells.get(field)
+    remote = turn.row.remote.setdefault(field, None)
     author = "" if new.author == turn.key else new.author
     if cell is None:
         carried = NULL
@@ -125,5 +114,6 @@ def accept(turn: Turn, field: str, new: Stated, source: str) -> None:
                 turn.out.append(Conflict(ref=turn.key, field=field, lost=lost, won=new, at=turn.now))
     newer = () if new.value == remote else (new.value,)
     rejected = cell.rejected if cell else None
-    row.cells[field] = Cell(new.version, author, newer, carried, rejected, new.base)
+    turn.cells[field] = Cell(new.version, author, newer, carried, rejected, new.base)
+    turn.clear(field)
     turn.touched[field] = source

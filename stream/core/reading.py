@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stream.core.row import Cell, Row, Write
 from stream.core.turn import Turn
-from stream.core.versions import TICK, lost_unseen, mint
+from stream.core.versions import TICK, born, lost_unseen, mint
 from stream.model import Conflict, Seen, Stated, Time, Value, Version
 
 HELD = 16
@@ -21,14 +21,21 @@ AHEAD = 5_000_000
 
 
 def unchanged(row: Row, seen: Seen, plan: int) -> bool:
-    """Whether a reading tells nothing at all: the way of almost every one, so it is asked first."""
+    """Whether a reading tells nothing but its time: the way of almost every one, so it is asked first."""
     return (
         seen.fields == row.remote
         and row.plan == plan
         and row.writing is None
         and not row.gone_at
-        and (seen.marker is None or bool(row.cells))
+        and (seen.marker is None or bool(row.versions))
     )
+
+
+def newer(row: Row, seen: Seen) -> bool:
+    """Whether a reading that tells nothing else shows a later state of the record."""
+    if seen.revision is not None:
+        return row.revision is None or seen.revision > row.revision
+    return seen.updated_at is not None and seen.updated_at > row.updated_at
 
 
 def hold(row: Row, seen: Seen) -> None:
@@ -67,16 +74,28 @@ def edited_at(seen: Seen) -> Time:
     return min(stamp, seen.read_at + AHEAD)
 
 
-def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None) -> None:
+def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None, *, direct: bool = False) -> None:
     """Work a reading in, if it is fresh.
 
     ``ours`` is a write that may be what the reading shows; ``since`` is the guard read of an attempt of it whose end
-    is not known.
+    is not known. A ``direct`` reading came past any replica. Fields that were never read before are new to us even
+    in a reading that is not fresh: somebody mapped them since.
     """
-    if not fresh(turn.row, seen, turn.fact.lag):
+    if fresh(turn.row, seen, 0 if direct else turn.fact.lag):
+        stamp(turn.row, seen)
+        apply(turn, seen, ours, since)
         return
-    stamp(turn.row, seen)
-    apply(turn, seen, ours, since)
+    for field, value in seen.fields.items():
+        if field not in turn.row.remote:
+            meet(turn, field, value, seen)
+
+
+def meet(turn: Turn, field: str, value: Value, seen: Seen) -> None:
+    """A field is read for the first time; in a record with versions it gets its first one now (B2)."""
+    turn.row.remote[field] = value
+    if turn.cells:
+        turn.cells[field] = Cell(born(value, edited_at(seen), turn.fact.rank))
+        turn.touched[field] = ""
 
 
 def stamp(row: Row, seen: Seen) -> None:
@@ -87,6 +106,7 @@ def stamp(row: Row, seen: Seen) -> None:
         row.read_at = seen.read_at
     else:
         row.updated_at = max(row.updated_at, seen.updated_at)
+    row.pristine = seen.pristine and not row.versions
     row.gone_at = 0
 
 
@@ -98,9 +118,8 @@ def apply(
     for field, value in seen.fields.items():
         if field in skip or (field in row.remote and row.remote[field] == value):
             continue
-        cell = row.cells.get(field)
-        if cell is None:
-            row.remote[field] = value
+        if field not in turn.cells:
+            meet(turn, field, value, seen)
         elif ours is not None and field in ours.want and _was_us(turn, seen, field, ours, since):
             show(turn, field, value, ours.versions[field])
         else:
@@ -137,30 +156,30 @@ def show(turn: Turn, field: str, value: Value, version: Version) -> None:
     believe for ever that the record is empty while it holds X.
     """
     row = turn.row
-    cell, right = row.cells[field], turn.value(field)
+    cell, right = turn.cells[field], turn.value(field)
     row.remote[field] = value
     newer = () if right == value else (right,)
     behind = None if cell.version == version else version
-    row.cells[field] = replace(cell, newer=newer, carried=behind)
+    turn.cells[field] = Cell(cell.version, cell.author, newer, behind, cell.rejected, cell.base)
+    turn.clear(field)
 
 
 def edit(turn: Turn, field: str, value: Value, time: Time) -> None:
     """A person, or the system itself, changed a field (B1, B4)."""
     row = turn.row
-    cell, right = row.cells[field], turn.value(field)
+    cell, right = turn.cells[field], turn.value(field)
     over = cell.carried or cell.version
     version = mint(value, time, over, turn.fact.rank)
     row.remote[field] = value
-    if field in row.notes:
-        row.notes = {name: note for name, note in row.notes.items() if name != field}
+    turn.clear(field)
     if version > cell.version:
-        row.cells[field] = Cell(version, base=over)
+        turn.cells[field] = Cell(version, base=over)
         turn.touched[field] = ""
         return
     if value == right:
-        row.cells[field] = replace(cell, newer=(), carried=None)
+        turn.cells[field] = replace(cell, newer=(), carried=None)
         return
-    row.cells[field] = replace(cell, newer=(right,), carried=version)
+    turn.cells[field] = replace(cell, newer=(right,), carried=version)
     lost = Stated(value, version, over, turn.key)
     won = Stated(right, cell.version, cell.base, cell.author or turn.key)
     if lost_unseen(lost, won):

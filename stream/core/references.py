@@ -9,10 +9,16 @@ from __future__ import annotations
 from stream.core.flows import Reference
 from stream.core.row import Twin
 from stream.core.turn import Turn
-from stream.model import Answer, Ask, Value, id_of
+from stream.model import Answer, Ask, Time, Value, id_of
 
 ASKERS = 64
 """Rows that a row remembers to answer; further ones are told to ask again later."""
+
+SOON = 60_000_000
+"""Microseconds until a row asks again that was told to."""
+
+LATE = 3600_000_000
+"""Microseconds until a row asks again that will be answered as soon as there is an answer."""
 
 
 def translate(turn: Turn, reference: Reference, value: Value) -> tuple[Value] | None:
@@ -65,6 +71,15 @@ def answer(turn: Turn, told: Answer) -> None:
     if known is None or told.number <= known.number:
         return
     turn.row.twins = {**turn.row.twins, name: Twin(told.twin or "", told.number)}
+
+
+def due(turn: Turn) -> Time:
+    """When to ask again; zero for never."""
+    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref]
+    if not numbers:
+        return 0
+    again = turn.now + (SOON if any(numbers) else LATE)
+    return turn.row.alarm if turn.now < turn.row.alarm < again else again
 
 
 def wake(turn: Turn) -> None:

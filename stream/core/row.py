@@ -1,11 +1,13 @@
 """Rows: all that is known of one entity, and of one match value.
 
 A row is a value: ``decide`` never changes the one it is given. What is usual is left out, so that a linked row in
-step costs little more than its values: a *cell* whose record shows the newest value is its version alone.
+step costs little more than its values: the register of a field whose record shows the newest value is kept as a
+version alone, names of fields are kept once, and so is the record at which several of them were typed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, msgpack
@@ -13,11 +15,14 @@ from msgspec import Struct, msgpack
 from stream.model import FORMAT, ClaimKey, Ref, Seen, Stated, Time, Value, Version
 
 State: TypeAlias = Literal[
-    "waiting", "matching", "proposed", "creating", "unknown", "linked", "refused", "severed", "claiming"
+    "alone", "waiting", "matching", "proposed", "creating", "unknown", "linked", "refused", "copy", "claiming"
 ]
+"""How far an end has come. alone: nobody has its match values, and it may not create. waiting: it wants to create,
+and ``reason`` says what is missing. unknown: it may have created; a person decides. copy: a person copied a record
+that we created, and this end is nobody's."""
 
 
-class Cell(Struct, frozen=True, array_like=True):
+class Cell(Struct, frozen=True):
     """The register of one field: the newest version known, and how far the record itself is behind it."""
 
     version: Version
@@ -31,6 +36,15 @@ class Cell(Struct, frozen=True, array_like=True):
     """The version that the record refused or silently ignored (A11)."""
     base: Version | None = None
     """The version it was typed over, as long as somebody has to be told of it."""
+
+
+class Rest(Struct, frozen=True, array_like=True):
+    """What a row keeps of a cell beyond its version and author: of the few that are not in step."""
+
+    newer: tuple[Value, ...]
+    carried: Version | None
+    rejected: Version | None
+    base: Version | None
 
 
 class Edge(
@@ -51,11 +65,12 @@ class Edge(
         "due": "d",
         "tries": "t",
         "attempt": "a",
+        "told": "R",
     },
 ):
     """One end of a flow: who the counterpart is, or how far finding or making one has come."""
 
-    state: State
+    state: State = "linked"
     peer: Ref = ""
     number: int = 0
     """Names the attempt; answers to an earlier one are known by it."""
@@ -72,6 +87,8 @@ class Edge(
     due: Time = 0
     tries: int = 0
     attempt: int = 0
+    told: str = ""
+    """Why there is no link, as it was reported last."""
 
 
 class Write(Struct, frozen=True, array_like=True):
@@ -95,11 +112,14 @@ class Twin(Struct, frozen=True, array_like=True):
 
 class Row(
     Struct,
-    tag="row",
+    tag_field="k",
+    tag=0,
     omit_defaults=True,
     rename={
         "remote": "r",
-        "cells": "c",
+        "versions": "c",
+        "authors": "b",
+        "rests": "x",
         "edges": "e",
         "plan": "p",
         "updated_at": "u",
@@ -113,6 +133,7 @@ class Row(
         "askers": "a",
         "singly": "1",
         "notes": "N",
+        "pristine": "P",
         "gone_at": "g",
         "alarm": "A",
         "format": "f",
@@ -122,8 +143,11 @@ class Row(
 
     remote: dict[str, Value] = {}
     """The values last known at the record."""
-    cells: dict[str, Cell] = {}
-    """What is believed to be right; empty until the first link (the birth)."""
+    versions: tuple[Version | None, ...] = ()
+    """Of the registers, in the order of ``remote``; empty until the first link (the birth). See ``cells``."""
+    authors: dict[Ref, int] = {}
+    """The other records at which values were typed, each with its fields: bit n is field n of ``remote``."""
+    rests: dict[str, Rest] = {}
     edges: dict[str, Edge] = {}
     plan: int = 0
     """The flows of its type under which its match keys were registered."""
@@ -142,15 +166,51 @@ class Row(
     singly: bool = False
     """A write was refused without a name: fields go one at a time until the bad one is found."""
     notes: dict[str, str] = {}
-    """Per field, why it is not in step."""
+    """Per field or end, why it is not in step."""
+    pristine: bool = False
+    """The newest reading showed a record that was never changed since it was created."""
     gone_at: Time = 0
     alarm: Time = 0
     format: int = FORMAT
 
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """The register of every field, in a dict of the caller's own."""
+        cells = {
+            field: Cell(version)
+            for field, version in zip(self.remote, self.versions, strict=False)
+            if version is not None
+        }
+        for author, fields in self.authors.items():
+            for place, field in enumerate(self.remote):
+                if fields >> place & 1:
+                    cells[field] = Cell(cells[field].version, author)
+        for field, rest in self.rests.items():
+            cell = cells[field]
+            cells[field] = Cell(cell.version, cell.author, rest.newer, rest.carried, rest.rejected, rest.base)
+        return cells
+
+    def keep(self, cells: Mapping[str, Cell]) -> None:
+        """Put registers into a row that is being made; each is of a field of ``remote``."""
+        versions: list[Version | None] = []
+        self.authors, self.rests = {}, {}
+        for place, field in enumerate(self.remote):
+            cell = cells.get(field)
+            if cell is None:
+                versions.append(None)
+                continue
+            versions.append(cell.version)
+            if cell.author:
+                self.authors[cell.author] = self.authors.get(cell.author, 0) | 1 << place
+            if cell.newer or cell.carried or cell.rejected or cell.base:
+                self.rests[field] = Rest(cell.newer, cell.carried, cell.rejected, cell.base)
+        self.versions = tuple(versions) if cells else ()
+
 
 class Index(
     Struct,
-    tag="index",
+    tag_field="k",
+    tag=1,
     omit_defaults=True,
     rename={
         "members": "m",

@@ -6,6 +6,7 @@ say what to send; nothing is sent before the turn is over, and then all of it, i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stream.core.flows import End, TypeFacts, View
-from stream.core.row import Edge, Row, State
+from stream.core.row import Cell, Edge, Row, State
 from stream.model import Command, Conflict, Message, Ref, Time, Value, type_of
 
 
@@ -37,26 +38,45 @@ class Report(Struct, frozen=True, array_like=True):
     field: str = ""
 
 
+_NO_EDGE = Edge()
+
 Output: TypeAlias = Mail | Command | Conflict | Alarm | Report
 
 
 class Turn:
     """The draft of one row while one message is worked in."""
 
-    __slots__ = ("before", "bonded", "ends", "fact", "key", "now", "out", "row", "touched", "type", "view")
+    __slots__ = (
+        "_kept",
+        "before",
+        "bonded",
+        "cells",
+        "ends",
+        "fact",
+        "key",
+        "now",
+        "out",
+        "row",
+        "touched",
+        "type",
+        "view",
+    )
 
-    def __init__(self, key: Ref, row: Row | None, view: View, now: Time) -> None:
+    def __init__(self, key: Ref, row: Row, view: View, now: Time) -> None:
         self.key = key
         self.type = type_of(key)
         self.view = view
         self.now = now
         self.ends = view.flows.ends(self.type)
         self.fact: TypeFacts = view.flows.fact(self.type)
-        self.before: dict[str, Value] = row.remote if row is not None else {}
-        self.row = Row() if row is None else copy(row)
-        self.row.remote = dict(self.row.remote)
-        self.row.cells = dict(self.row.cells)
-        self.row.edges = dict(self.row.edges)
+        self.before: dict[str, Value] = row.remote
+        """The values last known before this turn."""
+        self.row = copy(row)
+        self.row.remote = row.remote.copy()
+        self.row.edges = row.edges.copy()
+        self.cells: dict[str, Cell] = row.cells
+        """The registers; put back into the row when the turn is over."""
+        self._kept = self.cells.copy()
         self.out: list[Output] = []
         self.bonded: list[End] = []
         """Ends that were linked in this turn."""
@@ -68,12 +88,33 @@ class Turn:
         self.out.append(Mail(to, message))
 
     def report(self, reason: str, field: str = "") -> None:
-        """Tell a person; a reason about a field also stays in the row's notes."""
+        """Tell a person; a reason about a field stays in the row's notes, and is told once."""
         if field:
-            if self.row.notes.get(field) == reason:
+            known = self.row.notes.get(field, "")
+            if reason in known:
                 return
-            self.row.notes = {**self.row.notes, field: reason}
+            self.row.notes = {**self.row.notes, field: f"{known}; {reason}" if known else reason}
         self.out.append(Report(reason, field))
+
+    def clear(self, field: str) -> None:
+        """What was noted about a field holds no longer."""
+        if field in self.row.notes:
+            self.row.notes = {name: note for name, note in self.row.notes.items() if name != field}
+
+    def forget(self, fields: Iterable[str]) -> None:
+        """Let go of fields that nobody maps any more."""
+        for field in fields:
+            del self.row.remote[field]
+            self.cells.pop(field, None)
+            self.clear(field)
+        self.row.keep(self.cells)
+
+    def close(self) -> Row:
+        """The new row."""
+        if self.cells != self._kept or len(self.row.remote) != len(self.before):
+            self.row.keep(self.cells)
+            self.row.pristine = self.row.pristine and not self.cells
+        return self.row
 
     def number(self) -> int:
         """A number never used before, in this life of the row or in one that was rolled back (D3).
@@ -85,7 +126,7 @@ class Turn:
 
     def value(self, field: str) -> Value:
         """The value that is believed to be right."""
-        cell = self.row.cells[field]
+        cell = self.cells[field]
         return cell.newer[0] if cell.newer else self.row.remote.get(field)
 
     def edge(self, end: End) -> Edge | None:
@@ -93,9 +134,10 @@ class Turn:
         return self.row.edges.get(end.edge)
 
     def move(self, end: End, state: State, *, peer: Ref = "", number: int = 0, reason: str = "") -> Edge:
-        """Put an end into a state, keeping its locks and nothing else."""
-        old = self.row.edges.get(end.edge)
-        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks if old else ())
+        """Put an end into a state; what it keeps are its locks, and what was reported of it while it has no link."""
+        old = self.row.edges.get(end.edge, _NO_EDGE)
+        told = "" if state == "linked" else old.told
+        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks, told=told)
         self.row.edges[end.edge] = edge
         return edge
 

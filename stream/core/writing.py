@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
+from stream.core.matching import gone
 from stream.core.reading import apply, fresh, order, read, show, stamp
-from stream.core.row import Cell, Write
+from stream.core.row import Write
 from stream.core.turn import Turn
 from stream.model import Command, Receipt, Seen, Time, Value
 
@@ -38,12 +39,12 @@ def plan(turn: Turn) -> None:
     if row.writing is not None or row.gone_at:
         return
     dirty: dict[str, Value] = {}
-    for field, cell in row.cells.items():
-        if cell.carried is None:
+    for field, cell in turn.cells.items():
+        if cell.carried is None or field not in turn.view.flows.paths[turn.type]:
             continue
         value = turn.value(field)
         if value == row.remote.get(field):
-            row.cells[field] = replace(cell, newer=(), carried=None)
+            turn.cells[field] = replace(cell, newer=(), carried=None)
         elif cell.rejected is None or cell.rejected < cell.version:
             dirty[field] = value
     if not dirty:
@@ -53,7 +54,7 @@ def plan(turn: Turn) -> None:
         first = min(dirty)
         dirty = {first: dirty[first]}
     base = {field: row.remote.get(field) for field in dirty}
-    versions = {field: row.cells[field].version for field in dirty}
+    versions = {field: turn.cells[field].version for field in dirty}
     row.writing = Write(turn.number(), dirty, base, versions, turn.now)
     send(turn, row.writing)
 
@@ -82,12 +83,17 @@ def wake(turn: Turn) -> None:
         send(turn, turn.row.writing)
 
 
+def again(turn: Turn, write: Write, wait: float | None = None) -> Write:
+    """Let a write wait for another attempt."""
+    attempt = write.attempt + 1
+    return replace(write, attempt=attempt, due=turn.now + backoff(attempt, wait))
+
+
 def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
     """End the write in flight, or keep it for another attempt."""
     row = turn.row
     if receipt.outcome == "retry":
-        attempt = write.attempt + 1
-        row.writing = replace(write, attempt=attempt, due=turn.now + backoff(attempt, receipt.wait))
+        row.writing = again(turn, write, receipt.wait)
         return
     held, row.held, row.writing = row.held, (), None
     match receipt.outcome:
@@ -98,8 +104,7 @@ def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
         case "refused":
             _refused(turn, receipt, write)
         case "missing":
-            row.gone_at = turn.now
-            turn.report(f"{turn.key}: not there any more; its copies are kept")
+            gone(turn, turn.now)
         case "superseded" | "unknown":
             pass
     for seen in held:
@@ -115,7 +120,7 @@ def _done(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
     before, after = receipt.before, receipt.after
     if before is not None:
         held = _until(turn, held, before, None)
-        read(turn, before)
+        read(turn, before, direct=True)
     if after is None:
         return held
     held = _until(turn, held, after, write)
@@ -154,13 +159,16 @@ def _stale(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:
     """The record is not what the write was based on: read it, and write again if there is still need (A8, A9).
 
     If an earlier attempt may have written, what is read may be ours. What is not was typed after our guard read: it
-    is newer than what we wrote, however late the system's clock is.
+    is newer than what we wrote, however late the system's clock is. A system that contradicts itself (what it holds
+    is older than what it said before) is asked again later, not at once.
     """
     if receipt.before is None:
         return held
     ours = write if receipt.guard_at is not None else None
     held = _until(turn, held, receipt.before, ours, receipt.guard_at)
-    read(turn, receipt.before, ours, receipt.guard_at)
+    read(turn, receipt.before, ours, receipt.guard_at, direct=True)
+    if any(turn.row.remote.get(field) != receipt.before.fields.get(field) for field in write.want):
+        turn.row.writing = again(turn, write)
     return held
 
 
@@ -179,6 +187,5 @@ def _refused(turn: Turn, receipt: Receipt, write: Write) -> None:
 
 def reject(turn: Turn, field: str, write: Write, reason: str) -> None:
     """Do not write this version of a field again; what the record carries stays what it was."""
-    cell: Cell = turn.row.cells[field]
-    turn.row.cells[field] = replace(cell, rejected=write.versions[field])
+    turn.cells[field] = replace(turn.cells[field], rejected=write.versions[field])
     turn.report(f"not applied: {reason}", field)

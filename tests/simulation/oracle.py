@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tests.simulation.world import SECOND, Edit, World
-
 from stream.model import Ref
+from tests.simulation.world import SECOND, Edit, World
 
 
 def norm(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from tests.simulation.oracle import Oracle
 from tests.simulation.shapes import MODES, SHAPES, history
 

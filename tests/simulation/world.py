@@ -21,13 +21,13 @@ from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import Missing, Retry, Stale, Unsure
 from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.flows import Flow, Flows, TypeFacts
+from stream.core.paths import observer
 from stream.core.row import Row
 from stream.join import WAKE, Join
 from stream.model import Conflict, Receipt, Ref, Time
 from stream.poll import Reader
 from stream.ports import Headers, Record
 from stream.push import Push
-from stream.core.paths import observer
 
 SECOND = 1_000_000
 PARTITIONS = 2
