@@ -22,9 +22,8 @@ from stream.codec import MAIL, POLLS, decode_command, encode
 from stream.core.paths import Observer
 from stream.errors import BadRecord
 from stream.join import park
-from stream.model import Command, Order, Receipt, Ref, Seen, Time, id_of
+from stream.model import Command, Order, Receipt, Seen, Time, id_of
 from stream.ports import Record, Unit
-
 
 UNMARKED = 5
 """The create class of a type whose records cannot carry a marker."""
@@ -38,7 +37,8 @@ class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
     guard_at: Time = 0
     before: Seen | None = None
     """The first attempt's pre-image."""
-    target: Ref = ""
+    target: str = ""
+    """The id of the record that was created."""
 
 
 class Job:
@@ -59,7 +59,7 @@ class Job:
         self.since: Time | None = None
         """The guard read of an earlier attempt that may have written."""
         self.undone = False
-        """Surely nothing was written: the note of it is taken back."""
+        """Surely nothing was written by this attempt: what the ledger held before stands again."""
 
 
 def ledger_key(key: bytes, command: Command) -> bytes:
@@ -67,7 +67,7 @@ def ledger_key(key: bytes, command: Command) -> bytes:
     return b"create:" + command.edge.encode() + b"|" + key if command.kind == "create" else key
 
 
-_encode_note = msgpack.Encoder().encode
+encode_note = msgpack.Encoder().encode
 _decode_note = msgpack.Decoder(Note).decode
 
 
@@ -112,7 +112,7 @@ class Push:
         if begun:
             for job in begun:
                 assert job.note is not None
-                unit.put(job.ledger, _encode_note(job.note))
+                unit.put(job.ledger, encode_note(job.note))
             await unit.save()
             await asyncio.gather(*(self._write(job) for job in begun))
         for job in jobs:
@@ -122,10 +122,10 @@ class Push:
         receipt, record = job.receipt, job.record
         assert receipt is not None
         if receipt.outcome in ("done", "found"):
-            target = receipt.target if job.command.kind == "create" else None
-            unit.put(job.ledger, _encode_note(Note(job.command.number, "done", target=target or "")))
+            target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
+            unit.put(job.ledger, encode_note(Note(job.command.number, "done", target=target)))
         elif job.undone:
-            unit.put(job.ledger, None if job.before is None else _encode_note(job.before))
+            unit.put(job.ledger, None if job.before is None else encode_note(job.before))
         cause = f"{record.topic}/{record.partition}/{record.offset}".encode()
         unit.emit(MAIL, record.key, encode(receipt), (("cause", cause),))
         shown = receipt.after or receipt.before
@@ -137,12 +137,9 @@ class Push:
     async def _look(self, job: Job) -> None:
         """Find out whether there is anything to do; leaves a receipt, or a note of what is about to be done."""
         command, note = job.command, job.note
-        if note is not None and (
-            command.number < note.number or (command.number == note.number and note.state == "done")
-        ):
-            if command.kind != "create" or not note.target:
-                job.receipt = Receipt(number=command.number, outcome="superseded")
-                return
+        if note is not None and not note.target and _later(note, command):
+            job.receipt = Receipt(number=command.number, outcome="superseded")
+            return
         try:
             if command.kind == "create":
                 await self._look_up(job)
@@ -201,7 +198,7 @@ class Push:
     async def _find(self, command: Command, note: Note, traits: Traits) -> Entity | None:
         if note.target:
             try:
-                return await self._endpoint.read(_short(command.type), id_of(note.target))
+                return await self._endpoint.read(_short(command.type), note.target)
             except Missing:
                 return None
         left = traits.settle - (self._clock() - note.guard_at) / 1e6
@@ -225,7 +222,7 @@ class Push:
             return
         except ConnectorError as error:
             job.receipt = self._failed(job, error)
-            job.undone = isinstance(error, Retry) and job.since is None
+            job.undone = isinstance(error, Retry | Refused | Locked | Missing)
             return
         job.receipt = Receipt(
             number=command.number,
@@ -237,7 +234,7 @@ class Push:
 
     async def _stale(self, job: Job) -> None:
         """The record moved between guard and write: say what it holds now."""
-        command = job.command
+        command, job.undone = job.command, True
         if command.target is None:
             job.receipt = Receipt(number=command.number, outcome="retry", reason="the system is of two minds")
             return
@@ -275,6 +272,11 @@ class Push:
             pristine=entity.pristine,
             by_us=entity.by_us,
         )
+
+
+def _later(note: Note, command: Command) -> bool:
+    """Whether the ledger is past a command already (A10)."""
+    return command.number < note.number or (command.number == note.number and note.state == "done")
 
 
 def _short(type: str) -> str:
