@@ -100,7 +100,7 @@ def _tell(error: Any, report: Report, at: Path) -> None:
         case "anyOf":
             _tell_meant(error, report, at)
         case "additionalProperties":
-            known = error.schema["properties"]
+            known = error.schema.get("properties", {})
             for name in sorted(error.instance.keys() - known.keys()):
                 report.add((*path, name), _unknown(name, set(known) - error.instance.keys()), key=True)
         case "required":
@@ -118,7 +118,8 @@ def _right(error: Any) -> str:
         case "enum":
             return near(str(error.instance), [word for word in wanted if isinstance(word, str)])
         case "type":
-            return _SPOKEN.get(wanted, f"a value of type {wanted}")
+            kinds = wanted if isinstance(wanted, list) else [wanted]
+            return " or ".join(_SPOKEN.get(kind, f"a value of type {kind}") for kind in kinds)
         case limit:
             return _LIMITS.get(limit, f"{limit} {{}}").format(wanted)
 

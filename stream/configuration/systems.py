@@ -104,6 +104,12 @@ def _kind(name: str, written: WrittenSystem, report: Report, kinds: Callable[[st
     try:
         return kinds(written.connector)
     except ValueError as error:
+        if report.comes_from_outside(path):
+            shown = report.shown(path, written.connector)
+            report.add(
+                path, f"found {shown}, which leads to no connector; a name, or a declaration's path, would be right"
+            )
+            return None
         for problem in str(error).splitlines():
             report.add(path, problem if ";" in problem else f"{problem}; a connector would be right")
         return None
@@ -159,7 +165,7 @@ def _polled(
     system, _, short = name.partition(".")
     poll = seconds(topic.poll)
     if not FASTEST <= poll <= SLOWEST:
-        report.add((*path, "poll"), f"found {topic.poll}; 100ms to 24h would be right")
+        report.add((*path, "poll"), f"found {report.shown((*path, 'poll'), topic.poll)}; 100ms to 24h would be right")
     if system not in parts.systems_named:
         report.add(path, f"found the system {system!r}; {near(system, parts.systems_named)} would be right", key=True)
         return None

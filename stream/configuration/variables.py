@@ -1,7 +1,8 @@
 """Variables and secrets in a file: ``${NAME}``, ``${NAME:-default}``, ``${file:/run/secrets/name}``; ``$${`` is ``${``.
 
 What comes in this way may be a secret, whatever it is called. So the place remembers how it was written, and messages
-show that and never the value. Values are text, and are not looked through again.
+show that and never the value. Values are text, and are not looked through again. Flows have no variables: what is kept
+in step is the same on every machine, and a file that was checked on one is right on the other.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ class _Filler:
                 return [self.fill(item, (*path, index)) for index, item in enumerate(value)]
             case str():
                 self._one_line(value, path)
+                if "${" in value and path[:1] == ("flows",):
+                    self._problem(path, "found a variable in a flow; what it stands for would be right")
+                    return value
                 return self._text(value, path) if "${" in value else value
             case _:
                 return value

@@ -137,7 +137,7 @@ class WrittenSystem(Struct, frozen=True, kw_only=True):
 class WrittenTopology(_Written, frozen=True, kw_only=True):
     """Which systems there are, which of their entity types are read, and which flows keep them in step.
 
-    Every text may hold ${NAME}, ${NAME:-default} or ${file:/run/secrets/name}.
+    Every text outside of flows may hold ${NAME}, ${NAME:-default} or ${file:/run/secrets/name}.
     """
 
     broker: Annotated[

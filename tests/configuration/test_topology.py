@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from connectors.auth import Secret
 from connectors.endpoint import Traits
 from connectors.registry import Setting
+from stream.configuration.document import load
 from stream.configuration.systems import Kind
 from stream.errors import BadTopology
 from stream.topology import Topology, parse_topology, read_topology
@@ -91,6 +92,15 @@ def problems(text: str, environment: Mapping[str, str] = ENVIRONMENT) -> list[st
     with pytest.raises(BadTopology) as told:
         read(text, environment)
     return list(told.value.problems)
+
+
+def outcome(text: str) -> tuple[str, ...]:
+    """The problems of a text that may have none."""
+    try:
+        read(text)
+    except BadTopology as error:
+        return tuple(error.problems)
+    return ()
 
 
 def flow(fields: str = "{from: name, to: title}", **more: str) -> str:
@@ -254,8 +264,8 @@ BAD = {
         S.replace("30s", "30 seconds"),
         "found '30 seconds'; a duration as 500ms, 30s, 5m would be right",
     ),
-    "too often": (S.replace("500ms", "1ms"), "found 1ms; 100ms to 24h would be right"),
-    "too seldom": (S.replace("1.5m", "25h"), "found 25h; 100ms to 24h would be right"),
+    "too often": (S.replace("500ms", "1ms"), "found '1ms'; 100ms to 24h would be right"),
+    "too seldom": (S.replace("1.5m", "25h"), "found '25h'; 100ms to 24h would be right"),
     "a scope": (S.replace("poll: 30s", "scope: {}"), "found 'scope'; what is read of a type is said in the settings"),
     "a condition": (file(flow(when="done == true")), "found 'when'; conditions are not supported yet"),
     "a condition on a field": (file(flow("{from: name, to: title, when: x}")), "found 'when'; conditions are not"),
@@ -307,6 +317,13 @@ BAD = {
     ),
     "an unset variable": (S.replace("TOKEN", "TOKN"), "found ${TOKN}, which is not set"),
     "a missing file": (S.replace("${TOKEN}", "${file:/nowhere/token}"), "No such file or directory"),
+    "a connector out of a variable": (
+        S.replace("connector: left", "connector: '${WRONG}'"),
+        "found ${WRONG}, which leads",
+    ),
+    "a duration out of a variable": (S.replace("30s", "'${FOUR}h0'"), "found ${FOUR}h0; a duration as"),
+    "too seldom out of a variable": (S.replace("30s", "'${FOUR}4h'"), "found ${FOUR}4h; 100ms to 24h"),
+    "a variable in a flow": (file(flow(name="'${TOKEN}'")), "found a variable in a flow; what it stands for would be"),
     # topics
     "an unknown system": (S + "  aa.tasks: {}", "found the system 'aa'; 'a' would be right"),
     "an unknown type": (S + "  a.taks: {}", "found the type 'taks' of a; 'tasks' would be right"),
@@ -517,10 +534,71 @@ def test_a_topology_shows_no_secret() -> None:
 def test_whatever_a_variable_holds_and_wherever_it_stands_it_is_not_shown(name: str, variable: str, at: int) -> None:
     words = BAD[name][0].split(" ")
     words[at % len(words)] = f"'{variable}'"
-    try:
-        read(" ".join(words))
-    except BadTopology as error:
-        assert "canary" not in str(error).replace("canary-literal", "").replace(variable, "")  # noqa: PT017
+    told = "".join(outcome(" ".join(words)))
+    assert "canary" not in told.replace("canary-literal", "").replace(variable, "")
+
+
+# anything
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(0, 2)
+    | st.sampled_from(["", "x", "a.tasks", "${TOKEN}", "${", "5s"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["from", "to", "enum", "x", "a.tasks"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+WHOLE = load(
+    file(
+        flow("{from: name, to: title}, {from: projects, to: projectId, as: first, reference: a.tasks -> b.task}"),
+        flow(
+            "{from: done, to: status, as: {enum: {true: x}}}, {from: due, to: deadline, as: {date: {time: left}}}",
+            name="n",
+        ),
+    ).encode()
+).value
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inside for place in places(item, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    if isinstance(value, dict):
+        return {key: changed(item, path[1:], junk) if key == path[0] else item for key, item in value.items()}
+    return [changed(item, path[1:], junk) if index == path[0] else item for index, item in enumerate(value)]
+
+
+@given(st.sampled_from(places(WHOLE)), JUNK, st.sampled_from(places(WHOLE)), JUNK)
+def test_whatever_stands_wherever_is_read_or_told(one: Any, junk: Any, other: Any, more: Any) -> None:
+    value = changed(WHOLE, one, junk)
+    if other in places(value):
+        value = changed(value, other, more)
+    told = outcome(orjson.dumps(value).decode())
+    assert CANARY not in "".join(told)
+    assert all(" would be right" in line for line in told)
+
+
+def test_a_setting_may_ask_for_any_form() -> None:
+    forms = {"either": {"type": ["string", "null"]}, "closed": {"type": "object", "additionalProperties": False}}
+    kind = Kind(traits={}, settings={name: Setting(schema=form) for name, form in forms.items()})
+    with pytest.raises(BadTopology) as told:
+        parse_topology(
+            b"systems: {a: {connector: x, either: 1, closed: {z: 1}}}\ntopics: {}",
+            {},
+            kinds=lambda connector, base_dir: kind,
+        )
+    assert list(told.value.problems) == [
+        "topics.yaml:1:37: found 1; a text or nothing would be right",
+        "topics.yaml:1:49: found 'z'; nothing would be right",
+    ]
 
 
 # size
