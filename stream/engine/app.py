@@ -30,7 +30,7 @@ from stream.engine.transport import Transport
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs
-ROWS, SIZE = 20_000, 16 << 20  # rows, and bytes of them, that the lanes of one agent keep at hand
+ROWS, SIZE = 100_000, 32 << 20  # rows, and bytes of them, that the lanes of one agent keep at hand
 MONTH = 30 * 86_400.0
 
 Body: TypeAlias = Callable[[Stream], Awaitable[None]]
