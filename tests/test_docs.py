@@ -1,0 +1,96 @@
+"""Every command that the documents show is run here, against a log that a short demo has left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOR_EVER = {"run", "sandbox"}
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for block in re.findall(r"```console\n(.*?)```", document.read_text("utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("$ "):
+                    yield document.name, line[2:].partition("  #")[0].strip()
+
+
+COMMANDS = sorted(set(commands()))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a demo has run."""
+    folder = tmp_path_factory.mktemp("docs") / "demo"
+    done = subprocess.run(
+        [sys.executable, "-m", "stream.cli.main", "demo", "--keep", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "LINKSTREAM_BROKER": f"sqlite:///{folder / 'linkstream.db'}",
+        "ASANA_URL": "http://127.0.0.1:9/api/1.0",
+        "ASANA_TOKEN": "documents-asana-token",
+        "PMS_URL": "http://127.0.0.1:9/api/v1",
+        "PMS_TOKEN": "documents-pms-token",
+    }
+
+
+def test_the_documents_show_commands() -> None:
+    assert len(COMMANDS) > 10
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("document", "line"), COMMANDS)
+def test_a_command_of_the_documents_works(document: str, line: str, place: Path) -> None:
+    words = shlex.split(line)
+    if words[0] == "make":
+        subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        return
+    if words[0] == "python":
+        assert (ROOT / words[1]).exists(), f"{document}: {line}"
+        return
+    assert words[0] == "linkstream", f"{document}: {line}: a command that no test knows how to run"
+    command = [sys.executable, "-m", "stream.cli.main", *words[1:]]
+    if words[1] in FOR_EVER:
+        process = subprocess.Popen(
+            command, cwd=place, env=environment(place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        time.sleep(3.0)
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        process.send_signal(signal.SIGTERM if words[1] == "run" else signal.SIGINT)
+        output, _ = process.communicate(timeout=10)
+        assert process.returncode == 0, output
+    else:
+        done = subprocess.run(command, cwd=place, env=environment(place), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.strip()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = []
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+            if not (document.parent / target).exists():
+                broken.append(f"{document.name}: {target}")
+    assert not broken
