@@ -44,13 +44,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, *, secrets: bool = True) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "LINKSTREAM_BROKER": f"sqlite:///{folder / 'linkstream.db'}",
         "ASANA_URL": "http://127.0.0.1:9/api/1.0",
-        "ASANA_TOKEN": "documents-asana-token",
+        **({"ASANA_TOKEN": "documents-asana-token"} if secrets else {}),
         "PMS_URL": "http://127.0.0.1:9/api/v1",
         "PMS_TOKEN": "documents-pms-token",
     }
@@ -82,7 +82,10 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path)
         output, _ = process.communicate(timeout=10)
         assert process.returncode == 0, output
     else:
-        done = subprocess.run(command, cwd=place, env=environment(place), capture_output=True, text=True)
+        looks = words[1] in {"status", "links"}
+        done = subprocess.run(
+            command, cwd=place, env=environment(place, secrets=not looks), capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.strip()
 

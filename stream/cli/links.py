@@ -51,7 +51,7 @@ def list_(  # noqa: PLR0913, PLR0917  # one for each option
     limit: int,
 ) -> None:
     """List links, one line each; a record that has none yet stands alone with its reason."""
-    topology = shell.topology(config)
+    topology = shell.chart(config)
     _known(flow, topology.flows.flows, "flow")
     _known(kind, topology.types, "entity type")
     found: list[Link] = []
@@ -112,7 +112,7 @@ def show(shell: Shell, config: Path, format: Format, ref: str) -> None:
 
     REF is system.type:id, as `links list` prints it.
     """
-    topology = shell.topology(config)
+    topology = shell.chart(config)
     row = _row(topology, ref)
     found = {
         "ref": ref,

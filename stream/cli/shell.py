@@ -16,6 +16,7 @@ from stream.errors import BadTopology
 Format: TypeAlias = Literal["table", "json"]
 C = TypeVar("C", bound=Callable[..., Any])
 
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 
 
@@ -31,6 +32,16 @@ class Shell(Struct, frozen=True, kw_only=True):
         from stream.topology import read_topology
 
         return read_topology(file, self.environment)
+
+    def chart(self, file: Path) -> Any:
+        """Read topics.yaml for a command that touches no system: tokens that are not set do not matter to it."""
+        from stream.topology import read_topology
+
+        try:
+            named = _VARIABLE.findall(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            named = []  # the reader says what is wrong
+        return read_topology(file, {**dict.fromkeys(named, "http://not.set.invalid"), **self.environment})
 
     def log(self, topology: Any | None = None) -> None:
         """Begin to log, without the topology's secrets. For commands that go on for a while."""

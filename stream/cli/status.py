@@ -29,7 +29,7 @@ def command(shell: Shell, config: Path, format: Format) -> None:
     For a program:
       linkstream status --format json
     """
-    topology = shell.topology(config)
+    topology = shell.chart(config)
     found = asyncio.run(gathered(topology))
     if format == "json":
         click.echo(json.dumps(found, indent=2))
