@@ -23,23 +23,32 @@ class Mark(Struct, frozen=True, array_like=True):
     sources: tuple[int, ...]
 
 
-class Census(Struct, frozen=True, array_like=True):
-    """The marks of all types."""
+PLANS = 4
+"""Plans of one type whose marks are kept; marks of a former plan may still be on their way."""
 
-    marks: dict[str, Mark] = {}
+
+class Census(Struct, frozen=True, array_like=True):
+    """The marks of all types, by plan, the plan last heard of at the end."""
+
+    marks: dict[str, tuple[Mark, ...]] = {}
 
     def complete(self, flows: Flows) -> frozenset[str]:
         """The types that were read completely under the plan of today."""
         return frozenset(
-            name for name, mark in self.marks.items() if mark.plan == flows.plan(name) and len(mark.sources) == mark.of
+            name
+            for name, marks in self.marks.items()
+            for mark in marks
+            if mark.plan == flows.plan(name) and len(mark.sources) == mark.of
         )
 
     def hear(self, counted: Counted) -> Census:
         """The census after one more mark."""
-        mark = self.marks.get(counted.entity)
-        sources = mark.sources if mark is not None and (mark.plan, mark.of) == (counted.plan, counted.of) else ()
-        heard = Mark(counted.plan, counted.of, tuple(sorted({*sources, counted.source})))
-        return Census({**self.marks, counted.entity: heard})
+        marks = self.marks.get(counted.entity, ())
+        same = [mark for mark in marks if (mark.plan, mark.of) == (counted.plan, counted.of)]
+        others = [mark for mark in marks if mark.plan != counted.plan]
+        sources = {counted.source, *(source for mark in same for source in mark.sources)}
+        heard = Mark(counted.plan, counted.of, tuple(sorted(sources)))
+        return Census({**self.marks, counted.entity: (*others[1 - PLANS :], heard)})
 
 
 encode_census = msgpack.Encoder().encode

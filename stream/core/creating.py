@@ -13,8 +13,8 @@ from stream.core.offers import stated, take
 from stream.core.reading import alike, fresh, stamp
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
-from stream.core.versions import DEFAULT, born, mint
-from stream.core.writing import backoff
+from stream.core.versions import DEFAULT, NULL, born, mint
+from stream.core.writing import IGNORED, backoff
 from stream.model import Accept, Attach, Command, Receipt, Refuse, Seen, Stated, Time, Value, Version
 
 
@@ -36,7 +36,11 @@ def create(turn: Turn, end: End) -> None:
     want, owed = stated(turn, end, list(end.leads))
     missing = [lead.field for field in owed for lead in end.leads[field] if lead.required]
     if missing:
-        turn.move(end, "waiting", reason=f"{', '.join(missing)}: its counterpart is not known yet")
+        reason = f"{', '.join(missing)}: its counterpart is not known yet"
+        if edge is None or edge.state != "waiting" or not edge.due:
+            turn.move(end, "waiting")
+            turn.again(end)
+        turn.change(end, reason=reason)
         return
     want = {field: each for field, each in want.items() if each.value is not None and field not in left_out}
     turn.move(end, "creating", number=turn.number())
@@ -141,9 +145,10 @@ def attached(turn: Turn, end: End, message: Attach) -> None:
 def _born_by_create(turn: Turn, message: Attach) -> None:
     """The first versions of a record that we created (B2, C8).
 
-    Compared with the create's own echo, a field is what was asked for, in the system's own form; or a default that
-    nobody typed; or it was edited since. Of a record that was found later there is no echo: what is equal up to
-    white space and case is ours, what is empty or was never touched is an old value of ours, the rest was edited.
+    Compared with the create's own echo, a field is what was asked for, in the system's own form; or was ignored (A11);
+    or a default that nobody typed; or it was edited since. Of a record that was found later there is no echo: what is
+    equal up to white space and case is ours, what is empty or was never touched is an old value of ours, the rest was
+    edited, and nobody knows over what.
     """
     row, seen = turn.row, message.seen
     if seen is not None and (not row.remote or fresh(row, seen, 0)):
@@ -159,12 +164,16 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
         if want is None:
             untouched = pristine or (first is not None and first.get(field) == value)
             _not_asked_for(turn, field, value, untouched=untouched)
+        elif first is not None and first.get(field) == value and value is None is not want.value:
+            _first(turn, field, value, want, NULL, ignored=True)
         elif alike(value, want.value) if first is None else first.get(field) == value:
             _first(turn, field, value, want, None)
         elif first is None and (value is None or pristine):
             _first(turn, field, value, want, DEFAULT)
         else:
-            turn.cells[field] = Cell(mint(value, _time(turn), want.version, turn.fact.rank), base=want.version)
+            held = first is not None and (first.get(field) is not None or want.value is None)
+            version = mint(value, _time(turn), want.version, turn.fact.rank)
+            turn.cells[field] = Cell(version, base=want.version if held else None)
             turn.touched[field] = ""
 
 
@@ -177,7 +186,12 @@ def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> 
     turn.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
 
 
-def _first(turn: Turn, field: str, value: Value, want: Stated, carried: Version | None) -> None:
+def _first(
+    turn: Turn, field: str, value: Value, want: Stated, carried: Version | None, *, ignored: bool = False
+) -> None:
     newer = () if want.value == value else (want.value,)
     author = "" if want.author == turn.key else want.author
-    turn.cells[field] = Cell(want.version, author, newer, carried if newer else None)
+    rejected = want.version if ignored else None
+    turn.cells[field] = Cell(want.version, author, newer, carried if newer else None, rejected)
+    if ignored:
+        turn.report(IGNORED, field)

@@ -20,11 +20,7 @@ from stream.core.matching import enlist, give_up, keys_of, moved, register, rele
 from stream.core.offers import take
 from stream.core.row import Edge
 from stream.core.turn import Turn
-from stream.core.writing import SECOND
 from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Propose, Refuse, Release, Seen, Time
-
-AGAIN = 30 * SECOND
-"""First repetition of what was said and not answered; each further one waits twice as long, up to an hour."""
 
 TAKEN = "its only counterpart is linked to another record"
 COPY = "a copy of a record that we created; copies are not linked"
@@ -32,12 +28,6 @@ GATE = "both types are being read for the first time"
 CLAIMING = "it was created by us and waits to hear from its origin"
 
 Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
-
-
-def again(turn: Turn, end: End) -> None:
-    """Say it again later, should no answer come."""
-    edge = turn.row.edges[end.edge]
-    turn.change(end, due=turn.now + min(3600 * SECOND, AGAIN << min(edge.tries, 7)), tries=edge.tries + 1)
 
 
 def marked(turn: Turn, seen: Seen) -> None:
@@ -60,7 +50,7 @@ def marked(turn: Turn, seen: Seen) -> None:
 def _claim_origin(turn: Turn, end: End) -> None:
     edge = turn.row.edges[end.edge]
     turn.mail(edge.peer, Claim(edge=end.peer_edge, sender=turn.key))
-    again(turn, end)
+    turn.again(end)
 
 
 def _claims(turn: Turn) -> bool:
@@ -114,7 +104,7 @@ def _nobody(turn: Turn, end: End) -> None:
     """Nobody else has the record's match values: create, or wait to be found."""
     if end.creates:
         turn.move(end, "waiting", reason=GATE)
-        again(turn, end)
+        turn.again(end)
         _create(turn, end)
     else:
         turn.move(end, "alone")
@@ -131,7 +121,7 @@ def _claim(turn: Turn, end: End, position: int) -> None:
     number = turn.number()
     turn.change(end, key=key, position=position, number=number)
     turn.mail(key, ClaimKey(edge=end.edge, sender=turn.key, number=number, create=end.creates))
-    again(turn, end)
+    turn.again(end)
 
 
 def _awaited(turn: Turn, message: Found | Free) -> tuple[End, Edge] | None:
@@ -192,7 +182,7 @@ def _propose(turn: Turn, end: End, peer: str) -> None:
 def _say_proposal(turn: Turn, end: End) -> None:
     edge = turn.row.edges[end.edge]
     turn.mail(edge.peer, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=edge.key))
-    again(turn, end)
+    turn.again(end)
 
 
 def nudged(turn: Turn, message: Nudge) -> None:
@@ -303,7 +293,7 @@ def _try_again(turn: Turn, end: End, edge: Edge) -> None:
     release(turn, end)
     turn.move(end, "matching")
     turn.change(end, key=edge.key, tries=edge.tries)
-    again(turn, end)
+    turn.again(end)
 
 
 def wake(turn: Turn) -> None:
@@ -322,7 +312,7 @@ def wake(turn: Turn) -> None:
             case "creating":
                 creating.send(turn, end, turn.change(end, due=0))
             case _:
-                again(turn, end)
+                turn.again(end)
 
 
 def _repeat(turn: Turn, end: End, edge: Edge) -> None:

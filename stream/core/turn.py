@@ -38,6 +38,12 @@ class Report(Struct, frozen=True, array_like=True):
     field: str = ""
 
 
+AGAIN = 30_000_000
+"""Microseconds to the first repetition of what was said and not answered."""
+
+LONGEST = 3600_000_000
+"""Microseconds between repetitions, at most."""
+
 _NO_EDGE = Edge()
 
 Output: TypeAlias = Mail | Command | Conflict | Alarm | Report
@@ -140,6 +146,11 @@ class Turn:
         edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks, told=told)
         self.row.edges[end.edge] = edge
         return edge
+
+    def again(self, end: End) -> None:
+        """Come back to an end later, should nothing happen until then; each time after twice as long."""
+        edge = self.row.edges[end.edge]
+        self.change(end, due=self.now + min(LONGEST, AGAIN << min(edge.tries, 7)), tries=edge.tries + 1)
 
     def change(self, end: End, **fields: object) -> Edge:
         """Change some of what is known of an end."""

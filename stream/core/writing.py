@@ -17,6 +17,8 @@ from stream.core.row import Write
 from stream.core.turn import Turn
 from stream.model import Command, Receipt, Seen, Time, Value
 
+IGNORED = "not applied: the system ignored it"
+
 Held: TypeAlias = tuple[Seen, ...]
 
 SECOND = 1_000_000
@@ -146,7 +148,7 @@ def _echo(turn: Turn, after: Seen, write: Write) -> None:
     for field, want in write.want.items():
         got = after.fields.get(field)
         if got == write.base.get(field) and got != want:
-            reject(turn, field, write, "the system ignored it")
+            reject(turn, field, write, IGNORED)
         else:
             show(turn, field, got, write.versions[field])
     if newest:
@@ -188,4 +190,4 @@ def _refused(turn: Turn, receipt: Receipt, write: Write) -> None:
 def reject(turn: Turn, field: str, write: Write, reason: str) -> None:
     """Do not write this version of a field again; what the record carries stays what it was."""
     turn.cells[field] = replace(turn.cells[field], rejected=write.versions[field])
-    turn.report(f"not applied: {reason}", field)
+    turn.report(reason if reason == IGNORED else f"not applied: {reason}", field)

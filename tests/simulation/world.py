@@ -18,7 +18,7 @@ from zlib import crc32
 import msgspec
 
 from connectors.endpoint import Cursor, Entity, Page, Traits
-from connectors.errors import Missing, Retry, Stale, Unsure
+from connectors.errors import Missing, Refused, Retry, Stale, Unsure
 from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.paths import observer
@@ -61,6 +61,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = False
     revisions: bool = False
     pristine: bool = True
+    lag: Time = 0
+    """Pages may show records as they were so long ago."""
+    refuses: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
+    spells: bool = False
+    """Its own values look different: ``R:e5`` for ``e5``."""
 
 
 class Faults(msgspec.Struct, kw_only=True):
@@ -81,6 +87,7 @@ class ModelSystem:
         self.records: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in types}
         self.truth: list[Edit] = []
         self.created: list[tuple[Ref, bool, str]] = []
+        self.past: dict[tuple[str, str], list[tuple[Time, dict[str, Any]]]] = {}
         self._next = 0
 
     def stamp(self) -> Time:
@@ -104,6 +111,7 @@ class ModelSystem:
             "us": not person,
         }
         ref = f"{self.name}.{kind}:{id}"
+        self._remember(kind, id)
         self.created.append((ref, person, marker))
         if person:
             for field, value in values.items():
@@ -128,6 +136,23 @@ class ModelSystem:
         record["updated"] = max(self.stamp(), record["updated"])
         record["revision"] += 1
         record["us"] = not person
+        self._remember(kind, id)
+
+    def _remember(self, kind: str, id: str) -> None:
+        record = self.records[kind][id]
+        state = {**record, "fields": dict(record["fields"])}
+        past = self.past.setdefault((kind, id), [])
+        if past and past[-1][1]["updated"] == state["updated"]:
+            past.pop()  # one write of several fields is seen as a whole
+        past.append((self.world.now, state))
+
+    def shown(self, kind: str, id: str) -> dict[str, Any]:
+        """The record as a page shows it: a replica may trail behind."""
+        if not self.quirks.lag or self.world.roll() < 0.5:
+            return self.records[kind][id]
+        limit = self.world.now - self.quirks.lag
+        known = self.past[kind, id]
+        return max((each for each in known if each[0] <= limit), default=known[-1], key=lambda each: each[0])[1]
 
     # The endpoint
 
@@ -135,8 +160,8 @@ class ModelSystem:
         changes = "list" if self.quirks.listed else "since"
         return {kind: Traits(create=3, changes=changes) for kind in self.records}  # type: ignore[arg-type]
 
-    def entity(self, kind: str, id: str) -> Entity:
-        record = self.records[kind][id]
+    def entity(self, kind: str, id: str, record: dict[str, Any] | None = None) -> Entity:
+        record = record or self.records[kind][id]
         return Entity(
             id=id,
             record=dict(record["fields"]),
@@ -151,7 +176,7 @@ class ModelSystem:
         since = (cursor or 0) - 2 * SECOND
         ids = [id for id, record in self.records[type].items() if self.quirks.listed or record["updated"] >= since]
         newest = max((self.records[type][id]["updated"] for id in ids), default=cursor or 0)
-        entities = tuple(self.entity(type, id) for id in ids)
+        entities = tuple(self.entity(type, id, self.shown(type, id)) for id in ids)
         self.world.maybe_crash()
         return Page(entities=entities, cursor=max(newest, cursor or 0), since=newest - 2 * SECOND)
 
@@ -167,7 +192,9 @@ class ModelSystem:
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         self._before()
-        id = self.add(type, wanted, person=False, marker=marker)
+        self._refuse(wanted)
+        kept = {field: value for field, value in wanted.items() if field not in self.quirks.ignores}
+        id = self.add(type, kept, person=False, marker=marker)
         self._after()
         return self.entity(type, id)
 
@@ -177,9 +204,11 @@ class ModelSystem:
         record = self.records[type][base.id]
         if self.quirks.compares and (record["updated"], record["fields"]) != (base.updated_at, base.record):
             raise Stale(f"{type} {base.id}: changed since it was read")
+        self._refuse(wanted)
         self.world.writes += 1
         for field, value in wanted.items():
-            self.edit(type, base.id, field, value, person=False)
+            if field not in self.quirks.ignores:
+                self.edit(type, base.id, field, value, person=False)
         self._after()
         return self.entity(type, base.id)
 
@@ -188,6 +217,11 @@ class ModelSystem:
 
     async def close(self) -> None:
         return
+
+    def _refuse(self, wanted: Mapping[str, Any]) -> None:
+        refused = {field: "cannot be written" for field in wanted if field in self.quirks.refuses}
+        if refused:
+            raise Refused("found fields that cannot be written", fields=refused)
 
     def _before(self) -> None:
         self.world.now += 1000
@@ -282,13 +316,16 @@ class World:
         self.systems = {
             name: ModelSystem(name, types, self, quirks.get(name, Quirks())) for name, types in kinds.items()
         }
-        facts = {
-            f"{system}.{kind}": TypeFacts(rank=rank)
+        self.facts = {
+            f"{system}.{kind}": TypeFacts(rank=rank, lag=quirks.get(system, Quirks()).lag)
             for rank, (system, types) in enumerate(kinds.items())
             for kind in types
         }
-        self.flows = Flows(flows, facts)
-        self.types = sorted(facts)
+        self.flows = Flows(flows, self.facts)
+        self.types = sorted(self.facts)
+        self.renaming = 0.0
+        self.unordered: frozenset[str] = frozenset()
+        """Fields that were mapped when they had values already: their first versions are the records' own times."""
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.loop = asyncio.new_event_loop()
@@ -300,6 +337,11 @@ class World:
     def close(self) -> None:
         self.loop.close()
 
+    def replan(self, flows: list[Flow]) -> None:
+        """Somebody changes the configuration: all processes start anew with it."""
+        self.flows = Flows(flows, self.facts)
+        self._boot()
+
     def _boot(self) -> None:
         """Start the processes: everything that is not in the log is made anew."""
         self.join = Join(self.flows, self.clock)
@@ -308,6 +350,7 @@ class World:
         self.readers = {
             name: Reader(name, "model", self.systems[name.partition(".")[0]], self.flows.plan(name), self.clock)
             for name in self.types
+            if name in self.flows.paths
         }
         for partition in range(PARTITIONS):
             self.join.load(SimUnit(self, self.lane("join", partition), partition, []))
@@ -374,6 +417,8 @@ class World:
     # Steps
 
     def step_poll(self, name: str) -> None:
+        if name not in self.readers:
+            return
         lane = self.lane("poll", 0)
         for partition in range(PARTITIONS):
             orders = self.waiting("poll", partition, [POLLS], 100)
@@ -435,12 +480,19 @@ class World:
         return f"e{self.counter}"
 
     def person_edits(self, system: ModelSystem, kind: str, id: str) -> None:
+        record = system.records[kind][id]["fields"]
         field = self.random.choice(["x1", "x2"])
-        value = self.fresh()
-        if self.random.random() < 0.3:
+        value: str | None = self.fresh()
+        if self.renaming and self.roll() < self.renaming:
+            field = "name"
+        elif "parent" in record and self.roll() < 0.5:
+            field, value = "parent", self.random.choice([None, *system.records["p"]])
+        elif self.random.random() < 0.3:
             value = f" {value} "
         elif self.random.random() < 0.1:
             value = None
+        if system.quirks.spells and field == "x1" and value is not None:
+            value = f"R:{value}"
         if system.normal(value) != system.records[kind][id]["fields"].get(field):
             system.edit(kind, id, field, value)
 
