@@ -24,6 +24,7 @@ FAILED: Final = 1
 CONFIGURATION: Final = 2
 ENVIRONMENT: Final = 3
 INTERNAL: Final = 70
+MISFIT: Final = 78
 INTERRUPTED: Final = 130
 
 
@@ -77,6 +78,7 @@ _CODES_ELSEWHERE: Final = (
     (CONFIGURATION, "connectors.registry", "BadSettings"),
     (CONFIGURATION, "connectors.positions", "BadDocument"),
     (FAILED, "connectors.errors", "ConnectorError"),
+    (MISFIT, "stream.errors", "BadRecord"),  # a row of another version
 )
 
 
