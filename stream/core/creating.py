@@ -151,7 +151,7 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
     edited, and nobody knows over what.
     """
     row, seen = turn.row, message.seen
-    if seen is not None and (not row.remote or fresh(row, seen, 0)):
+    if seen is not None and (not row.remote or (seen.read_at > row.read_at and fresh(row, seen, 0))):
         row.remote.update(seen.fields)
         stamp(row, seen)
     first, pristine = None, row.pristine

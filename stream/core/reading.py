@@ -102,9 +102,9 @@ def stamp(row: Row, seen: Seen) -> None:
     """Remember how new the newest reading is."""
     if seen.revision is not None:
         row.revision = seen.revision
-    if seen.updated_at is None:
+    if seen.updated_at is None or not row.versions:
         row.read_at = seen.read_at
-    else:
+    if seen.updated_at is not None:
         row.updated_at = max(row.updated_at, seen.updated_at)
     row.pristine = seen.pristine and not row.versions
     row.gone_at = 0

@@ -154,6 +154,7 @@ class Row(
     updated_at: Time = 0
     revision: int | None = None
     read_at: Time = 0
+    """When the newest reading was made, of a record without times of change or without versions yet."""
     written_at: Time = 0
     """When the read was made that ended our last write."""
     writing: Write | None = None

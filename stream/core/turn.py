@@ -119,7 +119,9 @@ class Turn:
         """The new row."""
         if self.cells != self._kept or len(self.row.remote) != len(self.before):
             self.row.keep(self.cells)
-            self.row.pristine = self.row.pristine and not self.cells
+            if self.cells:
+                self.row.pristine = False
+                self.row.read_at = 0 if self.row.updated_at else self.row.read_at
         return self.row
 
     def number(self) -> int:
