@@ -19,7 +19,7 @@ LOWEST, HIGHEST = -(2**63), 2**64 - 1
 """The integers that JSON encoders take."""
 
 _SHOWN = 500
-_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)  # possessive: a string without an end costs no more
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _HALF = re.compile("[\ud800-\udfff]")
 

@@ -6,7 +6,7 @@ import json
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.errors import BadAnswer
@@ -23,11 +23,13 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_what_is_json_goes_through_unchanged(value: object) -> None:
     assert decode(json.dumps(value).encode()) == value
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_a_value_or_a_bad_answer(body: bytes) -> None:
     try:
@@ -36,6 +38,7 @@ def test_any_bytes_are_a_value_or_a_bad_answer(body: bytes) -> None:
         assert "would be right" in str(bad)  # noqa: PT017
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec=None), min_size=1))
 def test_half_a_surrogate_pair_is_replaced(text: str) -> None:
     assert orjson.dumps(decode(json.dumps({text: [text]}).encode()))
@@ -80,3 +83,10 @@ def test_what_is_refused_is_named(body: bytes, found: str) -> None:
     with pytest.raises(BadAnswer, match=found) as bad:
         decode(body, "GET /things")
     assert str(bad.value).startswith("GET /things: found")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("body", [b'"' + b"a" * 1_000_000, b'["' + b"a\\\\" * 300_000, b'{"a": "' + b"\\" * 500_001])
+def test_text_without_an_end_is_refused_as_quickly_as_any_other(body: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        decode(body)
