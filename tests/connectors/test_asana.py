@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.asana_records import complaint, dated, join, split
@@ -39,11 +39,13 @@ async def project(bench: AsanaBench, name: str) -> str:
 # markers
 
 
+@settings(deadline=None)
 @given(st.text(), st.from_regex(r"[\w.:-]+", fullmatch=True))
 def test_a_marker_goes_in_and_out_of_notes(text: str, marker: str) -> None:
     assert split(join(text, marker)) == (text, marker)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_notes_without_a_marker_stay_as_they_are(text: str) -> None:
     if "ref: " not in text:
