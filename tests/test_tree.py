@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.topology import read_topology
+from stream.topology import parse_topology, read_topology
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -151,6 +151,17 @@ def test_the_committed_topology_is_right() -> None:
         ("asana.tasks", "custompms.task"),
     ]
     assert all(flow.ours and flow.create == "forward" for flow in topology.flows.flows.values())
+
+
+def test_every_topology_in_the_documentation_is_right() -> None:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        if not path.exists():
+            continue
+        for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            if block.startswith("systems:") or "\nsystems:" in block:
+                text = re.sub(r"\$\{file:[^}]*\}", "${SECRET}", block)
+                variables = dict.fromkeys(re.findall(r"\$\{(\w+)", text), "http://127.0.0.1:1")
+                parse_topology(text.encode(), variables, file=str(path), base_dir=ROOT)
 
 
 def test_every_dependency_has_its_reason() -> None:
