@@ -114,9 +114,9 @@ def _seen(turn: Turn, seen: Seen) -> None:
     if turn.row.writing is not None:
         reading.hold(turn.row, seen)
         return
-    row = turn.row
-    if row.plan and row.plan != turn.view.flows.plan(turn.type):
-        turn.forget([field for field in row.remote if field not in seen.fields])
+    unmapped = [field for field in turn.row.remote if field not in seen.fields]
+    if unmapped:
+        turn.forget(unmapped)
     if seen.marker is not None:
         linking.marked(turn, seen)
     reading.read(turn, seen)

@@ -537,9 +537,13 @@ class World:
                         self.step_push(system, partition, 20)
                 if sum(map(len, self.log.values())) == length and self._drained():
                     break
-            if (self.writes, sum(map(len, self.log.values()))) == before:
+            if (self.writes, sum(map(len, self.log.values()))) != before:
+                busy += 1
+                continue
+            alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)
+            if alarm is None:
                 return busy
-            busy += 1
+            self.now = max(self.now, alarm)
         return busy
 
     def _drained(self) -> bool:

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import pytest
+
+from stream.core.versions import born
+from stream.model import Accept, Attach, Claim, Command, Offer, Refuse, Stated, Version, Wake
+from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
+
+FULL = {"name": "n", "x": "x0", "y": None}
+
+
+def test_c5_intent_command_receipt_attach_accept() -> None:
+    table, command = created()
+    assert (command.kind, command.want, command.marker) == ("create", {"name": "n", "x": "x0"}, "f|a.t:1")
+    out = table.done(A, command, 30, y=None)
+    assert only(Attach, out).echo
+    assert only(Accept, out).sender == B
+    assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+    assert commands(out) == []
+
+
+def test_c5_an_edit_meanwhile_is_offered_after_the_link() -> None:
+    table, command = created()
+    table.read(A, 20, x="x1")
+    out = table.done(A, command, 30, y=None)
+    assert only(Command, out).want == {"x": "x1"}
+
+
+def test_c5_a_create_that_has_to_wait_is_repeated_under_its_number() -> None:
+    table, command = created()
+    table.bring(A, table.receipt(command, "retry"))
+    table.now = table.row(A).alarm
+    again = only(Command, table.bring(A, Wake()))
+    assert (again.number, again.want, again.attempt) == (command.number, command.want, 1)
+
+
+def test_c5_a_superseded_create_is_asked_for_under_a_new_number() -> None:
+    table, command = created()
+    assert only(Command, table.bring(A, table.receipt(command, "superseded"))).number > command.number
+
+
+class TestB2Birth:
+    def test_the_empty_field_of_a_younger_record_erases_nothing(self) -> None:
+        table = Table()
+        table.tell(B, seen(90, name="n", x=None, y="y0"))
+        table.tell(A, seen(10, **FULL))
+        table.deliver()
+        assert {command.type: command.want for command in commands(table.out)} == {
+            "a.t": {"y": "y0"},
+            "b.t": {"x": "x0"},
+        }
+
+    def test_a_shortened_value_is_the_normal_form_of_ours(self) -> None:
+        table, command = created()
+        out = table.done(A, command, 30, x="x", y=None)
+        assert (commands(out), every(Offer, out)) == ([], [])
+        assert table.right(B, "x") == "x0"
+
+    def test_a_default_wins_over_nothing_but_emptiness(self) -> None:
+        table, command = created()
+        out = table.done(A, command, 30, y="default")
+        assert only(Offer, out).fields["y"].value == "default"
+        assert only(Command, out).want == {"y": "default"}
+        table, command = created()
+        table.read(A, 20, y="typed")
+        assert only(Command, table.done(A, command, 30, y="default")).want == {"y": "typed"}
+
+    def test_an_edit_read_before_the_attach_is_newer_than_what_was_asked_for(self) -> None:
+        table, command = created()
+        table.tell(B, seen(31, 40, marker="f|a.t:1", **{**FULL, "x": "typed"}))
+        table.mail.clear()
+        out = table.done(A, command, 30, y=None)
+        assert only(Offer, out).fields["x"].value == "typed"
+
+    def test_the_answer_to_a_create_is_never_newer_than_a_reading(self) -> None:
+        table, command = created()
+        table.tell(B, seen(30, 40, marker="f|a.t:1", **{**FULL, "x": "typed"}))
+        table.mail.clear()
+        table.done(A, command, 30, y=None)
+        assert table.right(A, "x") == "typed"
+
+    def test_a_field_that_the_create_ignored_is_told_and_not_taken_for_its_value(self) -> None:
+        table, command = created()
+        out = table.done(A, command, 30, x=None, y=None)
+        assert reports(out) == ["not applied: the system ignored it"]
+        assert commands(out) == []
+        assert table.right(B, "x") == "x0"
+
+    def test_a_record_without_any_reading_is_born_all_the_same(self) -> None:
+        table, command = created()
+        table.bring(A, table.receipt(command, "found", target=B))
+        assert set(table.row(B).cells) == {"name", "x"}
+
+
+class TestC8Adoption:
+    @pytest.mark.parametrize(
+        ("held", "pristine", "value", "writes"),
+        [
+            (" X0 ", False, "x0", False),
+            (None, False, "x0", True),
+            ("earlier", True, "x0", True),
+            ("typed", False, "typed", True),
+        ],
+        ids=["ours up to space and case", "empty", "of an earlier life", "an edit"],
+    )
+    def test_what_is_found_later(self, held: str | None, pristine: bool, value: str, writes: bool) -> None:
+        table, command = created()
+        after = seen(30, name="n", x=held, y=None, pristine=pristine)
+        out = table.bring(A, table.receipt(command, "found", target=B, after=after))
+        assert table.right(A, "x") == table.right(B, "x") == value
+        assert bool(commands(out)) is writes
+
+    def test_a_claim_brings_the_record_that_was_read(self) -> None:
+        table = Table(view(flow(match=()), counted=()))
+        table.bring(A, seen(10, **FULL))
+        out = table.bring(B, seen(5, marker="f|a.t:1", pristine=True, name="n", x="earlier", y=None))
+        assert only(Command, out).want == {"x": "x0"}
+
+
+class TestC6Claims:
+    def test_while_the_create_is_in_flight_a_claim_is_not_answered(self) -> None:
+        table, _ = created()
+        assert table.tell(A, Claim(edge="f/a", sender=B)) == []
+
+    def test_a_claim_after_an_unknown_create_ends_the_doubt(self) -> None:
+        table, command = created()
+        told = reports(table.bring(A, table.receipt(command, "unknown", reason="no answer")))
+        assert len(told) == 1
+        assert table.row(A).alarm == 0
+        table.bring(B, seen(30, marker="f|a.t:1", **FULL))
+        assert table.edge(A, "f/a").state == "linked"
+
+    def test_the_claim_of_a_known_counterpart_attaches_it_again(self) -> None:
+        table = linked()
+        number = table.edge(A, "f/a").number
+        out = table.tell(A, Claim(edge="f/a", sender=B))
+        assert only(Attach, out).number == number
+
+    def test_an_origin_that_nobody_read_says_nothing(self) -> None:
+        assert Table().tell(A, Claim(edge="f/a", sender=B)) == []
+
+
+class TestC9RefusedCreates:
+    def test_refused_fields_are_left_out(self) -> None:
+        table, command = created()
+        out = table.bring(A, table.receipt(command, "refused", fields={"x": "too long"}))
+        assert only(Command, out).want == {"name": "n"}
+        assert reports(out) == ["left out of the new b.t: too long"]
+
+    def test_what_is_refused_altogether_is_tried_again_when_the_record_changes(self) -> None:
+        table, command = created()
+        out = table.bring(A, table.receipt(command, "refused", fields={"name": "no", "x": "no"}))
+        assert reports(out) == ["f: not created in b.t: name: no; x: no"]
+        assert only(Command, table.read(A, 40, x="x1")).want == {"name": "n", "x": "x1"}
+
+
+def test_an_attach_to_a_record_that_is_linked_already_is_refused_and_undone() -> None:
+    table = linked()
+    attach = Attach(edge="f/b", sender="a.t:9", number=5, want={})
+    assert only(Refuse, table.tell(B, attach)).why == "taken"
+    table, command = created()
+    table.done(A, command, 30, y=None)
+    table.bring(A, Refuse(edge="f/a", sender=B, number=command.number, why="taken"))
+    assert table.edge(A, "f/a").state == "refused"
+
+
+def test_an_attach_said_twice_keeps_what_is_owed() -> None:
+    table, command = created()
+    attach = only(Attach, table.done(A, command, 30, y=None))
+    again = table.bring(B, attach)
+    assert every(Offer, again) == []
+    assert only(Accept, again).number == attach.number
+
+
+def test_an_attach_to_a_record_with_versions_of_its_own_is_an_offer() -> None:
+    table = Table(view(flow(match=()), flow("c.t", "b.t", name="g", match=())))
+    table.tell(B, seen(10, **FULL))
+    want = {"x": Stated("x1", _version(20), None, A)}
+    table.tell(B, Attach(edge="f/b", sender=A, number=1, want={"x": Stated("x0", _version(10), None, A)}))
+    table.tell(B, Attach(edge="g/b", sender="c.t:1", number=2, want=want))
+    assert table.right(B, "x") == "x1"
+
+
+def _version(at: int) -> Version:
+    return born("x", seen(at).read_at, 0)
+
+
+def test_the_gate_is_shut_until_both_types_were_read() -> None:
+    table = Table(view(flow(match=()), counted=("a.t",)))
+    assert commands(table.bring(A, seen(10, **FULL))) == []
+    assert table.row(A).alarm > table.now
+    table.now += 30 * SECOND
+    table.bring(A, Wake())
+    assert table.row(A).alarm > table.now
+    table.view = view(flow(match=()))
+    assert only(Command, table.bring(A, Wake())).kind == "create"

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pytest
+
+from stream.model import Gone, Offer, Seen
+from tests.core.build import A, B, Table, commands, conflicts, every, linked, only, seen, view
+
+
+def at_a(table: Table, reading: Seen) -> str:
+    table.bring(A, reading)
+    return str(table.right(A, "x"))
+
+
+FULL = {"name": "n", "y": None}
+
+
+class TestA1Freshness:
+    @pytest.mark.parametrize(
+        ("reading", "applied"),
+        [
+            (seen(11, x="x1", **FULL), True),
+            (seen(10, 20, x="x1", **FULL), True),
+            (seen(9, 20, x="x1", **FULL), False),
+        ],
+        ids=["newer", "as old, read later", "older"],
+    )
+    def test_a_reading_without_revisions_is_applied_if_newer(self, reading: Seen, applied: bool) -> None:
+        assert at_a(linked(), reading) == ("x1" if applied else "x0")
+
+    def test_a_stale_replica_after_our_write_is_no_edit(self) -> None:
+        table = linked(view(lag=5_000_000))
+        command = only_command(table, B, A)
+        table.done(A, command, 30)
+        assert at_a(table, seen(30, 33, x="x0", **FULL)) == "x1"
+        assert at_a(table, seen(30, 36, x="x2", **FULL)) == "x2"
+
+    def test_with_revisions_only_they_count(self) -> None:
+        table = Table()
+        for key in (B, A):
+            table.bring(key, seen(10, x="x0", revision=5, **FULL))
+        assert at_a(table, seen(99, x="x1", revision=5, **FULL)) == "x0"
+        assert at_a(table, seen(9, x="x1", revision=6, **FULL)) == "x1"
+
+    def test_without_any_time_the_later_reading_counts(self) -> None:
+        table = Table()
+        for key in (B, A):
+            table.bring(key, Seen(fields={"x": "x0", **FULL}, read_at=1000))
+        assert at_a(table, Seen(fields={"x": "x1", **FULL}, read_at=1000)) == "x0"
+        assert at_a(table, Seen(fields={"x": "x1", **FULL}, read_at=1001)) == "x1"
+
+
+def only_command(table: Table, source: str, target: str, value: str = "x1", at: float = 20) -> object:
+    command = only_of(table.read(source, at, x=value))
+    assert command.target == target
+    return command
+
+
+def only_of(out: list) -> object:
+    [command] = commands(out)
+    return command
+
+
+def test_a_reading_that_tells_nothing_gives_the_same_row_back() -> None:
+    table = linked()
+    before = table.row(A)
+    assert table.tell(A, seen(10, 50, x="x0", **FULL)) == []
+    assert table.row(A) is before
+
+
+def test_a_change_of_fields_that_nobody_mapped_moves_the_time_alone() -> None:
+    table = linked()
+    assert table.tell(A, seen(50, x="x0", **FULL)) == []
+    assert at_a(table, seen(40, x="old", **FULL)) == "x0"
+
+
+class TestA3OneWriteInFlight:
+    def test_an_edit_read_meanwhile_is_kept_for_the_receipt(self) -> None:
+        table = linked()
+        command = only_command(table, B, A)
+        table.read(A, 40, y="typed")
+        assert table.right(A, "y") is None
+        out = table.done(A, command, 30)
+        assert only(Offer, out).fields["y"].value == "typed"
+
+    def test_of_many_readings_the_first_and_the_latest_are_kept(self) -> None:
+        table = linked()
+        only_command(table, B, A)
+        for at in range(40, 70):
+            table.read(A, at, y=f"y{at}")
+        held = [reading.fields["y"] for reading in table.row(A).held]
+        assert len(held) == 16
+        assert (held[0], held[-1]) == ("y40", "y69")
+
+    def test_the_echo_of_our_write_is_no_edit(self) -> None:
+        table = linked()
+        command = only_command(table, B, A)
+        table.read(A, 30, x="x1")
+        assert every(Offer, table.done(A, command, 31)) == []
+
+
+class TestB1Minting:
+    def test_an_answer_is_newer_than_its_question_whatever_the_clocks_say(self) -> None:
+        table = linked()
+        command = only_command(table, A, B, at=600)
+        table.done(B, command, 20)
+        table.read(B, 21, x="answer")
+        assert table.right(A, "x") == "answer"
+
+    def test_a_clock_far_ahead_is_cut_off(self) -> None:
+        table = linked()
+        table.tell(A, seen(9999, 20, x="x1", **FULL))
+        assert table.row(A).cells["x"].version.time == seen(25).updated_at
+
+
+class TestB4LosingEdits:
+    def test_an_edit_older_than_the_register_is_told_and_overwritten(self) -> None:
+        table = linked()
+        command = only_command(table, B, A, at=50)
+        held = table.tell(A, seen(40, 60, name="n", x="typed", y=None))
+        assert held == []
+        out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(40, 61, x="typed", **FULL)))
+        assert only_of(out).want == {"x": "x1"}
+        [conflict] = conflicts(out)
+        assert (conflict.lost.value, conflict.won.value) == ("typed", "x1")
+
+    def test_the_same_value_typed_on_both_sides_is_no_conflict(self) -> None:
+        table = linked()
+        command = only_command(table, B, A, at=50)
+        out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(40, 61, x="x1", **FULL)))
+        assert (commands(out), conflicts(out)) == ([], [])
+
+
+def test_a_record_that_is_gone_is_written_no_more_and_told_once() -> None:
+    table = linked()
+    first = table.bring(A, Gone(read_at=seen(20).read_at))
+    assert len(every(type(first[-1]), first)) >= 1
+    assert table.bring(A, Gone(read_at=seen(21).read_at)) == []
+    assert commands(table.read(B, 30, x="x1")) == []
+    assert only_of(table.bring(A, seen(40, x="x0", **FULL))).want == {"x": "x1"}
+
+
+def test_a_deletion_read_before_our_last_write_says_nothing() -> None:
+    table = linked()
+    table.done(A, only_command(table, B, A), 30)
+    assert table.bring(A, Gone(read_at=seen(25).read_at)) == []
