@@ -15,6 +15,7 @@ from stream.model import (
     Free,
     Gone,
     Nudge,
+    Offer,
     Propose,
     Refuse,
     Register,
@@ -162,9 +163,19 @@ class TestKeysBeforeTheLink:
 
     def test_a_repeated_claim_whose_key_is_gone_starts_over(self) -> None:
         table = linked_with_silent_b()
+        table.tell(A, seen(20, **{**FULL, "name": "other"}))
         table.tell(A, Refuse(edge="f/a", sender=B, number=table.edge(A, "f/a").number, why="gone"))
+        table.tell(A, Wake(resync=True))
         table.now = table.row(A).alarm
-        assert only(ClaimKey, table.tell(A, Wake())).sender == A
+        assert table.tell(A, Wake()) != []
+        assert table.edge(A, "f/a").key == key_of("f", 0, ["other"])
+
+    def test_a_proposal_to_a_record_that_is_creating_is_not_answered(self) -> None:
+        table = Table(view(flow(create="both", match=())))
+        table.tell(B, seen(10, **FULL))
+        assert table.edge(B, "f/b").state == "creating"
+        assert table.tell(B, Propose(edge="f/b", sender=A, number=1, key="")) == []
+        assert table.tell(B, Offer(edge="f/b", sender=A, fields={})) == []
 
 
 def only_command(out: list[Any]) -> Any:
@@ -223,6 +234,11 @@ def test_ends_of_flows_that_are_no_more_are_left_alone() -> None:
     ):
         table.tell(A, message)
     assert table.edge(A, "f/a").state == "linked"
+    assert every(Offer, table.tell(A, seen(50, **{**FULL, "x": "x1"}))) == []
+
+
+def test_an_offer_before_the_first_reading_waits_for_it() -> None:
+    assert Table().tell(A, Offer(edge="f/a", sender=B, fields={})) == []
 
 
 def test_a_gone_record_is_found_by_nobody() -> None:

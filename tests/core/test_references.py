@@ -70,6 +70,15 @@ class TestD1References:
         table.now = table.row(A).alarm
         assert len(commands(table.bring(A, Wake()))) == 1
 
+    def test_a_create_that_lost_its_reference_waits_for_it(self) -> None:
+        table = asked(required=True)
+        [command] = [each for each in commands(twin(table)) if each.type == "b.t"]
+        table.tell(A, Wake(resync=True))
+        assert commands(table.tell(A, table.receipt(command, "superseded"))) == []
+        assert table.row(A).alarm
+        table.deliver()
+        assert commands(table.out)[-1].number > command.number
+
     def test_a_late_answer_does_not_undo_a_newer_one(self) -> None:
         table = asked()
         for number, ref in ((9, "b.p:9"), (8, "b.p:8"), (9, "b.p:7")):
