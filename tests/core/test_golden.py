@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.core.build import A, B, Table, created, linked, only, seen
 
 from stream.codec import bytes_of, decode_message, encode, row_of
 from stream.core.matching import key_of
 from stream.core.row import Index, Row
 from stream.errors import BadRecord
 from stream.model import FORMAT, Attach, Claim, Command, Found, Offer, Propose, Receipt, Stated, Version, Wake
+from tests.core.build import A, B, Table, created, linked, only, seen
 
 HERE = Path(__file__).parent / "golden"
 

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from connectors.endpoint import Traits
+from connectors.errors import BadAnswer, Refused, Retry
+from connectors.memory import TRAITS
+from stream.codec import POLLS, changes, decode_change, decode_message
+from stream.join import COUNTED
+from stream.model import Change, Counted, Order
+from stream.ports import Unit
+from tests.stages.build import Bench, bench
+
+LISTED = Traits(changes="list", create=3)
+TOPIC = changes("a.t")
+
+
+def published(table: Bench) -> list[Change]:
+    return [decode_change(each.value) for each in table.read(TOPIC) if not each.key.startswith(COUNTED)]
+
+
+def marks(table: Bench) -> list[Counted]:
+    found = [decode_message(each.value) for each in table.read(TOPIC) if each.key.startswith(COUNTED)]
+    assert all(isinstance(each, Counted) for each in found)
+    return found  # type: ignore[return-value]
+
+
+async def test_a_page_and_its_cursor_are_committed_together() -> None:
+    table = await bench(size=2)
+    for number in range(3):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    turns = iter(range(2))
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[Unit]:
+        async with table.lanes["poll"][0].turn() as unit:
+            yield unit
+            if next(turns) == 1:
+                raise RuntimeError("the commit failed")
+
+    assert await table.poll() is True
+    with pytest.raises(RuntimeError):
+        await table.reader().read(turn)
+    assert len(published(table)) == 2
+    assert await table.poll() is False
+    assert [each.source.id for each in published(table)] == ["1", "2", "3"]
+
+
+async def test_the_overlap_is_read_and_not_published_again() -> None:
+    table = await bench(overlap=10_000_000)
+    table.systems["a"].add("t", {"name": "n"})
+    for _ in range(3):
+        await table.poll()
+    assert len(published(table)) == 1
+    table.systems["a"].edit("t", "1", {"name": "m"})
+    await table.poll()
+    assert [each.op for each in published(table)] == ["r", "u"]
+
+
+async def test_the_end_of_the_first_reading_is_marked_in_every_partition_once() -> None:
+    table = await bench(size=1)
+    for number in range(2):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    assert await table.poll()
+    assert marks(table) == []
+    await table.poll()
+    await table.poll()
+    assert [(each.source, each.of) for each in marks(table)] == [(0, 2), (1, 2)]
+
+
+async def test_another_plan_reads_everything_again() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n"})
+    await table.poll()
+    await table.poll(plan=5)
+    assert len(published(table)) == 2
+    assert {each.plan for each in marks(table)} == {table.flows.plan("a.t"), 5}
+
+
+async def test_of_a_full_list_only_what_differs_is_published_and_absence_is_no_delete() -> None:
+    table = await bench(LISTED)
+    for number in range(3):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    await table.poll()
+    table.systems["a"].edit("t", "2", {"name": "m"})
+    table.systems["a"].drop("t", "3")
+    await table.poll()
+    assert [each.source.id for each in published(table)][3:] == ["2"]
+
+
+async def test_a_record_that_was_written_elsewhere_is_published_again() -> None:
+    table = await bench(LISTED)
+    table.systems["a"].add("t", {"name": "n"})
+    await table.poll()
+    await table.publish(POLLS, "a.t", Order(ref="a.t:1"))
+    await table.forget()
+    await table.poll()
+    assert len(published(table)) == 2
+
+
+async def test_a_bad_page_is_set_aside_once_and_the_cursor_stays() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n"})
+    table.systems["a"].fail("page", BadAnswer("page: found HTML; JSON would be right", body=b"<html>"), count=2)
+    for _ in range(2):
+        with pytest.raises(BadAnswer):
+            await table.poll()
+    assert table.parked() == [(b"<html>", "bad answer")]
+    await table.poll()
+    assert len(published(table)) == 1
+
+
+async def test_a_cursor_of_no_use_means_from_the_beginning() -> None:
+    table = await bench(TRAITS)
+    table.systems["a"].add("t", {"name": "n"})
+    await table.poll()
+    table.systems["a"].fail("page", Refused("cursor: found an old one; a new one would be right"))
+    assert await table.poll() is True
+    await table.poll()
+    assert len(marks(table)) == 4
+
+
+async def test_nothing_is_kept_of_a_page_that_was_not_read() -> None:
+    table = await bench()
+    table.systems["a"].fail("page", Retry("503"))
+    with pytest.raises(Retry):
+        await table.poll()
+    assert table.read(TOPIC) == []

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from connectors.endpoint import Traits
+from connectors.errors import Locked, Refused, Retry, Stale, Unsure
+from connectors.memory import TRAITS, MemoryEndpoint
+from stream.codec import MAIL, POLLS, decode_message, decode_order, upserts
+from stream.engine.log import LaneId
+from stream.model import Command, Receipt
+from tests.stages.build import SECOND, Bench, bench
+
+TOPIC = upserts("b.t")
+ORIGIN = "a.t:1"
+
+
+def create(number: int = 10) -> Command:
+    return Command(number=number, kind="create", type="b.t", want={"name": "n"}, marker="f|a.t:1", edge="f/a")
+
+
+def update(number: int = 10, base: str = "x0", want: str = "x1") -> Command:
+    return Command(number=number, kind="update", type="b.t", target="b.t:1", want={"x": want}, base={"x": base})
+
+
+def answers(table: Bench) -> list[Receipt]:
+    found = [decode_message(each.value) for each in table.read(MAIL)]
+    return [each for each in found if isinstance(each, Receipt)]
+
+
+def system(table: Bench) -> MemoryEndpoint:
+    return table.systems["b"]
+
+
+def writes(table: Bench) -> list[str]:
+    return [call for call, _ in system(table).calls if call in ("create", "update")]
+
+
+def notes(table: Bench) -> dict[bytes, bytes]:
+    return {
+        key: row
+        for lane, rows in table.log.rows.items()
+        if isinstance(lane, LaneId) and lane.agent == "push.b"
+        for key, row in rows.items()
+    }
+
+
+async def pushed(*commands: Command, traits: Traits = TRAITS, record: bool = False, fail: Any = None) -> Bench:
+    table = await bench(traits)
+    if record:
+        system(table).add("t", {"name": "n", "x": "x0"})
+    if fail is not None:
+        system(table).fail(*fail[:2], **(fail[2] if fail[2:] else {}))
+    await again(table, *commands)
+    return table
+
+
+async def again(table: Bench, *commands: Command) -> None:
+    for command in commands:
+        await table.publish(TOPIC, command.target or ORIGIN, command)
+    await table.run_push("b")
+
+
+class TestCreateOnce:
+    async def test_done_names_the_record_and_what_it_holds(self) -> None:
+        table = await pushed(create())
+        [receipt] = answers(table)
+        assert (receipt.outcome, receipt.target) == ("done", "b.t:1")
+        assert receipt.after is not None
+        assert receipt.after.marker == "f|a.t:1"
+
+    async def test_a_create_whose_answer_was_lost_is_found_and_not_repeated(self) -> None:
+        table = await pushed(create(), fail=("create", Unsure("no answer"), {"when": "after"}))
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "found"]
+        assert writes(table) == ["create"]
+
+    async def test_a_crash_after_the_note_looks_before_it_creates(self) -> None:
+        table = await bench()
+        system(table).fail("create", _Crash("killed"), when="after")  # type: ignore[arg-type]
+        await table.publish(TOPIC, ORIGIN, create())
+        with pytest.raises(BaseException, match="killed"):
+            await table.run_push("b")
+        assert len(notes(table)) == 1
+        await table.start()
+        await table.run_push("b")
+        assert [each.outcome for each in answers(table)] == ["found"]
+        assert len(system(table).all("t")) == 1
+
+    async def test_under_whatever_number_the_earlier_record_is_found(self) -> None:
+        table = await pushed(create(10))
+        await again(table, create(10), create(20))
+        assert [each.outcome for each in answers(table)] == ["done", "found", "found"]
+        assert writes(table) == ["create"]
+
+    async def test_one_that_was_deleted_since_is_made_again(self) -> None:
+        table = await pushed(create(10))
+        system(table).drop("t", "1")
+        await again(table, create(20))
+        assert [each.target for each in answers(table)] == ["b.t:1", "b.t:2"]
+
+    async def test_a_look_up_that_lags_is_waited_for(self) -> None:
+        traits = Traits(changes="since", create=4, settle=60.0)
+        table = await pushed(create(), traits=traits, fail=("create", Unsure("no answer"), {"when": "after"}))
+        await again(table, create())
+        assert answers(table)[1].outcome == "retry"
+        table.now += 61 * SECOND
+        await again(table, create())
+        assert answers(table)[2].outcome == "found"
+
+    async def test_without_a_marker_doubt_is_told_to_a_person(self) -> None:
+        traits = Traits(changes="since", create=5)
+        table = await pushed(create(), traits=traits, fail=("create", Unsure("no answer"), {"when": "after"}))
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "unknown"]
+
+    @pytest.mark.parametrize("error", [Retry("503"), Refused("no", fields={"x": "no"}), Locked("403")])
+    async def test_without_a_marker_what_surely_was_not_created_is_no_doubt(self, error: Exception) -> None:
+        table = await pushed(create(10), traits=Traits(changes="since", create=5), fail=("create", error))
+        assert notes(table) == {}
+        await again(table, create(20))
+        assert answers(table)[1].outcome == "done"
+
+    async def test_a_type_that_cannot_be_created_refuses(self) -> None:
+        table = await pushed(create(), traits=Traits(create=None))
+        assert answers(table)[0].outcome == "refused"
+
+
+class TestUpdates:
+    async def test_only_what_is_not_there_yet_is_written(self) -> None:
+        table = await pushed(update(), record=True)
+        [receipt] = answers(table)
+        assert receipt.outcome == "done"
+        assert receipt.before is not None
+        assert receipt.after is not None
+        assert (receipt.before.fields["x"], receipt.after.fields["x"]) == ("x0", "x1")
+        assert dict(system(table).truth[-1].wanted) == {"x": "x1"}
+
+    async def test_what_is_there_already_is_not_written(self) -> None:
+        table = await pushed(update(want="x0", base="old"), record=True)
+        assert (answers(table)[0].outcome, writes(table)) == ("done", [])
+
+    async def test_another_value_than_the_base_is_stale(self) -> None:
+        table = await pushed(update(base="old"), record=True)
+        [receipt] = answers(table)
+        assert (receipt.outcome, receipt.guard_at, writes(table)) == ("stale", None, [])
+
+    async def test_a_record_that_moves_between_guard_and_write_is_stale(self) -> None:
+        table = await pushed(update(), record=True, fail=("update", Stale("412")))
+        assert answers(table)[0].outcome == "stale"
+        assert notes(table) == {}
+
+    async def test_after_a_lost_answer_the_first_pre_image_comes_back(self) -> None:
+        fail = ("update", Unsure("no answer"), {"when": "after"})
+        table = await pushed(update(), record=True, fail=fail)
+        await again(table, update())
+        retry, done = answers(table)
+        assert (retry.outcome, done.outcome, len(writes(table))) == ("retry", "done", 1)
+        assert done.before is not None
+        assert done.before.fields["x"] == "x0"
+
+    async def test_after_a_lost_answer_a_stale_receipt_names_the_guard(self) -> None:
+        fail = ("update", Unsure("no answer"), {"when": "after"})
+        table = await pushed(update(), record=True, fail=fail)
+        system(table).edit("t", "1", {"x": "typed"})
+        await again(table, update())
+        assert answers(table)[1].guard_at is not None
+
+    @pytest.mark.parametrize("error", [Retry("503", after=7.0), Refused("no", fields={"x": "no"}), Locked("403")])
+    async def test_what_surely_was_not_written_leaves_no_note(self, error: Exception) -> None:
+        table = await pushed(update(), record=True, fail=("update", error))
+        assert notes(table) == {}
+        [receipt] = answers(table)
+        match error:
+            case Retry():
+                assert (receipt.outcome, receipt.wait) == ("retry", 7.0)
+            case Refused():
+                assert (receipt.outcome, receipt.fields) == ("refused", {"x": "no"})
+            case _:
+                assert receipt.outcome == "retry"
+
+    async def test_a_record_that_is_not_there(self) -> None:
+        assert answers(await pushed(update()))[0].outcome == "missing"
+
+    async def test_an_older_number_than_the_ledger_has_is_superseded(self) -> None:
+        table = await pushed(update(20), record=True)
+        await again(table, update(10, base="x1", want="x0"), update(20))
+        assert [each.outcome for each in answers(table)] == ["done", "superseded", "superseded"]
+        assert len(writes(table)) == 1
+
+    async def test_two_for_one_record_go_one_after_the_other(self) -> None:
+        table = await pushed(update(10), update(20, base="x1", want="x2"), record=True)
+        assert [each.outcome for each in answers(table)] == ["done", "done"]
+        assert system(table).all("t")["1"].record["x"] == "x2"
+
+
+async def test_what_is_not_supported_yet_says_so() -> None:
+    table = await pushed(Command(number=1, kind="delete", type="b.t", target="b.t:1", want={}), record=True)
+    [receipt] = answers(table)
+    assert (receipt.outcome, receipt.reason) == ("refused", "delete: not supported yet")
+
+
+async def test_what_is_no_command_is_parked() -> None:
+    table = await bench()
+    await table.publish(TOPIC, ORIGIN, b"{}")
+    await table.run_push("b")
+    assert table.parked() == [(b"{}", "undecodable")]
+
+
+async def test_a_record_without_times_is_published_again_after_it_was_written() -> None:
+    table = await bench(Traits(changes="list", create=3))
+    system(table).add("t", {"name": "n", "x": "x0"})
+    untimed = system(table)._entity
+
+    def entity(type: str, id: str) -> Any:
+        return replace(untimed(type, id), updated_at=None)
+
+    system(table)._entity = entity  # type: ignore[method-assign]
+    await again(table, update())
+    assert [decode_order(each.value).ref for each in table.read(POLLS)] == ["b.t:1"]
+
+
+class _Crash(BaseException):
+    """The process dies between the call and its receipt."""
+
+
+async def test_the_whole_way_and_back() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n", "x": "x0"})
+    await table.settle()
+    assert system(table).all("t")["1"].record["x"] == "x0"
+    system(table).edit("t", "1", {"x": "x1"})
+    await table.settle()
+    assert table.systems["a"].all("t")["1"].record["x"] == "x1"
+    assert table.parked() == []
