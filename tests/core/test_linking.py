@@ -153,6 +153,12 @@ class TestKeysBeforeTheLink:
         out = table.tell(A, Free(edge="f/a", key=KEY, number=7))
         assert only(Release, out).number == 7
 
+    def test_a_lock_that_is_told_of_twice_is_kept(self) -> None:
+        table = Table()
+        out = table.bring(A, seen(10, **FULL))
+        assert table.edge(A, "f/a").locks == (KEY,)
+        assert table.tell(A, only(Free, out)) == []
+
     def test_an_answer_to_a_former_claim_is_passed_over(self) -> None:
         table = linked()
         assert table.tell(A, Found(edge="f/a", key=KEY, number=7, candidates=(B,))) == []

@@ -123,6 +123,18 @@ class TestB4LosingEdits:
         [conflict] = conflicts(out)
         assert (conflict.lost.value, conflict.won.value) == ("typed", "x1")
 
+    def test_an_edit_that_loses_to_one_of_the_same_record_is_no_conflict(self) -> None:
+        table = linked()
+        command = only_of(table.read(B, 20, x="x1"))
+        before = seen(25, 30, x="mine", revision=2, **FULL)
+        after = seen(21, 31, x="x1", revision=3, **FULL)
+        out = table.bring(A, table.receipt(command, "done", target=A, before=before, after=after))
+        [again] = [each for each in commands(out) if each.target == A]
+        assert again.want == {"x": "mine"}
+        older = seen(22, 40, x="older", revision=4, **FULL)
+        out = table.bring(A, table.receipt(again, "stale", target=A, before=older))
+        assert (only_of(out).want, conflicts(out)) == ({"x": "mine"}, [])
+
     def test_the_same_value_typed_on_both_sides_is_no_conflict(self) -> None:
         table = linked()
         command = only_command(table, B, A, at=50)
