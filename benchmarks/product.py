@@ -5,7 +5,8 @@ python benchmarks/product.py [--rounds 3] [--changes 150000] [--rows 1000000]
 join    changes of linked records are waiting in the log; every one is an edit that ends as a command for its twin, or
         nine of ten only repeat what is known. Counted in changes per second, checked by the commands that came out.
 chain   200 edits a second at an endpoint that answers at once; from the reading of the page to the commit of the
-        receipt of the write (the log's own stamps, milliseconds).
+        receipt of the write (the log's own stamps, milliseconds). Once with a hint to the reader at every edit, as a
+        webhook would give it, so that a page holds one edit; once polled ten times a second.
 start   from exec to the first record handled, over an empty log and over one with a million rows; then the share of a
         core and the memory of the worker with nothing to do.
 
@@ -196,8 +197,8 @@ def child_join(url: str, count: int) -> None:
     run(app)
 
 
-def child_chain(url: str) -> None:
-    """Edit at a steady rate, until all is written and received."""
+def child_chain(url: str, hinted: bool) -> None:
+    """Edit at a steady rate, until all is written and received; hinted, the reader is told of every edit."""
     opened = endpoints()
     for number in range(500):
         left, _ = records(number)
@@ -215,6 +216,8 @@ def child_chain(url: str) -> None:
         for number in range(EDITS):
             await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
             opened["left"].edit("tasks", ids[number % len(ids)], {"notes": f"Edited {number}"})
+            if hinted:
+                worker.wishes[LEFT].set()
         seconds, cpu = time.perf_counter() - began, time.process_time() - used
         await asyncio.sleep(1.0)
         tell({"since": marked, "cpu_share": cpu / seconds})
@@ -257,10 +260,10 @@ def join(share: float, changes: int, folder: Path) -> dict[str, float]:
     return figures
 
 
-def chain(folder: Path) -> dict[str, float]:
+def chain(folder: Path, how: str) -> dict[str, float]:
     path = folder / "chain.db"
     path.unlink(missing_ok=True)
-    figures = child("--child-chain", f"sqlite:///{path}")
+    figures = child("--child-chain", f"sqlite:///{path}", how)
     reached: dict[str, int] = {}
     waits = []
     with Reader(f"sqlite:///{path}") as reader:
@@ -333,13 +336,13 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=150_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--child-join", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--child-chain", help=argparse.SUPPRESS)
+    parser.add_argument("--child-chain", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--child-idle", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child_join:
         child_join(asked.child_join[0], int(asked.child_join[1]))
     elif asked.child_chain:
-        child_chain(asked.child_chain)
+        child_chain(asked.child_chain[0], asked.child_chain[1] == "hinted")
     elif asked.child_idle:
         child_idle(asked.child_idle)
     else:
@@ -354,7 +357,8 @@ def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
             todo = {
                 "join, every change an edit": lambda: join(1.0, asked.changes, folder),
                 "join, one change in ten an edit": lambda: join(0.1, asked.changes, folder),
-                f"chain, {RATE} edits/s": lambda: chain(folder),
+                f"chain, {RATE} edits/s, one a page": lambda: chain(folder, "hinted"),
+                f"chain, {RATE} edits/s, twenty a page": lambda: chain(folder, "polled"),
                 "start, empty log": lambda: start(0, folder),
                 f"start, {asked.rows} rows": lambda: start(asked.rows, folder),
             }
