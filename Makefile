@@ -44,8 +44,8 @@ check: $(READY) ## lint, format, imports, types, pins; changes nothing
 demo: $(READY) ## two systems on this machine, kept in step before your eyes
 	@$(BIN)/linkstream demo $(ARGS)
 
-bench: $(READY) ## measure; prints tables
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+bench: $(READY) ## measure all, side by side with stock Faust; writes docs/benchmarks.md
+	@$(BIN)/python benchmarks/all.py $(ARGS)
 
 lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
 	@$(BIN)/python requirements/lock.py $(ARGS)

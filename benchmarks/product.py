@@ -189,7 +189,7 @@ def child_join(url: str, count: int) -> None:
 
     @app.task
     async def finish() -> None:
-        while not began or sum(worker.lag().values()):
+        while not began or sum(worker.lag().values()):  # noqa: ASYNC110 - of commits
             await asyncio.sleep(0.01)
         seconds, cpu = time.perf_counter() - began, time.process_time() - used
         tell({"per_second": count / seconds, "cpu_us": cpu / count * 1e6, "rss_mib": memory(os.getpid())})
@@ -207,7 +207,7 @@ def child_chain(url: str, hinted: bool) -> None:
 
     @worker.app.task
     async def edit() -> None:
-        while len(opened["right"].all("items")) < 500 or sum(worker.lag().values()):
+        while len(opened["right"].all("items")) < 500 or sum(worker.lag().values()):  # noqa: ASYNC110 - of commits
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         began = time.perf_counter()

@@ -33,7 +33,7 @@ def upserts(entity: str) -> str:
 
 
 _encode = msgspec.json.Encoder().encode
-_message = msgspec.json.Decoder(Message | Counted)
+_message: msgspec.json.Decoder[Message | Counted] = msgspec.json.Decoder(Message | Counted)
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
 _order = msgspec.json.Decoder(Order)

@@ -234,5 +234,6 @@ class Index(
 encode_row = msgpack.Encoder().encode
 """A row as bytes."""
 
-decode_row = msgpack.Decoder(Row | Index).decode
+_rows: msgpack.Decoder[Row | Index] = msgpack.Decoder(Row | Index)
+decode_row = _rows.decode
 """Bytes as a row. Raises msgspec.ValidationError for what is none."""

@@ -249,7 +249,8 @@ def first_edits(demo: Demo, found: list[Link]) -> list[Edit]:
              "Ombygging, nye Sjøgata"),
         Edit("writes a note", project.peer, "description", "Målene er tatt på nytt.", project.ref, "notes",
              "Målene er tatt på nytt."),
-        Edit("renames a task's project", own.peer, "name", "Varmepumper på Røros", own.ref, "name", "Varmepumper på Røros"),
+        Edit("renames a task's project", own.peer, "name", "Varmepumper på Røros", own.ref, "name",
+             "Varmepumper på Røros"),
     ]  # fmt: skip
 
 

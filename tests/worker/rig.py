@@ -95,6 +95,15 @@ async def status(demo: Demo) -> dict[str, Any]:
     return await gathered(demo.topology)
 
 
+async def shown(demo: Demo, system: str, state: str) -> None:
+    """Wait until ``status`` shows a system so."""
+    for _ in range(300):
+        if (await status(demo))["worker"]["systems"][system]["state"] == state:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{system} was never shown as {state}")
+
+
 def redundant(demo: Demo) -> list[str]:
     """Writes of the worker that changed nothing, by the sandboxes' own account."""
     ignored = {"updated_at", "modified_at", "completed_at"}

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.worker.rig import linked, pairs, parked, reason, rename, rig, settled, status, until
 
 from stream.engine.embedded.ask import ask, publishing
 from stream.engine.log import Outgoing
+from tests.worker.rig import linked, pairs, parked, reason, rename, rig, settled, shown, status, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -23,9 +23,7 @@ async def test_an_outage_is_shown_and_waited_out_and_nothing_is_parked(tmp_path:
         left, right = pairs(demo)[0]
         await demo.pms.down()
         await rename(demo, left, "While it was down")
-        async with asyncio.timeout(30):
-            while (await status(demo))["worker"]["systems"]["custompms"]["state"] != "down":
-                await asyncio.sleep(0.1)
+        await shown(demo, "custompms", "down")
         assert (await status(demo))["worker"]["systems"]["asana"]["state"] == "ok"
         await demo.pms.up()
         await until(lambda: demo.record(right)["title"] == "While it was down", "the edit arrives after the outage")
@@ -40,9 +38,7 @@ async def test_credentials_that_no_longer_open_lock_the_system_alone(tmp_path: P
         left, right = pairs(demo)[0]
         demo.asana.fault("status", status=401)
         await rename(demo, right, "Typed at the other one")
-        async with asyncio.timeout(30):
-            while (await status(demo))["worker"]["systems"]["asana"]["state"] != "locked":
-                await asyncio.sleep(0.1)
+        await shown(demo, "asana", "locked")
         assert (await status(demo))["worker"]["systems"]["custompms"]["state"] == "ok"
         demo.asana.heal()
         await until(lambda: demo.record(left)["name"] == "Typed at the other one", "it opens again")

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.worker.rig import linked, pairs, redundant, rename, repeated, rig, settled
 
 from stream.operate.demo import Demo
+from tests.worker.rig import linked, pairs, redundant, rename, repeated, rig, settled
 
 KILLS = int(os.environ.get("LINKSTREAM_KILLS", "25"))
 
@@ -68,8 +68,8 @@ async def test_twenty_five_kills_under_load_lose_and_double_nothing(tmp_path: Pa
         await settled(demo)
         writes = demo.writes()
         print(
-            f"seed {seed}: {KILLS} kills, {working} of them while it wrote; {people.edits} edits, {people.made} new tasks, "
-            f"{writes} writes"
+            f"seed {seed}: {KILLS} kills, {working} of them while it wrote; "
+            f"{people.edits} edits, {people.made} new tasks, {writes} writes"
         )
         assert working > KILLS // 3, "the worker hardly wrote between kills; nothing was tested"
         for ref, value in people.typed.items():
