@@ -100,7 +100,9 @@ class Feed:
                 await asyncio.gather(*self._finishing)
                 for lane in self.lanes:
                     await lane.settled()
-                return None
+                if self._over():  # what was committed just now may wait in these very lanes
+                    return None
+                continue
             await self._wake.wait()
 
     def _in_turns(self) -> tuple[Lane, ...]:

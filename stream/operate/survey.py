@@ -6,14 +6,13 @@ still on its way counts as out of step.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from stream.core.flows import End, Flows
-from stream.core.row import Edge, Index, Row
-from stream.model import Ref, type_of
+from stream.core.row import Cell, Edge, Index, Row
+from stream.model import Ref, Version, type_of
 
 
 class FlowCount(Struct):
@@ -65,7 +64,7 @@ class Link(Struct, frozen=True):
 
 def settled(row: Row) -> bool:
     """Whether the record shows what is believed to be right, and everybody was told."""
-    return row.writing is None and not any(cell.carried for cell in row.cells.values())
+    return row.writing is None and not any(rest.carried for rest in row.rests.values())
 
 
 def links(rows: Iterable[tuple[str, Row | Index]]) -> Iterator[Link]:
@@ -78,63 +77,67 @@ def links(rows: Iterable[tuple[str, Row | Index]]) -> Iterator[Link]:
                 yield Link(flow, side, ref, edge.peer, edge.state, whole, edge.reason)
 
 
-def survey(rows: Iterable[tuple[str, Row | Index]], flows: Flows, *, most: int = 20) -> Survey:
-    """Count the table; of what waits, at most ``most`` are named."""
-    found = Survey({name: FlowCount() for name in flows.flows}, {}, 0, [])
-    half: dict[tuple[str, Ref, Ref], int] = {}
-    entities: Counter[str] = Counter()
-    for ref, row in rows:
-        if not isinstance(row, Row) or not row.remote:
-            continue
-        entities[type_of(ref)] += 1
+class _Counter:
+    """Counts rows one by one; a link is judged when its second end comes by."""
+
+    def __init__(self, flows: Flows, most: int) -> None:
+        self.flows = flows
+        self.most = most
+        self.found = Survey({name: FlowCount() for name in flows.flows}, {}, 0, [])
+        self.half: dict[tuple[str, Ref, Ref], int] = {}
+
+    def row(self, ref: Ref, row: Row) -> None:
+        """Count one record and its ends."""
+        found, ends, cells = self.found, self.flows.ends(type_of(ref)), row.cells
+        found.entities[type_of(ref)] = found.entities.get(type_of(ref), 0) + 1
         found.writing += row.writing is not None
-        ends = flows.ends(type_of(ref))
+        whole = settled(row)
         for name, edge in row.edges.items():
             end = ends.get(name)
-            if end is not None:
-                _count(found, half, ref, row, end, edge)
-        for field, note in row.notes.items():
-            _name(found, Waiting(ref, field, note), most)
-        for name, edge in row.edges.items():
+            if end is not None and edge.state == "linked":
+                self._link(ref, end, edge, hash(_versions(cells, end)) if whole and not edge.owed else None)
+            elif end is not None:
+                others = found.flows[end.flow].others
+                others[edge.state] = others.get(edge.state, 0) + (end.side == "a")
             if edge.state != "linked" and edge.reason:
-                _name(found, Waiting(ref, name, edge.reason), most)
-    found.entities = dict(sorted(entities.items()))
+                self._name(Waiting(ref, name, edge.reason))
+        for field, note in row.notes.items():
+            self._name(Waiting(ref, field, note))
+
+    def _link(self, ref: Ref, end: End, edge: Edge, mine: int | None) -> None:
+        count = self.found.flows[end.flow]
+        count.linked += end.side == "a"
+        link = (end.flow, ref, edge.peer) if end.side == "a" else (end.flow, edge.peer, ref)
+        if link in self.half:
+            other = self.half.pop(link)
+            count.in_step += mine is not None and mine == other
+        else:
+            self.half[link] = -1 if mine is None else mine
+
+    def _name(self, waiting: Waiting) -> None:
+        if len(self.found.waiting) < self.most:
+            self.found.waiting.append(waiting)
+
+
+def survey(rows: Iterable[tuple[str, Row | Index]], flows: Flows, *, most: int = 20) -> Survey:
+    """Count the table; of what waits, at most ``most`` are named."""
+    counter = _Counter(flows, most)
+    for ref, row in rows:
+        if isinstance(row, Row) and row.remote:
+            counter.row(ref, row)
+    found = counter.found
+    found.entities = dict(sorted(found.entities.items()))
+    for count in found.flows.values():
+        count.others = {state: number for state, number in count.others.items() if number}
     return found
 
 
-def _name(found: Survey, waiting: Waiting, most: int) -> None:
-    if len(found.waiting) < most:
-        found.waiting.append(waiting)
-
-
-def _count(found: Survey, half: dict[tuple[str, Ref, Ref], int], ref: Ref, row: Row, end: End, edge: Edge) -> None:
-    count = found.flows[end.flow]
-    if edge.state != "linked":
-        if end.side == "a":
-            count.others[edge.state] = count.others.get(edge.state, 0) + 1
-        return
-    if end.side == "a":
-        count.linked += 1
-    link = (end.flow, ref, edge.peer) if end.side == "a" else (end.flow, edge.peer, ref)
-    mine = hash(_versions(row, end)) if settled(row) and not edge.owed else -1
-    other = half.pop(link, None)
-    if other is None:
-        half[link] = mine
-    elif other == mine != -1:
-        count.in_step += 1
-
-
-def _versions(row: Row, end: End) -> tuple[tuple[str, object], ...]:
+def _versions(cells: Mapping[str, Cell], end: End) -> tuple[tuple[str, Version], ...]:
     """The versions of the fields that go both ways, under names that both sides share."""
     shared = []
     for field, leads in end.leads.items():
-        for lead in leads:
-            if field in end.takes and field in row.cells:
+        if field in end.takes and field in cells:
+            for lead in leads:
                 name = f"{field}={lead.peer}" if end.side == "a" else f"{lead.peer}={field}"
-                shared.append((name, tuple(_parts(row, field))))
+                shared.append((name, cells[field].version))
     return tuple(sorted(shared))
-
-
-def _parts(row: Row, field: str) -> Iterator[int]:
-    version = row.cells[field].version
-    yield from (version.time, version.rank, version.digest)
