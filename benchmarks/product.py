@@ -37,7 +37,7 @@ import psutil  # noqa: E402
 
 from connectors.endpoint import Traits  # noqa: E402
 from connectors.memory import MemoryEndpoint  # noqa: E402
-from stream.codec import MAIL, bytes_of, decode_change, decode_message, encode  # noqa: E402
+from stream.codec import bytes_of, decode_change, decode_message, encode  # noqa: E402
 from stream.configuration.systems import Polled, System  # noqa: E402
 from stream.core.conversions import conversion  # noqa: E402
 from stream.core.flows import Flow, Flows, Pair, TypeFacts  # noqa: E402
@@ -50,6 +50,7 @@ from stream.engine.lanes import Lane  # noqa: E402
 from stream.engine.log import LaneId, Outgoing, partition_of  # noqa: E402
 from stream.engine.worker import build, topics_of  # noqa: E402
 from stream.model import Change, Receipt, Source  # noqa: E402
+from stream.topics import MAIL  # noqa: E402
 from stream.topology import Topology  # noqa: E402
 
 PARTITIONS, PAIRS, RATE, EDITS = 4, 10_000, 200, 2_000

@@ -16,22 +16,6 @@ from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Or
 
 T = TypeVar("T")
 
-MAIL = "links.mail"
-PARKED = "parked"
-CONFLICTS = "conflicts"
-POLLS = "polls"
-
-
-def changes(entity: str) -> str:
-    """The change topic of an entity type."""
-    return f"changes.{entity}"
-
-
-def upserts(entity: str) -> str:
-    """The command topic of an entity type."""
-    return f"upserts.{entity}"
-
-
 _encode = msgspec.json.Encoder().encode
 _message: msgspec.json.Decoder[Message | Counted] = msgspec.json.Decoder(Message | Counted)
 _change = msgspec.json.Decoder(Change)

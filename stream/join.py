@@ -11,19 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from stream.codec import (
-    CONFLICTS,
-    MAIL,
-    PARKED,
-    bytes_of,
-    changes,
-    decode_change,
-    decode_message,
-    encode,
-    row_of,
-    upserts,
-)
-from stream.core.census import KEY as CENSUS
+from stream.codec import bytes_of, decode_change, decode_message, encode, row_of
 from stream.core.census import Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.flows import Flows, View
@@ -31,11 +19,10 @@ from stream.core.paths import observer
 from stream.core.turn import Alarm, Mail, Output, Report
 from stream.errors import BadRecord
 from stream.model import Change, Command, Conflict, Counted, Gone, Message, Seen, Time, Wake
-from stream.parking import parked
+from stream.parking import park
 from stream.ports import Headers, Record, Unit
+from stream.topics import CENSUS, CONFLICTS, COUNTED, MAIL, WAKE, changes, upserts
 
-WAKE = b"wake:"
-COUNTED = b"counted:"
 AGAIN = 5_000_000
 """Microseconds after which a wake-up that brought nothing is repeated."""
 
@@ -161,9 +148,3 @@ class Join:
                 if at <= now:
                     waiting[key] = now + AGAIN
                     yield MAIL, key, encode(Wake()), partition
-
-
-def park(unit: Unit, record: Record, stage: str, error: str | Exception, reason: str) -> None:
-    """Set a record aside with its reason."""
-    key, value, headers = parked(record, stage=stage, error=error, reason=reason)
-    unit.emit(PARKED, key, value, headers)

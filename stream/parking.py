@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import traceback
 
-from stream.ports import Headers, Record
+from stream.ports import Headers, Record, Unit
+from stream.topics import PARKED
 
 PREFIX = "__connect.errors."
 LONGEST = 8000  # characters of a message or a stack trace
@@ -42,3 +43,9 @@ def parked(
     }
     kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
     return record.key, record.value, kept + tuple((PREFIX + name, text.encode()) for name, text in about.items())
+
+
+def park(unit: Unit, record: Record, stage: str, error: str | Exception, reason: str) -> None:
+    """Set a record aside with its reason."""
+    key, value, headers = parked(record, stage=stage, error=error, reason=reason)
+    unit.emit(PARKED, key, value, headers)

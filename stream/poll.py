@@ -20,11 +20,11 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected, Traits
 from connectors.errors import BadAnswer, Refused
-from stream.codec import PARKED, changes, encode
-from stream.join import COUNTED
+from stream.codec import encode
 from stream.model import Change, Counted, Order, Source, Time
 from stream.parking import parked
 from stream.ports import Record, Unit
+from stream.topics import COUNTED, PARKED, changes
 
 DIGEST = b"digest:"
 

@@ -18,12 +18,13 @@ from msgspec import Struct, msgpack
 
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
-from stream.codec import MAIL, POLLS, decode_command, encode
+from stream.codec import decode_command, encode
 from stream.core.paths import Observer
 from stream.errors import BadRecord
-from stream.join import park
 from stream.model import Command, Order, Receipt, Seen, Time, id_of
+from stream.parking import park
 from stream.ports import Record, Unit
+from stream.topics import MAIL, POLLS
 
 UNMARKED = 5
 """The create class of a type whose records cannot carry a marker."""

@@ -12,8 +12,6 @@ from msgspec import Struct, msgpack
 from stream.core.flows import Flows
 from stream.model import Counted
 
-KEY = b"census"
-
 
 class Mark(Struct, frozen=True, array_like=True):
     """What was heard of one type: the plan it was read under, of how many partitions, and which of them."""

@@ -23,10 +23,10 @@ from faust.worker import Worker as FaustWorker
 from stream.engine.agents import Agent, Stream
 from stream.engine.embedded.ask import Desk, Handler, built_in
 from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.feed import PARKED
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, LaneId, Log, Mismatch, TopicSettings
 from stream.engine.transport import Transport
+from stream.topics import PARKED
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs

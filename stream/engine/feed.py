@@ -18,9 +18,8 @@ from msgspec import Struct
 
 from stream.engine.lanes import Lane, LaneUnit
 from stream.engine.log import EngineError
-from stream.parking import parked
+from stream.parking import park
 
-PARKED = "parked"
 ALARM = (10, 60.0)  # more than so many parked records in so many seconds stop a lane
 LONGEST = 30.0  # seconds between two starts of a body that fails without a unit
 
@@ -160,10 +159,7 @@ class Feed:
     async def _park(self, lane: Lane, error: Exception) -> None:
         unit = lane.take(1)
         record = next(iter(unit))
-        key, value, headers = parked(
-            record, stage=self.stage, error=error, reason="the stage failed on this record alone"
-        )
-        unit.emit(PARKED, key, value, headers)
+        park(unit, record, self.stage, error, "the stage failed on this record alone")
         await lane.finish(unit)
         del self._troubles[lane]
         logger.error("parked %s/%d@%d: %s", record.topic, record.partition, record.offset, type(error).__name__)

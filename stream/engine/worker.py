@@ -24,17 +24,19 @@ from connectors.budget import Budget
 from connectors.endpoint import Endpoint
 from connectors.errors import ConnectorError
 from connectors.registry import guarded, open_endpoint
-from stream.codec import CONFLICTS, MAIL, POLLS, changes, decode_order, upserts
+from stream.codec import decode_order
 from stream.core.paths import observer
 from stream.engine.agents import Stream
 from stream.engine.app import App, create_app
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, Outgoing, TopicSettings, partition_of
 from stream.errors import BadRecord
-from stream.join import Join, park
+from stream.join import Join
 from stream.model import Time
+from stream.parking import park
 from stream.poll import Reader
 from stream.push import Push
+from stream.topics import CONFLICTS, MAIL, POLLS, changes, upserts
 from stream.topology import Polled, Topology
 
 DAY = 86_400.0

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from stream.codec import row_of
-from stream.core.census import KEY as CENSUS
 from stream.core.row import Index, Row
-from stream.join import WAKE
+from stream.topics import CENSUS, WAKE
 
 JOIN = "join"
 """The agent whose rows are the table."""

@@ -19,15 +19,16 @@ import msgspec
 
 from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import Missing, Refused, Retry, Stale, Unsure
-from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, bytes_of, decode_change, decode_message, decode_order, row_of
+from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.paths import observer
 from stream.core.row import Row
-from stream.join import WAKE, Join
+from stream.join import Join
 from stream.model import Conflict, Receipt, Ref, Time
 from stream.poll import Reader
 from stream.ports import Headers, Record
 from stream.push import Push
+from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, WAKE
 
 SECOND = 1_000_000
 PARTITIONS = 2

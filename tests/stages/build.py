@@ -6,7 +6,7 @@ from typing import Any
 
 from connectors.endpoint import Traits
 from connectors.memory import TRAITS, MemoryEndpoint
-from stream.codec import CONFLICTS, MAIL, PARKED, POLLS, changes, decode_order, encode, upserts
+from stream.codec import decode_order, encode
 from stream.core.flows import Flow, Flows, Pair, TypeFacts
 from stream.core.paths import observer
 from stream.engine.lanes import Lane
@@ -17,6 +17,7 @@ from stream.model import Time
 from stream.poll import Reader
 from stream.ports import Record
 from stream.push import Push
+from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, changes, upserts
 
 TYPES = ("a.t", "b.t")
 SECOND = 1_000_000

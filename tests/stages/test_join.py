@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from stream.codec import MAIL, changes, decode_command, upserts
+from stream.codec import decode_command
 from stream.core.turn import Report
-from stream.join import WAKE
 from stream.model import Change, Counted, Source, Wake
+from stream.topics import MAIL, WAKE, changes, upserts
 from tests.stages.build import PARTITIONS, SECOND, bench
 
 TOPIC = changes("a.t")

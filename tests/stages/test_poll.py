@@ -8,10 +8,10 @@ import pytest
 from connectors.endpoint import Traits
 from connectors.errors import BadAnswer, Refused, Retry
 from connectors.memory import TRAITS
-from stream.codec import POLLS, changes, decode_change, decode_message
-from stream.join import COUNTED
+from stream.codec import decode_change, decode_message
 from stream.model import Change, Counted, Order
 from stream.ports import Unit
+from stream.topics import COUNTED, POLLS, changes
 from tests.stages.build import Bench, bench
 
 LISTED = Traits(changes="list", create=3)

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from connectors.endpoint import Traits
 from connectors.errors import Locked, Refused, Retry, Stale, Unsure
 from connectors.memory import TRAITS, MemoryEndpoint
-from stream.codec import MAIL, POLLS, decode_message, decode_order, upserts
+from stream.codec import decode_message, decode_order
 from stream.engine.log import LaneId
 from stream.model import Command, Receipt
+from stream.topics import MAIL, POLLS, upserts
 from tests.stages.build import SECOND, Bench, bench
 
 TOPIC = upserts("b.t")
