@@ -56,7 +56,7 @@ async def _run(folder: Path, format: Format) -> int:
 
     console = Console(highlight=False, stderr=format == "json")
     began = time.monotonic()
-    async with opened(folder, Path(__file__).parents[2] / "topics.yaml") as demo:
+    async with opened(folder, _topics()) as demo:
         console.print(f"[bold]Asana[/bold] at {demo.asana.url}, [bold]custom PMS[/bold] at {demo.pms.url}")
         await demo.start()
         with console.status("a worker starts") as status:
@@ -85,6 +85,13 @@ async def _run(folder: Path, format: Format) -> int:
             return _failed(console, demo, f"the worker ended with {code}; 0 would be right")
     _print(console, drawn, arrivals, time.monotonic() - began, format)
     return exits.OK if drawn.good else exits.FAILED
+
+
+def _topics() -> Path:
+    """The flows that are shown: those of the checkout, or the copy in an installed package."""
+    package = Path(__file__).parents[1]
+    checkout = package.parent / "topics.yaml"
+    return checkout if checkout.exists() else package / "topics.yaml"
 
 
 async def _watch(console: Console, demo: Demo, edit: Edit) -> Arrival:
