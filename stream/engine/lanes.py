@@ -20,6 +20,9 @@ from stream.engine.log import Claim, EngineError, LaneId, Log, Outgoing, Staged
 from stream.engine.rows import Missing, Rows
 from stream.ports import Headers, Record
 
+FEW = 4
+"""Fewer rows than these are looked up when they are asked for."""
+
 
 class LaneUnit:
     """A ``stream.ports.Unit`` over a lane."""
@@ -130,9 +133,19 @@ class Lane:
         if not self._backlog:
             self._backlog = self._read(limit)
         records, self._backlog = self._backlog[:limit], self._backlog[limit:]
+        self._bring(records)
         self._out = LaneUnit(self, records)
         self.still.clear()
         return self._out
+
+    def _bring(self, records: Sequence[Record]) -> None:
+        """Have the rows of a unit at hand before its body asks for them one by one."""
+        keys = {record.key for record in records}
+        missing = [key for key in keys if key not in self._flying and isinstance(self._rows.get(key), Missing)]
+        if len(missing) >= FEW:
+            found = self.claim.several(missing)
+            for key in missing:
+                self._rows.put(key, found.get(key))
 
     def _read(self, limit: int) -> list[Record]:
         """Topics in turns, an equal share each; what one leaves the others get."""

@@ -118,6 +118,10 @@ class Claim(Protocol):
         """A committed row."""
         ...
 
+    def several(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Committed rows of these keys, as many as there are, in one go."""
+        ...
+
     def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Committed rows by prefix, in key order."""
         ...

@@ -48,6 +48,11 @@ class MemoryClaim:
         """A committed row."""
         return self._log.rows[self.lane].get(key)
 
+    def several(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Committed rows of these keys."""
+        rows = self._log.rows[self.lane]
+        return {key: rows[key] for key in keys if key in rows}
+
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Committed rows by prefix."""
         return iter(sorted(row for row in self._log.rows[self.lane].items() if row[0].startswith(prefix)))

@@ -159,6 +159,27 @@ class LogContract:
         await lane.settled()
         assert lane.claim.get(b"row") == b"1"
 
+    async def test_rows_are_brought_together_or_one_by_one_and_are_the_same(self, log: Log) -> None:
+        names = [f"k{number}" for number in range(1200)]
+        lane = await lane_of(log)
+        async with lane.turn() as unit:
+            for name in names[:1100]:
+                unit.put(name.encode(), name.encode())
+        fresh = await lane_of(log)
+        several = fresh.claim.several([name.encode() for name in names])
+        assert several == {name.encode(): name.encode() for name in names[:1100]}
+        await log.publish(sent(*names))
+        unit = fresh.take(1200)
+        assert [unit.get(record.key) for record in unit] == [name.encode() for name in names[:1100]] + [None] * 100
+        unit.put(b"k0", b"new")
+        await fresh.finish(unit)
+        await log.publish(sent(*names[:10]))
+        unit = fresh.take(10)
+        assert unit.get(b"k0") == b"new"
+        fresh.give_back(unit)
+        await fresh.settled()
+        assert fresh.row(b"k0") == b"new"
+
     async def test_a_lane_starts_where_the_last_commit_ended_in_every_topic(self, log: Log) -> None:
         await log.publish([*sent("a", "b"), *sent("x", topic="more")])
         lane = await lane_of(log, topics=("in", "more"))

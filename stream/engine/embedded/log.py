@@ -21,6 +21,7 @@ from stream.engine.log import Claim, Closed, EngineError, Health, LaneId, Mismat
 from stream.ports import Record
 
 DRAIN = 10.0  # seconds that closing waits for the writer
+SEVERAL = 500  # keys in one SELECT
 PAGE = 500  # rows that a scan reads at a time, so that it never holds a checkpoint back
 
 
@@ -56,6 +57,16 @@ class EmbeddedClaim:
         """A committed row, its checksum verified."""
         found = self._log.select("select value from rows where lane = ? and key = ?", (self._number, key))
         return self._row(key, found[0][0]) if found else None
+
+    def several(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Committed rows of these keys: every SELECT of its own would wait for the writer's thread to yield."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), SEVERAL):
+            some = keys[start : start + SEVERAL]
+            marks = ",".join("?" * len(some))
+            statement = f"select key, value from rows where lane = ? and key in ({marks})"  # noqa: S608 - marks alone
+            found.update((key, self._row(key, row)) for key, row in self._log.select(statement, (self._number, *some)))
+        return found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Committed rows by prefix, read page by page."""
