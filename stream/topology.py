@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from connectors.auth import Secret
+from connectors.document import Unreadable, load, scalar
 from connectors.endpoint import Traits
-from stream.configuration.document import Unreadable, load, scalar
 from stream.configuration.flows import read_flows
 from stream.configuration.form import read_form
 from stream.configuration.kinds import registered

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 from msgspec import UNSET, Struct
 
+from connectors.document import Path
 from connectors.endpoint import Traits
-from stream.configuration.document import Path
 from stream.configuration.form import Parts
 from stream.configuration.report import Report, near
 from stream.configuration.written import WrittenField, WrittenFlow

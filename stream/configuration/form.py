@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stream.configuration.document import Path
+from connectors.document import Path
 from stream.configuration.report import Report, near
 from stream.configuration.written import WrittenFlow, WrittenSystem, WrittenTopic, WrittenTopology, schema
 

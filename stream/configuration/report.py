@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from stream.configuration.document import Document, Path, Problem
+from connectors.document import Document, Path, Problem
 from stream.configuration.variables import Filled
 
 MOST = 500

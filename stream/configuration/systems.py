@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from connectors.auth import Secret
+from connectors.document import Path, scalar
 from connectors.endpoint import Traits
-from stream.configuration.document import Path, scalar
 from stream.configuration.form import Parts, complain
 from stream.configuration.report import Report, near
 from stream.configuration.written import WrittenSystem, WrittenTopic, seconds

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from stream.configuration.document import Document, Path, Problem
+from connectors.document import Document, Path, Problem
 
 LARGEST: Final = 1 << 16
 """Bytes that a secret's file may have."""

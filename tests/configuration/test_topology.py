@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.auth import Secret
+from connectors.document import load
 from connectors.endpoint import Traits
 from connectors.registry import Setting
-from stream.configuration.document import load
 from stream.configuration.systems import Kind
 from stream.errors import BadTopology
 from stream.topology import Topology, parse_topology, read_topology

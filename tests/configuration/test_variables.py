@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.configuration.document import load
+from connectors.document import load
 from stream.configuration.variables import LARGEST, Filled, fill
 
 ENVIRONMENT = {"HOST": "example.com", "EMPTY": "", "TOKEN": "canary-4711", "LINE": "a\nb", "NESTED": "${HOST}"}

@@ -8,7 +8,7 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from stream.configuration.document import load
+from connectors.document import load
 from stream.configuration.written import FIRST_LINE, WrittenAs, WrittenField, schema, schema_text, seconds
 from stream.core.conversions import CONVERSIONS
 from stream.core.flows import Direction, Flow

@@ -63,20 +63,21 @@ CASES = [
     ("types:", "typse:", "4:1: found 'typse'; 'types' would be right"),
     ("paging: {kind: offset, size: 50}", "auth: {kind: none}", "3:1: found the key 'auth' twice; once would be right"),
     ("connector: things", "connector: !!python/name:os.system things", "1:12: found the tag"),
-    ("connector: things", "connector: &a things\nurl: *a", "2:6: found an alias; the value itself would be right"),
-    ("auth: {kind", "auth: &a {kind", None),
-    ("connector: things", "connector: [things", "2:5: found expected ',' or ']', but got ':'"),
+    ("connector: things", "connector: &a things\nurl: *a", "2:6: found the alias *a; the value itself would be right"),
+    ("auth: {kind", "auth: &a {kind", "2:7: found the anchor &a; the value alone would be right"),
+    (
+        "connector: things",
+        "connector: [things",
+        "2:5: found text that is no YAML (did not find expected ',' or ']'); YAML would be right",
+    ),
     ("connector: things", "? [a]\n: things", "1:3: found a key that is no text; text would be right"),
 ]
 
 
 @pytest.mark.parametrize(("before", "after", "problem"), CASES, ids=[case[1][:30] for case in CASES])
-def test_a_mistake_is_reported_where_it_stands(before: str, after: str, problem: str | None) -> None:
+def test_a_mistake_is_reported_where_it_stands(before: str, after: str, problem: str) -> None:
     assert GOOD.count(before) >= 1
     text = GOOD.replace(before, after, 1)
-    if problem is None:
-        declaration(text, "x.yaml")
-        return
     with pytest.raises(BadDocument) as bad:
         declaration(text, "x.yaml")
     assert any(line.startswith(f"x.yaml:{problem}") for line in bad.value.problems), bad.value.problems
@@ -90,12 +91,12 @@ def test_all_mistakes_are_reported_at_once_in_order() -> None:
 
 
 def test_an_alias_to_a_structure_is_refused() -> None:
-    with pytest.raises(BadDocument, match="2:4: found an alias"):
+    with pytest.raises(BadDocument, match=r"2:4: found the alias \*x"):
         load("a: &x [1]\nb: *x\n", "x.yaml")
 
 
 def test_a_huge_file_is_refused() -> None:
-    with pytest.raises(BadDocument, match="characters"):
+    with pytest.raises(BadDocument, match="2000003 bytes"):
         load("a: " + "x" * 2_000_000, "x.yaml")
 
 

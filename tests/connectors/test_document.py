@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.configuration.document import DEEPEST, LARGEST, Document, Place, Problem, Unreadable, load, scalar
+from connectors.document import DEEPEST, LARGEST, Document, Place, Problem, Unreadable, load, scalar
 
 
 def outcome(data: bytes) -> Document | Problem:
