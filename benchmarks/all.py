@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ PAGE = """\
 Made by `make bench` ({stand}; {rounds} rounds, medians; Python {python}, {cores} cores of a shared virtual machine).
 Absolute figures move by a third from run to run on such a machine; ratios are taken round by round.
 
+## Aims, and what was reached
+
+{aims}
+
 ## The engine alone, beside stock Faust
 
 The neutral join: decode, row get, last write wins over four fields, row put, one upsert. 300,000 changes over 20,000
@@ -75,6 +80,27 @@ State of a linked pair with five fields, in bytes:
 """
 
 
+def aims(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Every aim beside the figure, and whether it was reached."""
+    parts = product["medians"]
+    edits, chain = parts["join, every change an edit"], parts["chain, 200 edits/s, one a page"]
+    starts = [figures for name, figures in parts.items() if name.startswith("start")]
+    for name, aim, reached, more in (
+        ("engine, times stock Faust", 12, engine["ratios"]["full"], True),
+        ("product, edits/s", 15_000, edits["per_second"], True),
+        ("decide, messages/s", 40_000, decide["per_second"]["mix"], True),
+        ("decide, readings without news/s", 150_000, decide["per_second"]["unchanged"], True),
+        ("chain, p50 ms", 4, chain["p50_ms"], False),
+        ("chain, p99 ms", 15, chain["p99_ms"], False),
+        ("start, s", 1.5, max(each["first_record_s"] for each in starts), False),
+        ("idle, % of a core", 1, max(each["idle_cpu_percent"] for each in starts), False),
+        ("idle, MiB", 80, max(each["idle_rss_mib"] for each in starts), False),
+        ("state of a linked pair beyond its values, bytes", 700, decide["bytes"]["beyond values"], False),
+    ):
+        met = reached >= aim if more else reached <= aim
+        yield name, f"{'at least' if more else 'at most'} {shown(aim)}", shown(reached), "" if met else "**missed**"
+
+
 def page(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any], rounds: int) -> str:
     """The whole document."""
     stand = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -90,6 +116,7 @@ def page(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any]
     alone = [(name, shown(each)) for name, each in decide["per_second"].items()]
     sizes = [(name, shown(each)) for name, each in decide["bytes"].items()]
     return PAGE.format(
+        aims=table(("", "aim", "reached", ""), list(aims(engine, product, decide))),
         stand=stand,
         rounds=rounds,
         python=platform.python_version(),
