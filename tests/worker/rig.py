@@ -36,12 +36,12 @@ async def rig(folder: Path, *, tasks: int = 12, twins: int = 4) -> AsyncIterator
         await pms.close()
 
 
-async def until(true: Callable[[], Any], what: str, *, seconds: float = 30.0) -> None:
+async def until(true: Callable[[], Any], what: str, *, seconds: float = 30.0, every: float = 0.05) -> None:
     """Wait for something to come true; a test that waits in vain says for what."""
     began = time.monotonic()
     while not true():
         assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
 
 
 async def linked(demo: Demo) -> None:
