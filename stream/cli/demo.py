@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from stream.cli import exits
-from stream.cli.exits import Failed
+from stream.cli.exits import BadEnvironment, Failed
 from stream.cli.shell import Format, format_option
 
 if TYPE_CHECKING:
@@ -43,10 +45,40 @@ def command(context: click.Context, format: Format, keep: Path | None) -> None:
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise Failed(f"{keep}: found files in it; an empty or a new folder would be right")
-        keep.mkdir(parents=True, exist_ok=True)
-        context.exit(asyncio.run(_run(keep.resolve(), format)))
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadEnvironment(f"{keep}: {error.strerror}; a folder that can be made would be right") from None
+        keep = keep.resolve()
+    code = asyncio.run(_until_interrupted(_show(keep, format)))
+    if code is None:
+        raise click.Abort
+    context.exit(code)
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int | None:
+    """What the work answers, or nothing if a signal ended it; signals do not disturb it while it tidies up."""
+    loop, task, heard = asyncio.get_running_loop(), asyncio.ensure_future(work), asyncio.Event()
+
+    def end() -> None:
+        if not heard.is_set():
+            heard.set()
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+async def _show(keep: Path | None, format: Format) -> int:
+    """Run it in a folder that is kept, or in one that goes away with it."""
+    if keep is not None:
+        return await _run(keep, format)
     with tempfile.TemporaryDirectory(prefix="linkstream-demo-") as folder:
-        context.exit(asyncio.run(_run(Path(folder), format)))
+        return await _run(Path(folder), format)
 
 
 async def _run(folder: Path, format: Format) -> int:
@@ -57,7 +89,8 @@ async def _run(folder: Path, format: Format) -> int:
     console = Console(highlight=False, stderr=format == "json")
     began = time.monotonic()
     async with opened(folder, _topics()) as demo:
-        console.print(f"[bold]Asana[/bold] at {demo.asana.url}, [bold]custom PMS[/bold] at {demo.pms.url}")
+        where = f"[bold]Asana[/bold] at {demo.asana.url}, [bold]custom PMS[/bold] at {demo.pms.url}"
+        console.print(where, soft_wrap=True)
         await demo.start()
         with console.status("a worker starts") as status:
             went = await linked(demo, lambda count, of: status.update(f"linking: {count} of {of}"))

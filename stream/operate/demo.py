@@ -26,6 +26,7 @@ from connectors.sandbox.run import Sandbox, serve
 from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
+from stream.engine.embedded.lease import address_of
 from stream.engine.embedded.reader import Reader
 from stream.engine.log import EngineError
 from stream.operate.survey import Link, links
@@ -36,6 +37,8 @@ PATIENCE = 15.0
 """Seconds after which an edit that has not arrived is missed."""
 QUIET = 3.0
 """Seconds at the end in which nobody edits and nothing may be written."""
+FAREWELL = 8.0
+"""Seconds that a worker has to end itself; it promises five."""
 PMS = {"customer": "customers", "project": "projects", "task": "tasks"}
 ASANA = {"tasks": "task", "projects": "project", "teams": "team", "workspaces": "workspace"}
 
@@ -135,7 +138,14 @@ class Demo:
         if self._worker is None or self._worker.returncode is not None:
             return None if self._worker is None else self._worker.returncode
         self._worker.terminate()
-        return await self._worker.wait()
+        try:
+            async with asyncio.timeout(FAREWELL):
+                return await self._worker.wait()
+        except TimeoutError:  # it hangs, or somebody has stopped it
+            self._worker.kill()
+            return await self._worker.wait()
+        finally:
+            address_of(self.folder / "linkstream.db").unlink(missing_ok=True)  # one that was killed leaves it
 
     def alive(self) -> bool:
         """Whether the worker still runs."""
