@@ -60,6 +60,8 @@ class App(faust.App):
         self.declared = topics
         self.lanes: list[Lane] = []
         self.handlers: dict[str, Handler] = built_in(log)
+        self.at_end: list[Callable[[], Awaitable[object]]] = []
+        """Called when all units are done and before the log is closed."""
         self._desk: Desk | None = None
         self._drained = False
 
@@ -127,6 +129,8 @@ class App(faust.App):
     async def close_log(self) -> None:
         """Drain, then let go of everything."""
         await self.drain()
+        for ending in self.at_end:
+            await ending()
         if self._desk is not None:
             await self._desk.close()
         await self.broker.close()

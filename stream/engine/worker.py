@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from mode import Service
-
 from connectors.breaker import Guarded
 from connectors.budget import Budget
 from connectors.endpoint import Endpoint
@@ -185,12 +183,7 @@ def _serving(worker: Worker) -> None:
     """What a worker does beside the stream: answer questions, and tidy up at the end."""
     app = worker.app
 
-    @app.service
-    class Connections(Service):
-        """Gives the endpoints' connections back at the end."""
-
-        async def on_stop(self) -> None:
-            await worker.close()
+    app.at_end.append(worker.close)
 
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:
