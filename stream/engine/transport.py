@@ -18,7 +18,7 @@ from faust.transport.producer import Producer as FaustProducer
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
-from stream.engine.log import Outgoing, partition_of
+from stream.engine.log import EngineError, Outgoing, partition_of
 
 if TYPE_CHECKING:
     from stream.engine.app import App
@@ -35,8 +35,12 @@ class Consumer(FaustConsumer):
         return cast("App", self.app)
 
     async def on_start(self) -> None:
-        """Open the log and claim the lanes of every agent."""
-        await self.engine.open_log()
+        """Open the log and claim the lanes of every agent; what prevents it ends the process."""
+        try:
+            await self.engine.open_log()
+        except EngineError as error:
+            self.engine.broker.on_fatal(error)
+            raise
 
     async def on_stop(self) -> None:
         """Let the lanes finish and close the log."""

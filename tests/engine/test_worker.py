@@ -232,6 +232,7 @@ def test_a_damaged_log_ends_the_worker_for_good(bench: Bench) -> None:
     assert path.read_bytes() == damaged
     assert str(path) in bench.said()
     assert "backup" in bench.said()
+    assert "Traceback" not in bench.said()
 
 
 def test_a_damaged_row_ends_the_worker_for_good(bench: Bench) -> None:

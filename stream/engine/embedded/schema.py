@@ -112,7 +112,7 @@ def known(error: sqlite3.Error, path: Path) -> EngineError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return InUse(f"{path}: locked by another process ({name}); end whatever writes this file")
     if name.startswith("SQLITE_CANTOPEN"):
-        return Mismatch(f"{path}: cannot be opened ({error}); the folder must exist and be writable")
+        return Mismatch(f"{path}: cannot be opened ({error}); a file that this user may read and write would be right")
     return EngineError(f"{path}: {name or type(error).__name__}: {error}")
 
 
@@ -129,6 +129,7 @@ def explained(path: Path, but: type[sqlite3.Error] | None = None) -> Iterator[No
 
 def open_writer(place: Place) -> sqlite3.Connection:
     """The one writing connection, on a file of ours or a new one. Raises ``EngineError``."""
+    _no_folder(place.path)
     with suppress(OSError):
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads business data
     with explained(place.path):
@@ -165,6 +166,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises ``EngineError``."""
     if not path.exists():
         raise Mismatch(f"{path}: no such file; a worker creates it")
+    _no_folder(path)
     with explained(path):
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
@@ -178,6 +180,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.close()
         raise Mismatch(f"{path}: still empty; a worker fills it")
     return connection
+
+
+def _no_folder(path: Path) -> None:
+    """Say what SQLite calls a failing disk."""
+    if path.is_dir():
+        raise Mismatch(f"{path}: found a folder; a file would be right")
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> bool:
