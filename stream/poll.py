@@ -62,6 +62,8 @@ class Reader:
         self._traits: Traits = endpoint.traits()[self._type]
         self._plan = plan
         self._clock = clock
+        self.counted: int | None = None
+        """The records that were published when this reader came to the end for the first time."""
 
     def forget(self, unit: Unit, order: Order) -> None:
         """Publish a record once more at the next reading, whether it looks new or not."""
@@ -111,6 +113,7 @@ class Reader:
         complete = state.complete or not page.more
         if complete and not state.complete:
             self._count(unit)
+            self.counted = state.published + len(new)
         after = replace(
             state,
             cursor=page.cursor,

@@ -60,6 +60,8 @@ class App(faust.App):
         self.declared = topics
         self.lanes: list[Lane] = []
         self.handlers: dict[str, Handler] = built_in(log)
+        self.at_start: list[Callable[[], object]] = []
+        """Called when the lanes are ours and before any unit is out."""
         self.at_end: list[Callable[[], Awaitable[object]]] = []
         """Called when all units are done and before the log is closed."""
         self._desk: Desk | None = None
@@ -97,6 +99,8 @@ class App(faust.App):
         if isinstance(self.broker, EmbeddedLog):
             self._desk = Desk(self.broker.place.path, self.handlers)
             await self._desk.open()
+        for beginning in self.at_start:
+            beginning()
 
     async def _claim(self, lane: LaneId, topics: tuple[str, ...]) -> Lane:
         claimed: list[Lane] = []

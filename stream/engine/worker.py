@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from connectors.breaker import Guarded
+from connectors.breaker import Down, Guarded, Ok, Shut
 from connectors.budget import Budget
 from connectors.endpoint import Endpoint
 from connectors.errors import ConnectorError
@@ -67,6 +67,8 @@ class Worker:
         """Per entity type, why its last reading failed."""
         self.read_at: dict[str, Time] = {}
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
+        self.away: dict[str, Time] = {}
+        """Systems that are not there, and since when."""
 
     def _reader(self, polled: Polled) -> Reader:
         system = self.topology.systems[polled.system]
@@ -75,9 +77,24 @@ class Worker:
 
     async def close(self) -> None:
         """Give connections back."""
-        for endpoint in self.endpoints.values():
-            with suppress(Exception):
+        for name, endpoint in self.endpoints.items():
+            try:
                 await endpoint.close()
+            except Exception:  # the edge: the others are closed all the same
+                logger.exception("%s: its connections did not close", name)
+        logger.info("stopped")
+
+    def watch(self) -> None:
+        """Say once that a system went away, and once that it came back."""
+        for name, endpoint in self.endpoints.items():
+            match endpoint.state():
+                case Down(reason=reason) | Shut(reason=reason) as state if name not in self.away:
+                    self.away[name] = clock()
+                    logger.warning("%s is %s: %s", name, type(state).__struct_config__.tag, reason)
+                case Ok() if name in self.away:
+                    logger.info("%s is back after %.0f s", name, (clock() - self.away.pop(name)) / 1e6)
+                case _:
+                    pass
 
     def lag(self) -> dict[str, int]:
         """Records that wait, per agent."""
@@ -180,10 +197,14 @@ def _joining(worker: Worker) -> None:
 
 
 def _serving(worker: Worker) -> None:
-    """What a worker does beside the stream: answer questions, and tidy up at the end."""
-    app = worker.app
-
+    """What a worker does beside the stream: say how it goes, answer questions, and tidy up at the end."""
+    app, topology = worker.app, worker.topology
+    app.at_start.append(lambda: logger.info("started: %s; log %s", ", ".join(topology.systems), topology.broker))
     app.at_end.append(worker.close)
+
+    @app.timer(interval=1.0)
+    async def watch() -> None:
+        worker.watch()
 
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:
@@ -216,6 +237,17 @@ def _owned(worker: Worker, stream: Stream) -> list[tuple[Lane, str]]:
     return [(lanes[partition], name) for partition, name in owned if partition in lanes]
 
 
+def _went_well(worker: Worker, name: str) -> None:
+    """A page was read: note it, and say what an operator waits for."""
+    reader = worker.readers[name]
+    if worker.errors.pop(name, None) is not None:
+        logger.info("%s: read again", name)
+    if reader.counted is not None:
+        logger.info("%s: first complete reading, records: %d", name, reader.counted)
+        reader.counted = None
+    worker.read_at[name] = clock()
+
+
 async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
     """Read a type for ever: page after page while there are more, then at its interval."""
     reader, polled, wish = worker.readers[name], worker.topology.types[name], worker.wishes[name]
@@ -223,8 +255,7 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
         wish.clear()
         try:
             more = await reader.read(lane.turn)
-            worker.errors.pop(name, None)
-            worker.read_at[name] = clock()
+            _went_well(worker, name)
         except ConnectorError as error:
             more = False
             if worker.errors.get(name) != str(error):

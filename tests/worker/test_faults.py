@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from stream.engine.embedded.ask import ask, publishing
 from stream.engine.log import Outgoing
+from stream.operate.demo import PMS
 from tests.worker.rig import linked, pairs, parked, reason, rename, rig, settled, shown, status, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
@@ -130,6 +132,44 @@ async def test_sigterm_ends_it_within_five_seconds_with_everything_committed(tmp
         await linked(demo)
         await settled(demo)
         assert demo.doubled() == 0
+
+
+async def test_a_call_that_outlasts_the_stopping_is_left_without_a_word_and_found_again(tmp_path: Path) -> None:
+    async with rig(tmp_path) as demo:
+        demo.pms.fault("delay-after-apply", seconds=10.0, method="POST")
+        await demo.start()
+        await until(lambda: demo.writes() > 0, "it is at work")
+        began = time.monotonic()
+        assert await demo.stop() == 0
+        assert time.monotonic() - began < 5.0
+        assert b"Traceback" not in (tmp_path / "worker.log").read_bytes()
+        demo.pms.heal()
+        await demo.start()
+        await linked(demo)
+        await settled(demo)
+        assert demo.doubled() == 0
+
+
+async def test_its_log_tells_an_operator_what_happened_and_nothing_else(tmp_path: Path) -> None:
+    def said() -> list[str]:
+        return [json.loads(line)["event"] for line in (tmp_path / "worker.log").read_text("utf-8").splitlines()]
+
+    async with rig(tmp_path, tasks=6, twins=2) as demo:
+        await demo.start()
+        await linked(demo)
+        await demo.pms.down()
+        await until(lambda: any(line.startswith("custompms is down: ") for line in said()), "the outage is said")
+        await demo.pms.up()
+        await until(lambda: any(line.startswith("custompms is back after ") for line in said()), "its end is said")
+        await until(lambda: sum(line.endswith(": read again") for line in said()) == 3, "all types are read again")
+        assert await demo.stop() == 0
+        lines = said()
+    assert lines[0] == f"started: asana, custompms; log {demo.topology.broker}"
+    assert lines[-1] == "stopped"
+    assert sum(": first complete reading, records: " in line for line in lines) == len(demo.topology.types)
+    systems, types = ("custompms is down", "custompms is back"), tuple(f"custompms.{name}: " for name in PMS)
+    assert [line for line in lines[1:-1] if not line.startswith((*systems, *types, "asana."))] == []
+    assert "asana" not in "".join(line for line in lines[1:] if "first complete" not in line)
 
 
 async def test_a_second_worker_on_the_same_log_is_refused(tmp_path: Path) -> None:
