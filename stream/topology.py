@@ -7,6 +7,7 @@ topology that exists has none. Secrets are ``Secret``s from the moment they are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def parse_topology(
     report = Report(file, document, filled)
     value = _numbers(filled.value, document.plain)
     parts = read_form(value, report)
+    if parts.broker and not _BROKER.fullmatch(parts.broker):
+        found = report.shown(("broker",), parts.broker)
+        report.add(("broker",), f"found {found}; sqlite:///path/to/file.db would be right")
     systems = read_systems(parts, value, report, kinds, base_dir)
     flows = read_flows(parts, value, document.typed, report, systems.traits)
     problems = report.lines()
@@ -97,6 +101,8 @@ def parse_topology(
 
 
 _ENOUGH = (1 << 20) + 1
+_BROKER = re.compile(r"sqlite:///[^?]+(\?synchronous=(full|normal))?", re.IGNORECASE)
+"""What the embedded log takes for an address."""
 
 
 def _numbers(value: Any, plain: frozenset[tuple[str | int, ...]]) -> Any:

@@ -48,6 +48,8 @@ def told(error: BaseException) -> int:
             click.echo("\n".join(error.problems), err=True)
             count = len(error.problems)
             click.echo(f"linkstream: {count} problem{'s' if count > 1 else ''} in the configuration", err=True)
+        case OSError():
+            click.echo(f"linkstream: {_where(error)}", err=True)
         case _ if code == INTERNAL and not hasattr(error, "exit_code"):
             _confess(error)
         case _:
@@ -85,6 +87,15 @@ _CODES_ELSEWHERE: Final = (
 def is_broken_pipe(error: BaseException) -> bool:
     """Whether the reader of our output went away, as ``head`` does."""
     return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+def _where(error: OSError) -> str:
+    """What the machine lacks, and where; an error without a file that speaks of room is about our own output."""
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"standard output: {error.strerror}; a place with room would be right"
+    return error.strerror or str(error)
 
 
 def _confess(error: BaseException) -> None:

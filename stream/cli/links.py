@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import rich_click as click
 
 from stream.cli.exits import Failed
 from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.core.row import State
 
 if TYPE_CHECKING:
     from stream.core.row import Cell, Row
@@ -36,7 +37,7 @@ def command() -> None:
 @format_option
 @click.option("--flow", help="Only this flow.")
 @click.option("--type", "kind", help="Only records of this entity type, such as asana.tasks.")
-@click.option("--state", help="Only this state, such as refused or waiting.")
+@click.option("--state", type=click.Choice(get_args(State)), help="Only this state.")
 @click.option("--not-in-step", is_flag=True, help="Only what is not linked and in step.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
 @click.pass_obj
@@ -67,6 +68,9 @@ def list_(  # noqa: PLR0913, PLR0917  # one for each option
     if format == "json":
         names = ("flow", "side", "ref", "peer", "state", "in_step", "reason")
         click.echo(json.dumps([{name: getattr(link, name) for name in names} for link in found], indent=2))
+        return
+    if not found:
+        click.echo("no such links" if flow or kind or state or not_in_step else "no links yet")
         return
     _print_list(found)
     if more:

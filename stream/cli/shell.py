@@ -38,9 +38,12 @@ class Shell(Struct, frozen=True, kw_only=True):
         from stream.topology import read_topology
 
         try:
-            named = _VARIABLE.findall(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            named = {
+                name for line in text.splitlines() if not line.startswith("broker") for name in _VARIABLE.findall(line)
+            }
         except (OSError, UnicodeDecodeError):
-            named = []  # the reader says what is wrong
+            named = set()  # the reader says what is wrong
         return read_topology(file, {**dict.fromkeys(named, "http://not.set.invalid"), **self.environment})
 
     def log(self, topology: Any | None = None) -> None:

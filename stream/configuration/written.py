@@ -141,7 +141,11 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
     """
 
     broker: Annotated[
-        str, Meta(min_length=1, description="Where records are kept: sqlite:///path/to/file.db or kafka://host:9092.")
+        str,
+        Meta(
+            min_length=1,
+            description="Where records are kept: sqlite:///path/to/file.db, for an absolute path with four slashes.",
+        ),
     ] = "sqlite:///var/linkstream.db"
     partitions: Annotated[
         int, Meta(ge=1, le=1024, description="Partitions of every topic. Cannot be changed once there are records.")

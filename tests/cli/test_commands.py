@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from importlib import metadata
@@ -119,6 +120,63 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("LINKSTREAM_CONFIG", str(tmp_path / "elsewhere.yaml"))
     (tmp_path / "elsewhere.yaml").write_text("systems: {}\ntopics: {}\n")
     assert execute(["validate"]) == 0
+
+
+FOREIGN = "create table x (a)"
+
+
+@pytest.mark.usefixtures("tokens")
+@pytest.mark.parametrize("command", [["status"], ["links", "list"], ["links", "show", "asana.tasks:1"]])
+def test_a_log_that_is_none_is_told_as_what_it_is(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no database\n")
+    (tmp_path / "empty").touch()
+    with sqlite3.connect(tmp_path / "foreign") as connection:
+        connection.execute(FOREIGN)
+    connection.close()
+    for name, words in (
+        ("folder", "found a folder; a file would be right"),
+        ("text", "not a database or damaged"),
+        ("empty", "still empty; a worker fills it"),
+        ("foreign", "a database of another program; name a file of its own for the log"),
+        ("nothing", "no such file; a worker creates it"),
+    ):
+        monkeypatch.setenv("LINKSTREAM_BROKER", f"sqlite:///{tmp_path / name}")
+        assert execute([*command, "-c", str(ROOT / "topics.yaml")]) == 78
+        assert capsys.readouterr().err.startswith(f"linkstream: {tmp_path / name}: {words}")
+
+
+@pytest.mark.usefixtures("tokens")
+@pytest.mark.parametrize("command", ["run", "validate", "status"])
+@pytest.mark.parametrize("broker", ["kafka://x:9092", "x.db", "sqlite://", "sqlite:///x.db?nonsense=1"])
+def test_a_broker_of_no_kind_that_is_known_is_a_wrong_configuration(
+    command: str, broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "topics.yaml").write_text(f"broker: {broker}\nsystems: {{}}\ntopics: {{}}\n")
+    assert execute([command]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"topics.yaml:1:9: found '{broker}'; sqlite:///path/to/file.db would be right"
+
+
+def test_the_variable_of_the_broker_matters_to_those_who_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "topics.yaml").write_text("broker: ${NOBODY_SETS_THIS}\nsystems: {}\ntopics: {}\n")
+    assert execute(["status"]) == 2
+    assert "found ${NOBODY_SETS_THIS}, which is not set" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_for_what_is_printed_is_said_in_one_line() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", "from stream.cli.main import main; main()", "version"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=environment, timeout=60)
+    assert done.returncode == 3
+    said = "linkstream: standard output: No space left on device; a place with room would be right"
+    assert done.stderr.decode().splitlines()[0] == said
 
 
 def test_schema_prints_the_form(capsys: pytest.CaptureFixture[str]) -> None:
