@@ -29,6 +29,9 @@ from stream.topics import MAIL, POLLS
 UNMARKED = 5
 """The create class of a type whose records cannot carry a marker."""
 
+ENDED = ("stale", "refused")
+"""Outcomes after which an update is over, although nothing was written."""
+
 
 class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
     """What the ledger holds of the latest command for one record, or of one create."""
@@ -125,6 +128,9 @@ class Push:
         if receipt.outcome in ("done", "found"):
             target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
             unit.put(job.ledger, encode_note(Note(job.command.number, "done", target=target)))
+        elif job.command.kind == "update" and receipt.outcome in ENDED:
+            # Read again later, it would find its base by chance, and write over whatever came in between.
+            unit.put(job.ledger, encode_note(Note(job.command.number, "done")))
         elif job.undone:
             unit.put(job.ledger, None if job.before is None else encode_note(job.before))
         cause = f"{record.topic}/{record.partition}/{record.offset}".encode()
