@@ -33,7 +33,7 @@ def create(turn: Turn, end: End) -> None:
     birth(turn)
     edge = turn.row.edges.get(end.edge)
     left_out = edge.left_out if edge is not None else ()
-    want, owed = stated(turn, end, list(end.leads))
+    want, owed = _wanted(turn, end, left_out)
     missing = [lead.field for field in owed for lead in end.leads[field] if lead.required]
     if missing:
         reason = f"{', '.join(missing)}: its counterpart is not known yet"
@@ -45,6 +45,12 @@ def create(turn: Turn, end: End) -> None:
     want = {field: each for field, each in want.items() if each.value is not None and field not in left_out}
     turn.move(end, "creating", number=turn.number())
     send(turn, end, turn.change(end, want=want, owed=owed, left_out=left_out))
+
+
+def _wanted(turn: Turn, end: End, left_out: tuple[str, ...]) -> tuple[dict[str, Stated], tuple[str, ...]]:
+    """What a create would ask for now, and what waits for a reference."""
+    want, owed = stated(turn, end, list(end.leads))
+    return {field: each for field, each in want.items() if each.value is not None and field not in left_out}, owed
 
 
 def send(turn: Turn, end: End, edge: Edge) -> None:
@@ -74,6 +80,9 @@ def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
                 for field in refused:
                     turn.report(f"left out of the new {end.peer_type}: {receipt.fields[field]}", field)
                 turn.change(end, left_out=(*edge.left_out, *refused))
+                create(turn, end)
+                return
+            if _wanted(turn, end, edge.left_out)[0] != edge.want:  # it changed while the create was on its way
                 create(turn, end)
                 return
             reason = receipt.reason or "; ".join(f"{field}: {why}" for field, why in receipt.fields.items())

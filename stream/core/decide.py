@@ -144,7 +144,7 @@ def _wake(turn: Turn, message: Wake) -> None:
         linking.resync(turn)
     references.wake(turn)
     linking.wake(turn)
-    writing.wake(turn)
+    writing.wake(turn, resync=message.resync)
 
 
 def _settle(turn: Turn) -> None:

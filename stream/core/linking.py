@@ -335,6 +335,8 @@ def resync(turn: Turn) -> None:
             turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
         elif edge.state in ("alone", "refused"):
             _look(turn, end)
+        elif edge.state == "creating":
+            creating.send(turn, end, edge)
 
 
 def due(turn: Turn) -> Time:

@@ -77,10 +77,10 @@ def send(turn: Turn, write: Write) -> None:
     )
 
 
-def wake(turn: Turn) -> None:
-    """Send a write again whose time has come."""
+def wake(turn: Turn, *, resync: bool = False) -> None:
+    """Send a write again whose time has come; after a loss of state, whose receipt may have been lost with it."""
     write = turn.row.writing
-    if write is not None and write.due and write.due <= turn.now:
+    if write is not None and (resync or (write.due and write.due <= turn.now)):
         turn.row.writing = replace(write, due=0)
         send(turn, turn.row.writing)
 
