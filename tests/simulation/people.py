@@ -1,0 +1,160 @@
+"""What people do: they add records and twins of records, type, rename, refer, and copy."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from stream.core.flows import Flow
+from tests.simulation.systems import NOTE, SECOND, ModelSystem
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+DAY = date(2000, 1, 1).toordinal()
+
+
+class People:
+    """Everybody who works in the systems; every text they type is new."""
+
+    def __init__(self, world: World, flows: list[Flow]) -> None:
+        self.world, self.flows = world, flows
+        lefts = {flow.left for flow in flows}
+        rights = {flow.right for flow in flows if flow.create != "never"}
+        self.origins = sorted(lefts - rights) or sorted(lefts)
+        self.both = sorted({flow.right for flow in flows if flow.create == "both"})
+        self.number = 0
+        self.kinds: dict[str, dict[str, str]] = {}
+        """Per type, the fields that people type and what belongs into them."""
+        self.refers: dict[tuple[str, str], str] = {}
+        for flow in flows:
+            for pair in flow.pairs:
+                for type, field, left in ((flow.left, pair.left, True), (flow.right, pair.right, False)):
+                    kind = pair.conversion.name if pair.conversion.name in ("date", "enum") else "text"
+                    if pair.reference is not None:
+                        through = next(each for each in flows if each.name == pair.reference)
+                        self.refers[type, field] = through.left if left else through.right
+                        kind = "one of many" if pair.conversion.name == "first" and left else "one"
+                    elif kind == "enum":
+                        kind = "flag" if left else "word"
+                    self.kinds.setdefault(type, {})[field] = kind
+        self.names = {type: _name_field(type, flows) for type in self.kinds}
+
+    # Records
+
+    def found(self) -> None:
+        """Two records of every origin, some with a twin; and what the other side has of its own."""
+        for name in self.origins:
+            for _ in range(2):
+                self.add(name, twin=self.world.roll() < 0.4)
+        for name in self.both:
+            self.add(name)
+
+    def late(self) -> None:
+        """A record that comes later: one to which others refer at once, or one on the other side."""
+        for name in (*self.origins, *self.both):
+            self.add(name)
+
+    def at_once(self) -> None:
+        """Two people add the same on both sides of a flow within a moment."""
+        flow = self.world.random.choice([flow for flow in self.flows if flow.match] or self.flows)
+        self.number += 1
+        self._add(flow.left, f"n{self.number}")
+        self._add(flow.right, f"N{self.number}")
+
+    def add(self, name: str, *, twin: bool = False) -> None:
+        self.number += 1
+        self._add(name, f"n{self.number}")
+        first = next((flow for flow in self.flows if flow.left == name), None)
+        if twin and first is not None and first.match:
+            self.world.now += SECOND
+            self._add(first.right, f" N{self.number} ")
+
+    def copy(self) -> None:
+        """Somebody duplicates a record, marker and all; the system gives it a new id."""
+        made = [
+            (system, kind, id)
+            for system in self.world.systems.values()
+            for kind, records in system.records.items()
+            for id, record in records.items()
+            if record["marker"]
+        ]
+        if made:
+            system, kind, id = self.world.random.choice(made)
+            record = system.records[kind][id]
+            copied = system.add(kind, record["fields"], marker=record["marker"])
+            self.world.happened["copies"] += 1
+            self.world.tell("somebody copies {}.{}:{} as :{}", system.name, kind, id, copied)
+
+    def _add(self, name: str, title: str) -> None:
+        system_name, _, kind = name.partition(".")
+        system = self.world.systems[system_name]
+        fields: dict[str, Any] = {}
+        for field, what in sorted(self.kinds[name].items()):
+            if field == self.names[name]:
+                fields[field] = title
+            elif what == "flag":
+                fields[field] = False
+            elif what == "word":
+                fields[field] = "open"
+            elif what in ("one", "one of many") or (self.world.roll() < 0.6 and field != "x1"):
+                fields[field] = self._word(system, name, field, what) if what.startswith("one") else None
+            else:
+                fields[field] = self._word(system, name, field, what)
+        fields[NOTE] = self.fresh()
+        id = system.add(kind, fields)
+        self.world.tell("somebody adds {}:{} {}", name, id, fields)
+
+    # Edits
+
+    def fresh(self) -> str:
+        self.world.counter += 1
+        return f"e{self.world.counter}"
+
+    def edits(self, system: ModelSystem, kind: str, id: str) -> None:
+        type, world = f"{system.name}.{kind}", self.world
+        record = system.records[kind][id]["fields"]
+        kinds = self.kinds[type]
+        field = world.random.choice([*sorted(set(kinds) - {self.names[type]}), NOTE])
+        if world.renaming and world.roll() < world.renaming:
+            field = self.names[type]
+        value = self.fresh() if field in (NOTE, self.names[type]) else self._word(system, type, field, kinds[field])
+        dice = world.roll()
+        if isinstance(value, str) and kinds.get(field) == "text" and field != self.names[type] and dice < 0.4:
+            value = f" {value} " if dice < 0.3 else None
+        if system.normal(value) != record.get(field):
+            world.tell("somebody types {!r} over {!r} in {} of {}:{}", value, record.get(field), field, type, id)
+            system.edit(kind, id, field, value)
+
+    def anybody_edits(self) -> None:
+        system = self.world.systems[self.world.random.choice(sorted(self.world.systems))]
+        kind = self.world.random.choice(sorted(system.records))
+        if system.records[kind]:
+            self.edits(system, kind, self.world.random.choice(sorted(system.records[kind], key=int)))
+
+    def _word(self, system: ModelSystem, type: str, field: str, what: str) -> Any:
+        match what:
+            case "flag":
+                return self.world.roll() < 0.5
+            case "word":
+                return self.world.random.choice(["open", "done"])
+            case "date":
+                return date.fromordinal(DAY + int(self.fresh()[1:])).isoformat()
+            case "one" | "one of many":
+                there = sorted(system.records[self.refers[type, field].partition(".")[2]], key=int)
+                chosen = self.world.random.choice([None, *there])
+                if what == "one of many":
+                    return [] if chosen is None else [chosen]
+                integer = self.world.facts[type].integer_ids
+                return int(chosen) if integer and chosen is not None else chosen
+            case _:
+                text = self.fresh()
+                return f"R:{text}" if system.quirks.spells and field == "x1" else text
+
+
+def _name_field(type: str, flows: list[Flow]) -> str:
+    for flow in flows:
+        for each in flow.match:
+            if type in (flow.left, flow.right):
+                return each[0][0] if type == flow.left else each[0][1]
+    return "name"

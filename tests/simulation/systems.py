@@ -1,0 +1,301 @@
+"""Model systems: endpoints with a truth log and their own manners.
+
+A system keeps what people and we wrote, in order, and says so to nobody but the oracle. Its quirks are those of real
+systems: they trim, stamp coarsely, lag behind, refuse, rewrite. Fields are kept by path; records are shown nested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from connectors.endpoint import Cursor, Entity, Page, Traits
+from connectors.errors import Missing, Refused, Retry, Stale, Unsure
+from stream.model import Ref, Time
+
+SECOND = 1_000_000
+NOTE = "note"
+"""A field of every record that no flow maps."""
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One write in a system's truth log."""
+
+    at: Time
+    ref: Ref
+    field: str
+    value: Any
+    over: Any
+    person: bool
+    real: Time
+    """When it happened, by no system's clock."""
+
+
+class Quirks(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model system behaves."""
+
+    trims: bool = False
+    seconds: bool = False
+    skew: Time = 0
+    compares: bool = True
+    names_modifier: bool = False
+    listed: bool = False
+    timeless: bool = False
+    """It does not say when a record was changed."""
+    revisions: bool = False
+    pristine: bool = True
+    lag: Time = 0
+    """Pages may show records as they were so long ago."""
+    settle: Time = 0
+    """A created record is found by its marker only after so long."""
+    idempotent: bool = False
+    """A create under a marker that was used before answers the record of then."""
+    refuses: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    """Fields without which a create is refused, and no field is named."""
+    spells: bool = False
+    """Its own values look different: ``R:e5`` for ``e5``."""
+    rewrites: str = ""
+    """Some time after a write it puts texts into ``upper`` or ``lower`` case."""
+
+
+class Surroundings(Protocol):
+    """What a system asks of the world around it."""
+
+    now: Time
+
+    def maybe_crash(self, where: str) -> None: ...
+    def answer_lost(self) -> bool: ...
+    def refused_connection(self) -> bool: ...
+    def rate_stop(self) -> float | None: ...
+    async def pause(self) -> None: ...
+    def interrupt(self, system: ModelSystem, kind: str, id: str) -> None: ...
+    def trails(self) -> bool: ...
+    def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None: ...
+    def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None: ...
+    def tell(self, text: str, *about: Any) -> None: ...
+
+
+def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by path as a record has them; a list of values is a list of objects."""
+    record: dict[str, Any] = {}
+    for path, value in fields.items():
+        name, dot, rest = path.partition(".")
+        if not dot:
+            record[name] = value
+        elif isinstance(value, list):
+            record[name] = [{rest: each} for each in value]
+        else:
+            record[name] = {rest: value}
+    return record
+
+
+class ModelSystem:
+    """A system as an endpoint, with a truth log and its own manners."""
+
+    def __init__(
+        self,
+        name: str,
+        types: Iterable[str],
+        world: Surroundings,
+        quirks: Quirks,
+        traits: Mapping[str, Traits] | None = None,
+    ) -> None:
+        self.name = name
+        self.world = world
+        self.quirks = quirks
+        self.records: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in types}
+        self.truth: list[Edit] = []
+        self.created: list[tuple[Ref, bool, str]] = []
+        self.past: dict[tuple[str, str], list[tuple[Time, dict[str, Any]]]] = {}
+        self.to_rewrite: list[tuple[str, str]] = []
+        self._given = traits or {}
+        self._next = 0
+
+    def stamp(self) -> Time:
+        now = self.world.now + self.quirks.skew
+        return now - now % SECOND if self.quirks.seconds else now
+
+    def normal(self, value: Any) -> Any:
+        return value.strip() if self.quirks.trims and isinstance(value, str) else value
+
+    # People
+
+    def add(self, kind: str, fields: Mapping[str, Any], *, person: bool = True, marker: str = "") -> str:
+        self._next += 1
+        id = f"{self._next}"
+        values = {field: self.normal(value) for field, value in fields.items()}
+        self.records[kind][id] = {
+            "fields": values,
+            "updated": self.stamp(),
+            "revision": 1,
+            "marker": marker or None,
+            "us": not person,
+            "born": self.world.now,
+        }
+        ref = f"{self.name}.{kind}:{id}"
+        self._remember(kind, id)
+        self.created.append((ref, person, marker))
+        if person:
+            for field, value in values.items():
+                self.truth.append(Edit(self.stamp(), ref, field, value, None, person=True, real=self.world.now))
+        elif self.quirks.rewrites:
+            self.to_rewrite.append((kind, id))
+        return id
+
+    def edit(self, kind: str, id: str, field: str, value: Any, *, person: bool = True) -> None:
+        record = self.records[kind][id]
+        ref, stored, over = f"{self.name}.{kind}:{id}", self.normal(value), record["fields"].get(field)
+        self.truth.append(Edit(self.stamp(), ref, field, stored, over, person, self.world.now))
+        record["fields"][field] = stored
+        record["updated"] = max(self.stamp(), record["updated"])
+        record["revision"] += 1
+        record["us"] = not person
+        self._remember(kind, id)
+
+    def rewrite(self) -> None:
+        """What was written lately gets the system's own case, as if somebody had typed it."""
+        case = str.upper if self.quirks.rewrites == "upper" else str.lower
+        pending, self.to_rewrite = self.to_rewrite, []
+        for kind, id in pending:
+            for field, value in list(self.records[kind][id]["fields"].items()):
+                if field.startswith("x") and isinstance(value, str) and case(value) != value:
+                    self.world.tell("{}.{}:{} rewrites {} {!r}", self.name, kind, id, field, value)
+                    self.edit(kind, id, field, case(value))
+
+    def _remember(self, kind: str, id: str) -> None:
+        record = self.records[kind][id]
+        state = {**record, "fields": dict(record["fields"])}
+        past = self.past.setdefault((kind, id), [])
+        if past and past[-1][1]["updated"] == state["updated"]:
+            past.pop()  # one write of several fields is seen as a whole
+        past.append((self.world.now, state))
+
+    def shown(self, kind: str, id: str) -> dict[str, Any]:
+        """The record as a page shows it: a replica may trail behind."""
+        if not self.quirks.lag or not self.world.trails():
+            return self.records[kind][id]
+        limit = self.world.now - self.quirks.lag
+        known = self.past[kind, id]
+        return max((each for each in known if each[0] <= limit), default=known[-1], key=lambda each: each[0])[1]
+
+    # The endpoint
+
+    def traits(self) -> Mapping[str, Traits]:
+        changes = "list" if self.quirks.listed or self.quirks.timeless else "since"
+        create = 2 if self.quirks.idempotent else 4 if self.quirks.settle else 3
+        settle = self.quirks.settle / SECOND
+        ours = Traits(create=create, changes=changes, settle=settle)  # type: ignore[arg-type]
+        if not self._given:
+            return dict.fromkeys(self.records, ours)
+        return {
+            kind: replace(known, changes=changes, settle=settle, create=known.create and create)
+            for kind, known in self._given.items()
+            if kind in self.records
+        }
+
+    def entity(self, kind: str, id: str, record: dict[str, Any] | None = None) -> Entity:
+        record = record or self.records[kind][id]
+        return Entity(
+            id=id,
+            record=nested(record["fields"]),
+            updated_at=None if self.quirks.timeless else record["updated"],
+            revision=record["revision"] if self.quirks.revisions else None,
+            marker=record["marker"],
+            pristine=self.quirks.pristine and record["revision"] == 1,
+            by_us=record["us"] if self.quirks.names_modifier else None,
+        )
+
+    async def page(self, type: str, cursor: Cursor) -> Page:
+        self._stop()
+        since = (cursor or 0) - 2 * SECOND
+        whole = self.traits()[type].changes == "list"
+        ids = [id for id, record in self.records[type].items() if whole or record["updated"] >= since]
+        newest = max((self.records[type][id]["updated"] for id in ids), default=cursor or 0)
+        entities = tuple(self.entity(type, id, self.shown(type, id)) for id in ids)
+        await self.world.pause()
+        self.world.maybe_crash("while it reads a page")
+        return Page(entities=entities, cursor=max(newest, cursor or 0), since=newest - 2 * SECOND)
+
+    async def read(self, type: str, id: str) -> Entity:
+        self._stop()
+        self.world.maybe_crash("at a guard read")
+        if id not in self.records[type]:
+            raise Missing(f"{type} {id}: not there")
+        return self.entity(type, id)
+
+    async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:
+        self._stop()
+        self.world.maybe_crash("at a look-up")
+        limit = self.world.now - self.quirks.settle
+        return tuple(
+            self.entity(type, id)
+            for id, record in self.records[type].items()
+            if record["marker"] == marker and record["born"] <= limit
+        )
+
+    async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
+        await self._before()
+        if self.quirks.idempotent:
+            for id, record in self.records[type].items():
+                if record["marker"] == marker:
+                    return self.entity(type, id)
+        self._refuse(wanted)
+        if any(wanted.get(field) is None for field in self.quirks.needs):
+            raise Refused("found a record that is not complete")
+        self.world.creating(self, type, wanted, marker)
+        kept = {field: value for field, value in wanted.items() if field not in self.quirks.ignores}
+        id = self.add(type, kept, person=False, marker=marker)
+        self._after(f"created {self.name}.{type}:{id}")
+        return self.entity(type, id)
+
+    async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
+        await self._before()
+        self.world.interrupt(self, type, base.id)
+        record = self.records[type][base.id]
+        moved = not self.quirks.timeless and record["updated"] != base.updated_at
+        if self.quirks.compares and (moved or nested(record["fields"]) != base.record):
+            raise Stale(f"{type} {base.id}: changed since it was read")
+        self._refuse(wanted)
+        self.world.writing(self, type, base.id, wanted)
+        for field, value in wanted.items():
+            if field not in self.quirks.ignores:
+                self.edit(type, base.id, field, value, person=False)
+        if self.quirks.rewrites:
+            self.to_rewrite.append((type, base.id))
+        self._after(f"wrote {dict(wanted)} to {self.name}.{type}:{base.id}")
+        return self.entity(type, base.id)
+
+    async def remove(self, type: str, base: Entity, how: str) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        return
+
+    def _refuse(self, wanted: Mapping[str, Any]) -> None:
+        refused = {field: "cannot be written" for field in wanted if field in self.quirks.refuses}
+        if refused:
+            raise Refused("found fields that cannot be written", fields=refused)
+
+    def _stop(self) -> None:
+        wait = self.world.rate_stop()
+        if wait is not None:
+            raise Retry("too many requests", after=wait)
+
+    async def _before(self) -> None:
+        self.world.now += 1000
+        await self.world.pause()
+        self.world.maybe_crash("before a call")
+        self._stop()
+        if self.world.refused_connection():
+            raise Retry("refused connection")
+
+    def _after(self, done: str) -> None:
+        self.world.tell("{}", done)
+        self.world.maybe_crash("right after that call")
+        if self.world.answer_lost():
+            raise Unsure("no answer")

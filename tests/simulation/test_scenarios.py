@@ -1,0 +1,99 @@
+"""Histories that a seed once found, told step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation import faults
+from tests.simulation.shapes import SHAPES
+from tests.simulation.systems import SECOND, Quirks
+from tests.simulation.world import World
+
+
+@pytest.fixture
+def pair() -> Iterator[World]:
+    world = World(1, SHAPES["pair"], partitions=1)
+    world.systems["a"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    world.systems["b"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    world.settle()
+    yield world
+    world.close()
+
+
+def read_all(world: World) -> None:
+    for name in world.types:
+        world.step_poll(name)
+    for partition in range(world.partitions):
+        world.step_join(partition, 100)
+
+
+def test_an_update_that_ended_without_a_write_is_over(pair: World) -> None:
+    """Read again, it found the record as it had once believed it to be, and wrote an old value over a newer one."""
+    a, b = pair.systems["a"], pair.systems["b"]
+    a.edit("t", "1", "x2", "old")
+    for _ in range(3):
+        read_all(pair)
+    pair.now += SECOND
+    b.edit("t", "1", "x2", "newer")  # so that the write of "old" ends as stale
+    pair.settle()
+    assert b.records["t"]["1"]["fields"]["x2"] == "newer"
+    pair.now += SECOND
+    b.edit("t", "1", "x2", None)
+    pair.settle()
+    for (agent, _), lane in pair.lanes.items():
+        if agent == "push.b":
+            lane.positions = {}
+    pair.settle()
+    assert [system.records["t"]["1"]["fields"]["x2"] for system in (a, b)] == [None, None]
+
+
+def test_a_write_whose_receipt_was_lost_with_its_row_is_sent_again(pair: World) -> None:
+    """The row waited for ever: the command had been read, and so had its receipt."""
+    a, b = pair.systems["a"], pair.systems["b"]
+    a.edit("t", "1", "x1", "new")
+    for _ in range(2):
+        read_all(pair)
+    faults.snapshot(pair, 0)
+    assert pair.row("b.t:1").writing is not None
+    pair.settle()
+    faults.rollback(pair, detected=True, positions=False)
+    pair.settle()
+    assert pair.row("b.t:1").writing is None
+    assert b.records["t"]["1"]["fields"]["x1"] == "new"
+
+
+def test_a_record_that_changed_while_its_create_was_refused_is_created() -> None:
+    """It was judged by what it had been, and nobody came back to it."""
+    world = World(1, SHAPES["pair"], {"b": Quirks(needs=frozenset({"x2"}))}, partitions=1)
+    world.systems["a"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    while not world.log.get(("upserts.b.t", 0)):
+        world.now += SECOND
+        read_all(world)
+        world.step_wake()
+    world.now += SECOND
+    world.systems["a"].edit("t", "1", "x2", "e2")
+    read_all(world)  # before the create is answered
+    world.settle()
+    assert world.systems["b"].records["t"]["1"]["fields"]["x2"] == "e2"
+    world.close()
+
+
+def test_a_create_whose_receipt_was_lost_with_its_row_is_sent_again() -> None:
+    """Its marker finds what it made: there is one record, and it is linked."""
+    world = World(1, SHAPES["pair"], partitions=1)
+    world.systems["a"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    while not world.log.get(("upserts.b.t", 0)):
+        world.now += SECOND
+        read_all(world)
+        world.step_wake()
+    faults.snapshot(world, 0)
+    assert world.row("a.t:1").edges["a.t~b.t/a"].state == "creating"
+    world.step_push("b", 0, 10)
+    world.step_join(0, 100)
+    faults.rollback(world, detected=True, positions=False)
+    assert world.row("a.t:1").edges["a.t~b.t/a"].state == "linked"
+    world.settle()
+    assert len(world.systems["b"].records["t"]) == 1
+    world.close()

@@ -1,0 +1,90 @@
+"""What must hold at every moment, faults or not: checked while a history runs.
+
+The watch stands between the stages and the systems. It sees each write before it is done and each row before it is
+kept, and knows what the topics have told so far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stream.codec import row_of
+from stream.core.row import Row
+
+if TYPE_CHECKING:
+    from tests.simulation.log import Lane
+    from tests.simulation.systems import ModelSystem
+    from tests.simulation.world import World
+
+
+class Watch:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.counts: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self.excused: frozenset[str] = frozenset()
+        """Checks that a mode's own faults make meaningless."""
+
+    def problem(self, kind: str, text: str) -> None:
+        if kind not in self.excused:
+            self.problems.append(f"{kind}: {text}")
+            self.world.tell("WRONG: {}", text)
+
+    def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None:
+        """Before a write: only mapped fields, and nothing that nobody has read (A5, I7)."""
+        type, ref = f"{system.name}.{kind}", f"{system.name}.{kind}:{id}"
+        self.counts["writes"] += 1
+        takes = frozenset().union(*(end.takes for end in self.world.flows.ends(type).values()))
+        for field in wanted:
+            self.counts["fields written"] += 1
+            if field not in takes:
+                self.problem("untouched", f"{ref}: {field} is written, and no flow leads to it")
+            held = self.world.value(ref, field)
+            if not system.quirks.compares or not self._typed(system, ref, field):
+                continue
+            self.counts["overwritten"] += 1
+            if (ref, field, tuple(held) if isinstance(held, list) else held) not in self.world.first_shown:
+                self.problem("unread", f"{ref} {field}: {held!r} is overwritten, and nobody has read it")
+
+    @staticmethod
+    def _typed(system: ModelSystem, ref: str, field: str) -> bool:
+        """Whether a person set what the field holds."""
+        for edit in reversed(system.truth):
+            if edit.ref == ref and edit.field == field:
+                return edit.person
+        return False
+
+    def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None:
+        """Before a create: nothing with this marker was created, at any moment (I2)."""
+        type = f"{system.name}.{kind}"
+        self.counts["creates"] += 1
+        for ref, person, mark in system.created:
+            if mark == marker and not person and ref.startswith(f"{type}:"):
+                self.problem("doubles", f"{type}: a second record for {marker}; {ref} is there")
+        takes = frozenset().union(*(end.takes for end in self.world.flows.ends(type).values()))
+        for field in wanted:
+            if field not in takes:
+                self.problem("untouched", f"{type}: {field} is in a create, and no flow leads to it")
+
+    def keeping(self, puts: Mapping[bytes, bytes | None], lane: Lane) -> None:
+        """Before rows are kept: versions never go back (I14)."""
+        for key, data in puts.items():
+            before = lane.rows.get(key)
+            if before is None or data is None or b"." not in key.partition(b":")[0]:
+                continue
+            old, new = row_of(before), row_of(data)
+            if not isinstance(old, Row) or not isinstance(new, Row) or not old.versions:
+                continue
+            if old.versions == new.versions and len(old.remote) == len(new.remote):
+                self.counts["versions"] += len(old.versions)
+                continue
+            after = dict(zip(new.remote, new.versions, strict=False))
+            for field, version in zip(old.remote, old.versions, strict=False):
+                now = after.get(field)
+                self.counts["versions"] += 1
+                if version is None or field not in after:
+                    continue
+                if now is None or now < version:
+                    self.problem("versions", f"{key.decode()} {field}: went back from {version} to {now}")
