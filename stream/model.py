@@ -91,11 +91,12 @@ class Propose(Struct, frozen=True, kw_only=True, tag="propose"):
     key: str
 
 
-class Nudge(Struct, frozen=True, kw_only=True, tag="nudge"):
-    """Propose to me: I am the other side, or I lost our link."""
+class Nudge(Struct, frozen=True, kw_only=True, tag="nudge", omit_defaults=True):
+    """Propose to me: I am the other side, or I lost our link; with a number, I was deleted and came back."""
 
     edge: str
     sender: Ref
+    number: int = 0
 
 
 class Accept(Struct, frozen=True, kw_only=True, tag="accept"):
@@ -134,10 +135,11 @@ class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
 
 
 class Detach(Struct, frozen=True, kw_only=True, tag="detach"):
-    """I was deleted; I was last seen alive at this time."""
+    """The record that was deleted was last known to be there at this time; the link with this number is over."""
 
     edge: str
     sender: Ref
+    number: int
     alive_at: Time
 
 
@@ -276,7 +278,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Make a record look like this. Keyed by the record that asks, which gets the receipt.
 
     update: ``target`` is the record, ``base`` what it is believed to hold. create: ``type`` and ``marker``; the
-    sender is the origin and ``edge`` its end of the flow.
+    sender is the origin and ``edge`` its end of the flow. archive, delete: the ``target`` is to go, if it still holds
+    ``base``; a target that is missing went already.
     """
 
     number: int

@@ -30,7 +30,7 @@ UNMARKED = 5
 """The create class of a type whose records cannot carry a marker."""
 
 ENDED = ("stale", "refused")
-"""Outcomes after which an update is over, although nothing was written."""
+"""Outcomes after which an update or a removal is over, although nothing was written."""
 
 
 class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -128,7 +128,7 @@ class Push:
         if receipt.outcome in ("done", "found"):
             target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
             unit.put(job.ledger, encode_note(Note(job.command.number, "done", target=target)))
-        elif job.command.kind == "update" and receipt.outcome in ENDED:
+        elif job.command.kind != "create" and receipt.outcome in ENDED:
             # Read again later, it would find its base by chance, and write over whatever came in between.
             unit.put(job.ledger, encode_note(Note(job.command.number, "done")))
         elif job.undone:
@@ -150,17 +150,13 @@ class Push:
         try:
             if command.kind == "create":
                 await self._look_up(job)
-            elif command.kind == "update":
-                await self._guard(job)
             else:
-                job.receipt = Receipt(
-                    number=command.number, outcome="refused", reason=f"{command.kind}: not supported yet"
-                )
+                await self._guard(job)
         except ConnectorError as error:
             job.receipt = self._failed(job, error)
 
     async def _guard(self, job: Job) -> None:
-        """Compare the record with what the command is based on (A5, A7)."""
+        """Compare the record with what the command is based on (A5, A7); a removal wants all of it as it was (D2)."""
         command, note = job.command, job.note
         assert command.target is not None
         guard_at = self._clock()
@@ -169,12 +165,13 @@ class Push:
         begun = note is not None and note.number == command.number and note.state == "begun"
         before = note.before if begun and note is not None else None
         job.since = note.guard_at if begun and note is not None else None
+        removal = command.kind != "update"
         open_ = {field: value for field, value in command.want.items() if seen.fields.get(field) != value}
-        if any(seen.fields.get(field) != command.base.get(field) for field in open_):
+        if any(seen.fields.get(field) != command.base.get(field) for field in (command.base if removal else open_)):
             job.receipt = Receipt(
                 number=command.number, outcome="stale", target=command.target, before=seen, guard_at=job.since
             )
-        elif not open_:
+        elif not open_ and not removal:
             job.receipt = Receipt(
                 number=command.number, outcome="done", target=command.target, before=before or seen, after=seen
             )
@@ -221,6 +218,11 @@ class Push:
         try:
             if command.kind == "create":
                 entity = await self._endpoint.create(_short(command.type), command.want, command.marker)
+            elif command.kind != "update":
+                assert job.base is not None
+                await self._endpoint.remove(_short(command.type), job.base, command.kind)
+                job.receipt = Receipt(number=command.number, outcome="done", target=command.target)
+                return
             else:
                 assert job.base is not None
                 entity = await self._endpoint.update(_short(command.type), job.base, job.want)

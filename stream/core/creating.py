@@ -120,10 +120,10 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     """
     if edge is not None and edge.state == "creating":
         return
-    if edge is not None and edge.state == "linked" and edge.peer != sender:
+    if edge is not None and edge.state in ("linked", "severed") and edge.peer != sender:
         turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
         return
-    if not turn.row.remote:
+    if not turn.row.remote or (edge is not None and edge.state == "severed"):
         return
     if edge is None or edge.state != "unknown":
         birth(turn)
@@ -137,8 +137,10 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
 def attached(turn: Turn, end: End, message: Attach) -> None:
     """We were created for the sender: link, with the versions of what it asked for."""
     edge = turn.row.edges.get(end.edge)
-    if edge is not None and edge.state == "linked" and edge.peer != message.sender:
+    if edge is not None and edge.state in ("linked", "severed") and edge.peer != message.sender:
         turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))
+        return
+    if edge is not None and edge.state == "severed" and message.number <= edge.number:
         return
     owed = edge.owed if edge is not None and edge.state == "linked" else tuple(end.leads)
     turn.move(end, "linked", peer=message.sender, number=message.number)

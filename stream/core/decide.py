@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 
-from stream.core import creating, linking, matching, offers, reading, references, writing
+from stream.core import creating, deleting, linking, matching, offers, reading, references, writing
 from stream.core.flows import View
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Output, Turn
@@ -101,8 +101,10 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         case Wake():
             _wake(turn, message)
         case Gone():
-            _gone(turn, message)
-        case Detach() | Roster():
+            deleting.gone(turn, message)
+        case Detach():
+            deleting.detached(turn, message)
+        case Roster():
             turn.report(f"{NOT_YET}{type(message).__name__.lower()}")
         case Register() | ClaimKey() | Release():  # pragma: no branch  # the last of a closed union
             pass  # for indexes and lanes; a row that gets one has nothing to do with it
@@ -113,25 +115,31 @@ def _seen(turn: Turn, seen: Seen) -> None:
     if turn.row.writing is not None:
         reading.hold(turn.row, seen)
         return
+    was_gone = turn.row.gone_at
+    if was_gone and not deleting.returned(turn, seen):
+        return
     unmapped = [field for field in turn.row.remote if field not in seen.fields]
     if unmapped:
         turn.forget(unmapped)
     if seen.marker is not None:
         linking.marked(turn, seen)
     reading.read(turn, seen)
-
-
-def _gone(turn: Turn, gone: Gone) -> None:
-    """The record was deleted at its system: its copies are kept."""
-    if gone.read_at >= turn.row.written_at:
-        matching.gone(turn, gone.read_at)
+    if was_gone:
+        turn.row.written_at = max(turn.row.written_at, seen.read_at)
+        linking.reunite(turn)
 
 
 def _receipt(turn: Turn, receipt: Receipt) -> None:
     """A receipt belongs to the write in flight or to a create; any other is late and says nothing new."""
     write = turn.row.writing
     if write is not None and write.number == receipt.number:
-        writing.receive(turn, receipt, write)
+        if write.want:
+            writing.receive(turn, receipt, write)
+        else:
+            deleting.receive(turn, receipt, write)
+        shown = receipt.after or receipt.before
+        if shown is not None and shown.read_at > turn.row.gone_at:
+            turn.row.gone_at = 0
         return
     for name, edge in turn.row.edges.items():
         if edge.state == "creating" and edge.number == receipt.number and name in turn.ends:
@@ -150,6 +158,7 @@ def _wake(turn: Turn, message: Wake) -> None:
 def _settle(turn: Turn) -> None:
     """After every rule, the same: links go as far as they can, peers are told, what is dirty is written."""
     linking.settle(turn)
+    deleting.settle(turn)
     offers.send(turn)
     writing.plan(turn)
     _alarm(turn)
@@ -161,7 +170,7 @@ def _alarm(turn: Turn) -> None:
     due = linking.due(turn)
     if row.writing is not None and row.writing.due:
         due = min(due or row.writing.due, row.writing.due)
-    if row.twins and (asking := references.due(turn)):
+    if row.twins and not row.gone_at and (asking := references.due(turn)):
         due = min(due or asking, asking)
     if due != row.alarm:
         row.alarm = due

@@ -95,6 +95,8 @@ class End(Struct, frozen=True, kw_only=True):
     """This side creates the other."""
     created: bool
     """The other side creates this one."""
+    removal: Literal["keep", "archive", "delete"] = "keep"
+    """What becomes of this record when the other one is deleted (D2)."""
 
 
 class TypeFacts(Struct, frozen=True, kw_only=True):
@@ -164,6 +166,7 @@ class Flows:
             watched=tuple(dict.fromkeys(field for each in criteria for field in each)),
             creates=flow.create == "both" or (left and flow.create == "forward"),
             created=flow.create == "both" or (not left and flow.create == "forward"),
+            removal=flow.delete,
         )
 
     def _reference(self, pair: Pair, *, left: bool) -> Reference | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from stream.core import creating, references
+from stream.core.deleting import LEFT, removing
 from stream.core.flows import End, parse_marker
 from stream.core.matching import enlist, give_up, keys_of, moved, register, release
 from stream.core.offers import take
@@ -188,20 +189,28 @@ def _say_proposal(turn: Turn, end: End) -> None:
 def nudged(turn: Turn, message: Nudge) -> None:
     """The other side asks for a proposal, or lost our link (C2, D4)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or end.side != "a" or not turn.row.remote or turn.row.gone_at:
+    if end is None or end.side != "a" or not turn.row.remote or removing(turn):
         return
-    if edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
+    if turn.row.gone_at:
+        if edge is not None and edge.peer == message.sender:
+            turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="gone"))
+    elif edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
         _propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:
         key = (*keys_of(end, turn.row.remote), "")[0]
         turn.change(end, owed=tuple(end.leads))
         turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
+    elif edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
+        _propose(turn, end, message.sender)
 
 
 def offered(turn: Turn, message: Offer) -> None:
-    """Take an offer of the counterpart. Somebody else's means that we lost our link: attach again (D4)."""
+    """Take an offer of the counterpart. Somebody else's means that we lost our link: attach again (D4).
+
+    A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever.
+    """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None:
+    if end is None or turn.row.gone_at:
         return
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
@@ -216,13 +225,13 @@ def offered(turn: Turn, message: Offer) -> None:
 def proposed(turn: Turn, message: Propose) -> None:
     """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or not turn.row.remote or _claims(turn):
+    if end is None or not turn.row.remote or _claims(turn) or removing(turn):
         return
     state = edge.state if edge is not None else "alone"
     if state in ("creating", "unknown"):
         return
     ours = edge is not None and state == "linked" and edge.peer == message.sender
-    why = None if ours else _objection(turn, end, message, state)
+    why = None if ours else _objection(turn, end, message, edge)
     if why is not None:
         _refuse(turn, end, message, why)
         return
@@ -233,13 +242,15 @@ def proposed(turn: Turn, message: Propose) -> None:
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
 
 
-def _objection(turn: Turn, end: End, message: Propose, state: str) -> Why | None:
-    if state == "linked":
-        return "taken"
-    if state == "copy":
-        return "copy"
+def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
     if turn.row.gone_at:
         return "gone"
+    if edge is not None and edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
+        return None
+    if edge is not None and edge.state in ("linked", "severed"):
+        return "taken"
+    if edge is not None and edge.state == "copy":
+        return "copy"
     if message.key and message.key not in keys_of(end, turn.row.remote):
         return "mismatch"
     return None
@@ -253,6 +264,8 @@ def bond(turn: Turn, end: End, peer: str, number: int) -> None:
     """Link two records that both existed: their values meet, the newer ones win (B2)."""
     creating.birth(turn)
     release(turn, end)
+    if turn.row.deletion is not None and turn.row.deletion.edge == end.edge:
+        turn.row.deletion = None
     turn.move(end, "linked", peer=peer, number=number)
     turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
     turn.bonded.append(end)
@@ -286,6 +299,25 @@ def declined(turn: Turn, message: Refuse) -> None:
             _try_again(turn, end, edge)
         if edge.state == "linked":
             enlist(turn, end, keys_of(end, turn.row.remote))
+    elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
+        del turn.row.edges[end.edge]  # it came back, and its counterpart of then is gone: look anew
+
+
+def reunite(turn: Turn) -> None:
+    """A deleted record came back: ask for the links that it had (D2)."""
+    for end in turn.ends.values():
+        edge = turn.row.edges.get(end.edge)
+        if edge is not None and edge.state == "severed" and edge.reason == LEFT:
+            _ask_back(turn, end, edge)
+
+
+def _ask_back(turn: Turn, end: End, edge: Edge) -> None:
+    """Ask the counterpart of then to link again, until it answers."""
+    if end.side == "a":
+        _propose(turn, end, edge.peer)
+    else:
+        turn.mail(edge.peer, Nudge(edge=end.peer_edge, sender=turn.key, number=turn.number()))
+        turn.again(end)
 
 
 def _try_again(turn: Turn, end: End, edge: Edge) -> None:
@@ -311,6 +343,8 @@ def wake(turn: Turn) -> None:
                 _say_proposal(turn, end)
             case "creating":
                 creating.send(turn, end, turn.change(end, due=0))
+            case "severed":
+                _ask_back(turn, end, edge)
             case _:
                 turn.again(end)
 
@@ -325,15 +359,17 @@ def _repeat(turn: Turn, end: End, edge: Edge) -> None:
 
 def resync(turn: Turn) -> None:
     """Forget what others know: offer all, register anew, judge refusals again (B6)."""
-    turn.row.plan = 0
-    turn.row.twins = {}
+    gone = bool(turn.row.gone_at)
+    if not gone:
+        turn.row.plan = 0
+        turn.row.twins = {}
     for name, edge in list(turn.row.edges.items()):
         end = turn.ends.get(name)
         if end is None:
             continue
         if edge.state == "linked":
             turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
-        elif edge.state in ("alone", "refused"):
+        elif edge.state in ("alone", "refused") and not gone:
             _look(turn, end)
         elif edge.state == "creating":
             creating.send(turn, end, edge)

@@ -77,7 +77,7 @@ def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:
     edge = turn.row.edges.get(end.edge)
     if edge is not None and edge.state == "copy":
         return
-    linked = edge is not None and edge.state == "linked"
+    linked = edge is not None and edge.state in ("linked", "severed")
     for key in keys:
         turn.mail(key, Register(sender=turn.key, side=end.side, linked=linked))
 
@@ -108,21 +108,6 @@ def give_up(turn: Turn, end: End, reason: str) -> None:
     if edge.told != reason:
         turn.change(end, told=reason)
         turn.report(f"{end.flow}: {reason}")
-
-
-def gone(turn: Turn, at: Time) -> None:
-    """The record is not there any more: nobody finds it by its values, and nobody waits for what it wanted."""
-    row = turn.row
-    if row.gone_at:
-        return
-    row.gone_at, row.plan = at, 0
-    for end in turn.ends.values():
-        withdraw(turn, end, keys_of(end, row.remote))
-        edge = row.edges.get(end.edge)
-        if edge is not None and edge.state in ("alone", "waiting", "matching", "proposed"):
-            release(turn, end)
-            del row.edges[end.edge]
-    turn.report("not supported yet: deleted at its system; its copies are kept")
 
 
 # The index actor

@@ -6,6 +6,8 @@ versions to say, never for values. What our own write caused is no edit: that is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from stream.core.row import Cell, Row, Write
@@ -102,12 +104,27 @@ def stamp(row: Row, seen: Seen) -> None:
     """Remember how new the newest reading is."""
     if seen.revision is not None:
         row.revision = seen.revision
-    if seen.updated_at is None or not row.versions:
-        row.read_at = seen.read_at
+    timed = seen.updated_at is not None and seen.updated_at <= seen.read_at and row.versions
+    row.read_at = 0 if timed else seen.read_at
     if seen.updated_at is not None:
         row.updated_at = max(row.updated_at, seen.updated_at)
     row.pristine = seen.pristine and not row.versions
-    row.gone_at = 0
+    if row.gone_at or row.missing_at:
+        row.gone_at = row.gone_at if seen.read_at <= row.gone_at else 0
+        row.missing_at = row.missing_at if seen.read_at <= row.missing_at else 0
+
+
+def known(row: Row) -> Time:
+    """When the record was last known to be there. An unchanged record is not published, so this may be early."""
+    return max(row.written_at, row.read_at or row.updated_at)
+
+
+def alive(row: Row, cells: Mapping[str, Cell]) -> Time:
+    """When a record that is gone was last known to be there: no earlier than what it showed then (D2).
+
+    Whoever deleted it had the newest value on screen that it showed, whatever the clocks say.
+    """
+    return max((known(row), *((cell.carried or cell.version).time for cell in cells.values())))
 
 
 def apply(

@@ -15,11 +15,22 @@ from msgspec import Struct, msgpack
 from stream.model import FORMAT, ClaimKey, Ref, Seen, Stated, Time, Value, Version
 
 State: TypeAlias = Literal[
-    "alone", "waiting", "matching", "proposed", "creating", "unknown", "linked", "refused", "copy", "claiming"
+    "alone",
+    "waiting",
+    "matching",
+    "proposed",
+    "creating",
+    "unknown",
+    "linked",
+    "refused",
+    "copy",
+    "claiming",
+    "severed",
 ]
 """How far an end has come. alone: nobody has its match values, and it may not create. waiting: it wants to create,
 and ``reason`` says what is missing. unknown: it may have created; a person decides. copy: a person copied a record
-that we created, and this end is nobody's."""
+that we created, and this end is nobody's. severed: one of the two was deleted; only the same two are ever linked
+again, when it comes back."""
 
 
 class Cell(Struct, frozen=True):
@@ -103,6 +114,15 @@ class Write(Struct, frozen=True, array_like=True):
     due: Time = 0
 
 
+class Deletion(Struct, frozen=True, array_like=True):
+    """A counterpart was deleted, and this record is to follow it."""
+
+    alive_at: Time
+    """When the first of them all was last known to be there; what is newer wins over the deletion."""
+    how: Literal["archive", "delete"]
+    edge: str
+
+
 class Twin(Struct, frozen=True, array_like=True):
     """Who a referenced record's counterpart is, as far as it told us."""
 
@@ -135,6 +155,8 @@ class Row(
         "notes": "N",
         "pristine": "P",
         "gone_at": "g",
+        "missing_at": "m",
+        "deletion": "D",
         "alarm": "A",
         "format": "f",
     },
@@ -154,7 +176,8 @@ class Row(
     updated_at: Time = 0
     revision: int | None = None
     read_at: Time = 0
-    """When the newest reading was made, of a record without times of change or without versions yet."""
+    """When the newest reading was made, of a record without times of change or without versions yet, or whose system's
+    clock is ahead of ours."""
     written_at: Time = 0
     """When the read was made that ended our last write."""
     writing: Write | None = None
@@ -171,6 +194,10 @@ class Row(
     pristine: bool = False
     """The newest reading showed a record that was never changed since it was created."""
     gone_at: Time = 0
+    """When it was found deleted; zero for a record that is there. While a write is in flight, not judged yet."""
+    missing_at: Time = 0
+    """When a write first found it missing; only the second time, a while later, is it gone."""
+    deletion: Deletion | None = None
     alarm: Time = 0
     format: int = FORMAT
 

@@ -121,7 +121,8 @@ class Turn:
             self.row.keep(self.cells)
             if self.cells:
                 self.row.pristine = False
-                self.row.read_at = 0 if self.row.updated_at else self.row.read_at
+                if 0 < self.row.updated_at <= self.row.read_at:
+                    self.row.read_at = 0
         return self.row
 
     def number(self) -> int:

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from stream.core.matching import gone
 from stream.core.reading import apply, fresh, order, read, show, stamp
 from stream.core.row import Write
 from stream.core.turn import Turn
@@ -24,6 +23,9 @@ Held: TypeAlias = tuple[Seen, ...]
 SECOND = 1_000_000
 LONGEST = 900 * SECOND
 """The longest wait between two attempts."""
+
+TWICE = 60 * SECOND
+"""Microseconds between two looks at a record that is missing."""
 
 
 def backoff(attempt: int, wait: float | None = None) -> Time:
@@ -66,7 +68,7 @@ def send(turn: Turn, write: Write) -> None:
     turn.out.append(
         Command(
             number=write.number,
-            kind="update",
+            kind=turn.row.deletion.how if turn.row.deletion is not None and not write.want else "update",
             type=turn.type,
             target=turn.key,
             want=write.want,
@@ -106,11 +108,23 @@ def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
         case "refused":
             _refused(turn, receipt, write)
         case "missing":
-            gone(turn, turn.now)
+            _missing(turn, write)
         case "superseded" | "unknown":  # pragma: no branch  # the last of a closed union
             pass
     for seen in held:
         read(turn, seen)
+
+
+def _missing(turn: Turn, write: Write) -> None:
+    """Only what is missing twice, apart in time, is gone: some systems lose sight of a record for a moment (D2)."""
+    row = turn.row
+    if row.gone_at:
+        return
+    if row.missing_at and turn.now >= row.missing_at + TWICE:
+        row.gone_at = turn.now
+        return
+    row.missing_at = row.missing_at or turn.now
+    row.writing = replace(write, attempt=write.attempt + 1, due=turn.now + TWICE)
 
 
 def _done(turn: Turn, receipt: Receipt, write: Write, held: Held) -> Held:

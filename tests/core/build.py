@@ -31,8 +31,9 @@ def flow(  # every part of a flow has a default
     create: Literal["forward", "both", "never"] = "forward",
     match: tuple[tuple[tuple[str, str], ...], ...] = BY_NAME,
     pairs: tuple[Pair, ...] = FIELDS,
+    delete: Literal["keep", "archive", "delete"] = "keep",
 ) -> Flow:
-    return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs)
+    return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs, delete=delete)
 
 
 def view(*flows: Flow, counted: tuple[str, ...] = ALL, lag: Time = 0) -> View:

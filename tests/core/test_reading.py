@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from stream.model import Gone, Offer, Seen
-from tests.core.build import A, B, Table, commands, conflicts, every, linked, only, seen, view
+from stream.core.reading import order
+from stream.model import Offer, Seen
+from tests.core.build import START, A, B, Table, commands, conflicts, every, linked, only, seen, view
 
 
 def at_a(table: Table, reading: Seen) -> str:
@@ -98,6 +100,15 @@ class TestA3OneWriteInFlight:
         assert every(Offer, table.done(A, command, 31)) == []
 
 
+def test_a_revision_says_which_of_two_readings_is_newer() -> None:
+    table = linked()
+    table.read(A, 20, x="x1", revision=5)
+    for revision in (6, 4):
+        table.tell(A, replace(seen(20, name="n", x="x1", y=None, revision=revision), updated_at=START))
+    assert table.row(A).revision == 6
+    assert order(seen(20, revision=5)) < order(seen(10, revision=6))
+
+
 class TestB1Minting:
     def test_an_answer_is_newer_than_its_question_whatever_the_clocks_say(self) -> None:
         table = linked()
@@ -140,18 +151,3 @@ class TestB4LosingEdits:
         command = only_command(table, B, A, at=50)
         out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(40, 61, x="x1", **FULL)))
         assert (commands(out), conflicts(out)) == ([], [])
-
-
-def test_a_record_that_is_gone_is_written_no_more_and_told_once() -> None:
-    table = linked()
-    first = table.bring(A, Gone(read_at=seen(20).read_at))
-    assert len(every(type(first[-1]), first)) >= 1
-    assert table.bring(A, Gone(read_at=seen(21).read_at)) == []
-    assert commands(table.read(B, 30, x="x1")) == []
-    assert only_of(table.bring(A, seen(40, x="x0", **FULL))).want == {"x": "x1"}
-
-
-def test_a_deletion_read_before_our_last_write_says_nothing() -> None:
-    table = linked()
-    table.done(A, only_command(table, B, A), 30)
-    assert table.bring(A, Gone(read_at=seen(25).read_at)) == []

@@ -142,11 +142,6 @@ class TestAttempts:
         assert commands(out) == []
         assert table.row(A).alarm > table.now
 
-    def test_a_record_that_is_missing_is_gone(self) -> None:
-        table, command = writing()
-        assert len(reports(table.bring(A, table.receipt(command, "missing")))) == 1
-        assert table.row(A).gone_at
-
     def test_a_receipt_without_pictures_ends_the_write(self) -> None:
         table, command = writing()
         table.bring(A, table.receipt(command, "stale", target=A))

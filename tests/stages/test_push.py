@@ -197,10 +197,48 @@ class TestUpdates:
         assert system(table).all("t")["1"].record["x"] == "x2"
 
 
-async def test_what_is_not_supported_yet_says_so() -> None:
-    table = await pushed(Command(number=1, kind="delete", type="b.t", target="b.t:1", want={}), record=True)
-    [receipt] = answers(table)
-    assert (receipt.outcome, receipt.reason) == ("refused", "delete: not supported yet")
+def delete(number: int = 10, base: str = "x0") -> Command:
+    return Command(number=number, kind="delete", type="b.t", target="b.t:1", want={}, base={"name": "n", "x": base})
+
+
+class TestRemovals:
+    async def test_a_record_that_is_as_it_was_is_removed(self) -> None:
+        table = await pushed(delete(), record=True)
+        assert [(each.outcome, each.target) for each in answers(table)] == [("done", "b.t:1")]
+        assert system(table).all("t") == {}
+
+    async def test_one_that_was_edited_is_stale_and_stays(self) -> None:
+        table = await pushed(delete(base="older"), record=True)
+        [receipt] = answers(table)
+        assert receipt.outcome == "stale"
+        assert receipt.before is not None
+        assert receipt.before.fields["x"] == "x0"
+        system(table).edit("t", "1", {"x": "older"})
+        await again(table, delete(base="older"))
+        assert answers(table)[1].outcome == "superseded"
+        assert len(system(table).all("t")) == 1
+
+    async def test_one_that_moves_between_guard_and_removal_is_stale(self) -> None:
+        table = await pushed(delete(), record=True, fail=("remove", Stale("412")))
+        assert answers(table)[0].outcome == "stale"
+
+    async def test_one_that_is_not_there_is_missing(self) -> None:
+        assert answers(await pushed(delete()))[0].outcome == "missing"
+
+    async def test_after_a_lost_answer_it_is_missing(self) -> None:
+        table = await pushed(delete(), record=True, fail=("remove", Unsure("no answer"), {"when": "after"}))
+        await again(table, delete())
+        assert [each.outcome for each in answers(table)] == ["retry", "missing"]
+
+    async def test_a_removal_said_twice_is_made_once(self) -> None:
+        table = await pushed(delete(), record=True)
+        await again(table, delete())
+        assert [each.outcome for each in answers(table)] == ["done", "superseded"]
+
+    async def test_what_a_type_cannot_do_is_refused(self) -> None:
+        table = await pushed(delete(), record=True, traits=Traits(changes="since", create=3))
+        assert answers(table)[0].outcome == "refused"
+        assert len(system(table).all("t")) == 1
 
 
 async def test_what_is_no_command_is_parked() -> None:

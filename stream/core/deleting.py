@@ -1,0 +1,173 @@
+"""Deleting: what follows when a record is gone (D2).
+
+Absence is no evidence. A record is gone when its system says so, when our own command removed it, or when a write
+found it missing twice. Its links are over then, and each counterpart is told when the record was last known to be
+there: the last reading, or the newest value that it showed. In doubt that is too early, and data is kept.
+
+What the counterpart does is its flow's policy. ``keep``: it stays and is left alone. ``archive`` and ``delete``: it
+follows, unless one of its values is newer than that time. The command is guarded like any write, and what it finds
+is judged again. Without "newer wins", P is deleted, T is edited, and M's deletion takes T's edit along. A deletion
+that was passed on keeps its *original* time, whoever sees the record vanish: P is deleted, T is edited, M follows P;
+with the time of M's own deletion T's newer edit would be deleted with it.
+
+A record that comes back asks its counterparts of then to link again, and nobody else does: a copy that was kept is
+not a stranger's to find, and the deleted record is not created anew from it.
+"""
+
+from __future__ import annotations
+
+from stream.core.flows import End
+from stream.core.matching import keys_of, release, withdraw
+from stream.core.reading import alive, known, order, read
+from stream.core.row import Deletion, Edge, Write
+from stream.core.turn import Turn
+from stream.core.writing import again, send
+from stream.model import Detach, Gone, Receipt, Seen
+
+LEFT = "this record was deleted"
+ARCHIVED = "this record was archived, as its counterpart was deleted"
+
+UNLINKED = frozenset({"alone", "waiting", "matching", "proposed", "claiming"})
+"""States that a deleted record is not in any more; a create in flight is waited for."""
+
+
+def gone(turn: Turn, message: Gone) -> None:
+    """The system says that the record is deleted; what was read or written since knows better."""
+    row = turn.row
+    judged = row.gone_at and row.writing is None
+    if not judged and message.read_at >= known(row):
+        row.gone_at = max(row.gone_at, message.read_at)
+
+
+def removing(turn: Turn) -> bool:
+    """Whether the record is being removed right now."""
+    write = turn.row.writing
+    return write is not None and not write.want
+
+
+def settle(turn: Turn) -> None:
+    """Leave every link of a record that is gone, and remove one that is to follow; both wait for a write in flight."""
+    row = turn.row
+    if row.writing is not None:
+        return
+    if row.gone_at:
+        _withdraw(turn)
+        _leave(turn, LEFT)
+    elif row.deletion is not None:
+        _remove(turn, row.deletion)
+
+
+def _withdraw(turn: Turn) -> None:
+    """Nobody finds a deleted record by its values, and nobody waits for what it wanted."""
+    row = turn.row
+    for end in turn.ends.values():
+        if row.plan:
+            withdraw(turn, end, keys_of(end, row.remote))
+        edge = row.edges.get(end.edge)
+        if edge is not None and edge.state in UNLINKED:
+            release(turn, end)
+            del row.edges[end.edge]
+        elif edge is not None and edge.state == "severed" and edge.due:
+            turn.change(end, due=0)
+    row.plan = 0
+
+
+def _leave(turn: Turn, reason: str) -> None:
+    """Tell every counterpart that the record is deleted, and since when at the latest."""
+    row = turn.row
+    at = row.deletion.alive_at if row.deletion is not None else alive(row, turn.cells)
+    for end in turn.ends.values():
+        edge = row.edges.get(end.edge)
+        if edge is not None and edge.state == "linked":
+            turn.mail(edge.peer, Detach(edge=end.peer_edge, sender=turn.key, number=edge.number, alive_at=at))
+            _sever(turn, end, edge, reason)
+
+
+def _sever(turn: Turn, end: End, edge: Edge, reason: str) -> None:
+    release(turn, end)
+    turn.move(end, "severed", peer=edge.peer, number=edge.number, reason=reason)
+
+
+def detached(turn: Turn, message: Detach) -> None:
+    """The counterpart was deleted: keep this record, or let it follow, as the flow says.
+
+    Only the link with this number is over: an old message said twice does not undo the link of a record that came
+    back.
+    """
+    row, end, edge = turn.row, turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or edge is None or edge.state != "linked":
+        return
+    if (edge.peer, edge.number) != (message.sender, message.number):
+        return
+    _sever(turn, end, edge, f"{edge.peer} was deleted; this copy is kept")
+    if end.removal == "keep":
+        turn.report(f"{end.flow}: {edge.peer} was deleted; this copy is kept")
+    elif row.deletion is None:
+        row.deletion = Deletion(message.alive_at, end.removal, end.edge)
+
+
+def _remove(turn: Turn, deletion: Deletion) -> None:
+    """Ask for the removal, unless something here is newer than the deletion."""
+    row = turn.row
+    newer = [field for field, cell in turn.cells.items() if cell.version.time > deletion.alive_at]
+    if newer:
+        _keep(turn, deletion, f"{', '.join(sorted(newer))} is newer than its deletion")
+        return
+    base = {field: row.remote.get(field) for field in turn.view.flows.paths[turn.type]}
+    row.writing = Write(turn.number(), {}, base, {}, turn.now)
+    send(turn, row.writing)
+
+
+def _keep(turn: Turn, deletion: Deletion, reason: str) -> None:
+    turn.row.deletion = None
+    peer = turn.row.edges[deletion.edge].peer
+    flow = deletion.edge.rpartition("/")[0]
+    turn.report(f"{flow}: {peer} was deleted; this copy is kept: {reason}")
+
+
+def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
+    """What became of the removal; a record that was missing already is removed as well."""
+    row = turn.row
+    deletion = row.deletion
+    if receipt.outcome == "retry":
+        row.writing = again(turn, write, receipt.wait)
+        return
+    held, row.held, row.writing = row.held, (), None
+    before = receipt.before
+    match receipt.outcome:
+        case "done" | "found" | "missing":
+            _removed(turn, archived=receipt.outcome != "missing")
+        case "stale" if before is not None:
+            held = tuple(sorted((*held, before), key=order))
+        case "refused" if deletion is not None:
+            _keep(turn, deletion, receipt.reason or "it cannot be removed")
+        case _:
+            pass
+    for seen in held:
+        read(turn, seen, direct=seen is before)
+    if receipt.outcome == "stale" and before is not None and not _agrees(turn, before):
+        row.writing = again(turn, write)
+
+
+def _agrees(turn: Turn, seen: Seen) -> bool:
+    """Whether what the system says is what it said before; one of two minds is asked again later, not at once."""
+    return all(turn.row.remote.get(field) == value for field, value in seen.fields.items())
+
+
+def _removed(turn: Turn, *, archived: bool) -> None:
+    """The record went at our command; an archived one is still there, and linked to nobody."""
+    row = turn.row
+    if archived and row.deletion is not None and row.deletion.how == "archive":
+        _leave(turn, ARCHIVED)
+        row.deletion = None
+    else:
+        row.gone_at = row.gone_at or turn.now
+
+
+def returned(turn: Turn, seen: Seen) -> bool:
+    """Whether a reading shows that a deleted record is there again; a replica may trail behind and show it still."""
+    row = turn.row
+    if seen.read_at <= row.gone_at + turn.fact.lag:
+        return False
+    row.gone_at, row.deletion = 0, None
+    return True
