@@ -235,8 +235,9 @@ def proposed(turn: Turn, message: Propose) -> None:
     if why is not None:
         _refuse(turn, end, message, why)
         return
-    if ours:
-        turn.change(end, number=message.number)
+    if edge is not None and ours:
+        if message.number > edge.number:  # it began anew, and may have dropped what we had offered
+            turn.change(end, number=message.number, owed=tuple(field for field in end.leads if field in turn.cells))
     else:
         bond(turn, end, message.sender, message.number)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))

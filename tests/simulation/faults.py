@@ -127,7 +127,7 @@ def rollback(world: World, *, detected: bool, positions: bool) -> None:
 
 def recover(world: World) -> None:
     """What is done about a loss of state: nothing may be created before all was told and read anew (C1, B6)."""
-    faults, world.faults = world.faults, Faults()
+    faults, world.faults, world.recovering = world.faults, Faults(), True
     for partition in range(world.partitions):
         lane = world.lane("join", partition)
         lane.rows.pop(CENSUS, None)
@@ -138,7 +138,7 @@ def recover(world: World) -> None:
     lane.rows, lane.epoch = {}, lane.epoch + 1
     world.boot()
     world.drain()
-    world.faults = faults
+    world.faults, world.recovering = faults, False
 
 
 def rewriting(world: World) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream.codec import decode_message, encode
+from stream.model import Offer, Propose
+from stream.topics import MAIL
 from tests.simulation import faults
 from tests.simulation.shapes import SHAPES
 from tests.simulation.systems import SECOND, Quirks
@@ -97,3 +100,16 @@ def test_a_create_whose_receipt_was_lost_with_its_row_is_sent_again() -> None:
     world.settle()
     assert len(world.systems["b"].records["t"]) == 1
     world.close()
+
+
+def test_a_counterpart_that_begins_anew_is_told_everything_again(pair: World) -> None:
+    """While it asked for the second time it dropped what it was offered for the first, and nobody said it again."""
+    pair.systems["b"].edit("t", "1", "x2", "e2")
+    pair.settle()
+    told = len(pair.log[MAIL, 0])
+    anew = Propose(edge="a.t~b.t/b", sender="a.t:1", number=pair.now, key="")
+    for _ in range(2):
+        pair.append(MAIL, b"b.t:1", encode(anew), (), None)
+    pair.drain()
+    offers = [decode_message(record.value) for record in pair.log[MAIL, 0][told:]]
+    assert [sorted(offer.fields) for offer in offers if isinstance(offer, Offer)] == [["name", "x1", "x2"]]

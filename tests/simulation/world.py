@@ -93,6 +93,8 @@ class World:
         self.flows = Flows(flows, self.facts)
         self.types = sorted(f"{system}.{kind}" for system, types in kinds.items() for kind in types)
         self.renaming = 0.0
+        self.recovering = False
+        """Marks of readings that were made before a loss of state are not heard any more."""
         self.namesakes = False
         """Some records may have a name that another one had when that was linked."""
         self.unordered: frozenset[str] = frozenset()
@@ -104,6 +106,7 @@ class World:
         self.pausing: asyncio.Future[None] | None = None
         self.paused: list[Paused] = []
         self.first_shown: dict[tuple[Ref, str, Any], Time] = {}
+        self.answered: set[tuple[str, int]] = set()
         self.born: set[Ref] = set()
         self.kept: tuple[int, dict[bytes, bytes], dict[str, int]] | None = None
         self.watch = Watch(self)
@@ -215,6 +218,10 @@ class World:
         elif topic == MAIL and value is not None and b'"receipt"' in value:
             receipt = decode_message(value)
             assert isinstance(receipt, Receipt)
+            if (key, receipt.number) in self.answered:
+                return  # the row hears only one end of a command
+            if receipt.outcome != "retry":
+                self.answered.add((key, receipt.number))
             for seen in (receipt.before, receipt.after):
                 if seen is not None:
                     self._showed(receipt.target or key, seen.fields, seen.updated_at or seen.read_at)
@@ -292,7 +299,7 @@ class World:
         records = self.waiting("join", partition, topics, most)
         if records:
             unit = SimUnit(self, self.lane("join", partition), partition, records)
-            unit.watch = self.watch.keeping
+            unit.watch, unit.deaf = self.watch.keeping, self.recovering
             self.commit(unit, lambda: self.join(unit))
 
     def step_push(self, system: str, partition: int, most: int) -> None:
