@@ -5,9 +5,10 @@ BIN := .venv/bin
 LOCK := $(shell cat requirements/dev.lock pyproject.toml | sha256sum | cut -c1-16)
 READY := .venv/ready-$(LOCK)
 ARGS ?=
+N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench lock schema clean
+.PHONY: help setup test simulate check demo bench lock schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -33,6 +34,9 @@ $(READY):
 
 test: $(READY) ## run the tests; one of them: make test ARGS="tests/core -k echo"
 	@$(BIN)/python -m pytest $(ARGS)
+
+simulate: $(READY) ## random histories with fresh seeds, and what they compared: make simulate N=10000
+	@$(BIN)/python -m tests.simulation.run $(N) $(ARGS)
 
 check: $(READY) ## lint, format, imports, types, pins; changes nothing
 	@$(BIN)/ruff check .

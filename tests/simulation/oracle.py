@@ -146,7 +146,6 @@ class Oracle:
                 found += [f"{check}: {text}" for text in getattr(self, check)()]
         if self.world.rounds >= ROUNDS:
             found.append(f"restless: after {ROUNDS} rounds something still moves")
-        self.counts["rounds to rest"] = max(self.counts["rounds to rest"], self.world.rounds)
         return found
 
     def rest(self) -> list[str]:

@@ -17,6 +17,7 @@ def main(histories: int, first: int, only: str = "") -> int:
     counts: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     pairs = [pair for pair in combinations() if not only or only in pair]
+    longest = 0
     began = time.monotonic()
     for number in range(histories):
         shape, mode = pairs[number % len(pairs)]
@@ -25,6 +26,7 @@ def main(histories: int, first: int, only: str = "") -> int:
         world.close()
         counts.update(oracle.counts, histories=1, steps=world.steps, crashes=world.crashes, **world.happened)
         counts["answers lost"] += world.lost
+        longest = max(longest, world.rounds)
         for problem in problems[:3]:
             print(
                 f"{shape}, {mode}, seed {seed}: {problem}\n  python -m tests.simulation.story {shape!r} {mode!r} {seed}"
@@ -33,6 +35,7 @@ def main(histories: int, first: int, only: str = "") -> int:
     took = time.monotonic() - began
     for name, count in sorted(counts.items()):
         print(f"{count:>14,} {name}")
+    print(f"{longest:>14,} rounds to come to rest, at most")
     for mode, how in MODES.items():
         if how.excused:
             print(f"{mode}: not promised, and not checked: {', '.join(sorted(how.excused))}; {how.why}")

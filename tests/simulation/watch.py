@@ -44,6 +44,8 @@ class Watch:
             held = self.world.value(ref, field)
             if not system.quirks.compares or not self._typed(system, ref, field):
                 continue
+            if held is None and field in self.world.unordered:
+                continue  # at first contact an empty field gives way to any value
             self.counts["overwritten"] += 1
             if (ref, field, tuple(held) if isinstance(held, list) else held) not in self.world.first_shown:
                 self.problem("unread", f"{ref} {field}: {held!r} is overwritten, and nobody has read it")
