@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 
-from stream.core import creating, deleting, linking, matching, offers, reading, references, writing
+from stream.core import creating, damping, deleting, linking, matching, offers, reading, references, writing
 from stream.core.flows import View
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Output, Turn
@@ -170,6 +170,8 @@ def _alarm(turn: Turn) -> None:
     due = linking.due(turn)
     if row.writing is not None and row.writing.due:
         due = min(due or row.writing.due, row.writing.due)
+    if row.damping and (later := damping.due(turn)):
+        due = min(due or later, later)
     if row.twins and not row.gone_at and (asking := references.due(turn)):
         due = min(due or asking, asking)
     if due != row.alarm:

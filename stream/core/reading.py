@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from stream.core import damping
 from stream.core.row import Cell, Row, Write
 from stream.core.turn import Turn
 from stream.core.versions import TICK, born, lost_unseen, mint
@@ -84,8 +85,9 @@ def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None =
     in a reading that is not fresh: somebody mapped them since.
     """
     if fresh(turn.row, seen, 0 if direct else turn.fact.lag):
+        hasty = damping.soon(turn.row, seen)
         stamp(turn.row, seen)
-        apply(turn, seen, ours, since)
+        apply(turn, seen, ours, since, hasty=hasty)
         return
     for field, value in seen.fields.items():
         if field not in turn.row.remote:
@@ -128,9 +130,18 @@ def alive(row: Row, cells: Mapping[str, Cell]) -> Time:
 
 
 def apply(
-    turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None, skip: frozenset[str] = frozenset()
+    turn: Turn,
+    seen: Seen,
+    ours: Write | None = None,
+    since: Time | None = None,
+    *,
+    skip: frozenset[str] = frozenset(),
+    hasty: bool = False,
 ) -> None:
-    """Take every field that differs from what was known for an edit, or for our own write."""
+    """Take every field that differs from what was known for an edit, or for our own write.
+
+    ``hasty``: what it shows was changed soon after our last write (A12).
+    """
     row = turn.row
     for field, value in seen.fields.items():
         if field in skip or (field in row.remote and row.remote[field] == value):
@@ -143,7 +154,10 @@ def apply(
             floor = (
                 ours.versions[field].time + TICK if since is not None and ours is not None and field in ours.want else 0
             )
+            cell = turn.cells[field]
             edit(turn, field, value, max(edited_at(seen), floor))
+            if hasty:
+                damping.count(turn, field, cell)
 
 
 def _was_us(turn: Turn, seen: Seen, field: str, ours: Write, since: Time | None) -> bool:

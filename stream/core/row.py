@@ -123,6 +123,13 @@ class Deletion(Struct, frozen=True, array_like=True):
     edge: str
 
 
+class Damp(Struct, frozen=True, array_like=True):
+    """A field that is rewritten after our writes: how often in a row, and when it may be written next."""
+
+    count: int
+    not_before: Time
+
+
 class Twin(Struct, frozen=True, array_like=True):
     """Who a referenced record's counterpart is, as far as it told us."""
 
@@ -157,6 +164,7 @@ class Row(
         "gone_at": "g",
         "missing_at": "m",
         "deletion": "D",
+        "damping": "d",
         "alarm": "A",
         "format": "f",
     },
@@ -198,6 +206,7 @@ class Row(
     missing_at: Time = 0
     """When a write first found it missing; only the second time, a while later, is it gone."""
     deletion: Deletion | None = None
+    damping: dict[str, Damp] = {}
     alarm: Time = 0
     format: int = FORMAT
 

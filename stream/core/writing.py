@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
+from stream.core import damping
 from stream.core.reading import apply, fresh, order, read, show, stamp
 from stream.core.row import Write
 from stream.core.turn import Turn
@@ -49,7 +50,7 @@ def plan(turn: Turn) -> None:
         value = turn.value(field)
         if value == row.remote.get(field):
             turn.cells[field] = replace(cell, newer=(), carried=None)
-        elif cell.rejected is None or cell.rejected < cell.version:
+        elif (cell.rejected is None or cell.rejected < cell.version) and not damping.waits(turn, field):
             dirty[field] = value
     if not dirty:
         row.singly = False

@@ -147,6 +147,13 @@ class TestC9RefusedCreates:
         assert only(Command, out).want == {"name": "n"}
         assert reports(out) == ["left out of the new b.t: too long"]
 
+    def test_what_changed_on_the_way_is_asked_for_before_it_is_given_up(self) -> None:
+        table, command = created()
+        table.read(A, 20, x="shorter")
+        out = table.bring(A, table.receipt(command, "refused", reason="too long"))
+        assert only(Command, out).want == {"name": "n", "x": "shorter"}
+        assert reports(out) == []
+
     def test_what_is_refused_altogether_is_tried_again_when_the_record_changes(self) -> None:
         table, command = created()
         out = table.bring(A, table.receipt(command, "refused", fields={"name": "no", "x": "no"}))

@@ -58,6 +58,13 @@ def test_a6_other_fields_of_the_answer_are_read() -> None:
     assert only(Offer, out).fields["y"].value == "typed"
 
 
+def test_a6_an_answer_older_than_what_was_read_says_nothing_of_other_fields() -> None:
+    table, command = writing()
+    before, after = seen(25, 30, x="x0", name="n", y="typed"), seen(22, 31, x="x1", **FULL)
+    table.bring(A, table.receipt(command, "done", target=A, before=before, after=after))
+    assert (table.right(A, "y"), table.row(A).remote["x"]) == ("typed", "x1")
+
+
 def test_a6_the_normal_form_of_a_system_goes_nowhere() -> None:
     table, command = writing(x=" x1 ")
     assert every(Offer, table.done(A, command, 30, x="x1")) == []
