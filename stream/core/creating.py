@@ -8,7 +8,7 @@ create asked for, not from the time at which it was made.
 from __future__ import annotations
 
 from stream.core.flows import End, marker
-from stream.core.matching import give_up
+from stream.core.matching import give_up, release
 from stream.core.offers import stated, take
 from stream.core.reading import alike, fresh, stamp
 from stream.core.row import Cell, Edge
@@ -29,7 +29,11 @@ def birth(turn: Turn) -> None:
 
 
 def create(turn: Turn, end: End) -> None:
-    """Ask for a counterpart, or wait for what it cannot be created without (C5)."""
+    """Ask for a counterpart, or wait for what it cannot be created without (C5); a deleted record wants none."""
+    if turn.row.gone_at:
+        release(turn, end)
+        del turn.row.edges[end.edge]
+        return
     birth(turn)
     edge = turn.row.edges.get(end.edge)
     left_out = edge.left_out if edge is not None else ()

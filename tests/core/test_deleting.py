@@ -323,6 +323,13 @@ class TestD2Creating:
         assert [type(each) for each in every((Attach, Detach), out)] == [Attach, Detach]  # type: ignore[arg-type]
         assert only(Command, out).kind == "delete"
 
+    @pytest.mark.parametrize("outcome", ["superseded", "refused"])
+    def test_a_deleted_origin_whose_create_came_to_nothing_asks_no_more(self, outcome: Any) -> None:
+        table, command = created()
+        table.bring(A, gone(20))
+        assert commands(table.bring(A, table.receipt(command, outcome, fields={"x": "no"}))) == []
+        assert table.row(A).edges == {}
+
     def test_what_is_not_linked_yet_is_let_go_of(self) -> None:
         table = Table(view(counted=()))
         table.bring(A, seen(10, **FULL))
