@@ -19,6 +19,8 @@ from stream.model import Conflict, Seen, Stated, Time, Value, Version
 HELD = 16
 """Readings kept while a write is in flight; of more, the first and the latest."""
 
+SECOND = 1_000_000
+
 AHEAD = 5_000_000
 """Microseconds by which a system's clock may run ahead of the reading; what is more is cut off."""
 
@@ -68,7 +70,9 @@ def fresh(row: Row, seen: Seen, lag: Time) -> bool:
     settled = seen.read_at > row.written_at + lag
     if seen.updated_at is None:
         return settled and seen.read_at > row.read_at
-    return seen.updated_at > row.updated_at or (seen.updated_at == row.updated_at and settled)
+    if seen.updated_at != row.updated_at:
+        return seen.updated_at > row.updated_at
+    return settled and seen.read_at > row.read_at
 
 
 def edited_at(seen: Seen) -> Time:
@@ -106,19 +110,30 @@ def stamp(row: Row, seen: Seen) -> None:
     """Remember how new the newest reading is."""
     if seen.revision is not None:
         row.revision = seen.revision
-    timed = seen.updated_at is not None and seen.updated_at <= seen.read_at and row.versions
-    row.read_at = 0 if timed else seen.read_at
+    row.read_at = seen.read_at
     if seen.updated_at is not None:
         row.updated_at = max(row.updated_at, seen.updated_at)
+    if row.versions:
+        slim(row)
     row.pristine = seen.pristine and not row.versions
     if row.gone_at or row.missing_at:
         row.gone_at = row.gone_at if seen.read_at <= row.gone_at else 0
         row.missing_at = row.missing_at if seen.read_at <= row.missing_at else 0
 
 
+def slim(row: Row) -> None:
+    """Drop when a record was read, where its own time of change says enough.
+
+    Of two readings in one whole second the later one counts, also when the earlier one comes again.
+    """
+    if row.updated_at <= row.read_at and row.updated_at % SECOND:
+        row.read_at = 0
+
+
 def known(row: Row) -> Time:
     """When the record was last known to be there. An unchanged record is not published, so this may be early."""
-    return max(row.written_at, row.read_at or row.updated_at)
+    first = min(row.read_at, row.updated_at) if row.updated_at else row.read_at
+    return max(row.written_at, first if row.read_at else row.updated_at)
 
 
 def alive(row: Row, cells: Mapping[str, Cell]) -> Time:

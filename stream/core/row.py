@@ -185,7 +185,7 @@ class Row(
     revision: int | None = None
     read_at: Time = 0
     """When the newest reading was made, of a record without times of change or without versions yet, or whose system's
-    clock is ahead of ours."""
+    clock is ahead of ours or knows whole seconds only."""
     written_at: Time = 0
     """When the read was made that ended our last write."""
     writing: Write | None = None

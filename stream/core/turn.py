@@ -38,6 +38,8 @@ class Report(Struct, frozen=True, array_like=True):
     field: str = ""
 
 
+SECOND = 1_000_000
+
 AGAIN = 30_000_000
 """Microseconds to the first repetition of what was said and not answered."""
 
@@ -121,7 +123,7 @@ class Turn:
             self.row.keep(self.cells)
             if self.cells:
                 self.row.pristine = False
-                if 0 < self.row.updated_at <= self.row.read_at:
+                if self.row.updated_at <= self.row.read_at and self.row.updated_at % SECOND:
                     self.row.read_at = 0
         return self.row
 

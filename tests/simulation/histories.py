@@ -53,10 +53,9 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
     """Draw a history."""
     how, dice = MODES[mode], random.Random(f"{shape}|{mode}|{seed}")
     quirks = _drawn(dice) if how.swarm else how.quirks
-    coarse = any(each.seconds for each in quirks.values())
     weights = {
         "edit": 130,
-        "again": 0 if coarse else dice.choice([0, 0, 15]),
+        "again": dice.choice([0, 0, 15]),
         "slow page": dice.choice([0, 0, 15]),
         "revive": 20,
         "rewrite": 60 if any(each.rewrites for each in quirks.values()) else 0,
@@ -191,8 +190,7 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
 def judged(drawn: Plan) -> tuple[World, Oracle, list[str]]:
     """Walk, and say what was wrong; the caller closes the world."""
     world = walk(drawn)
-    coarse = any(each.seconds for each in drawn.quirks.values())
-    oracle = Oracle(world, MODES[drawn.mode].excused | ({"replay"} if coarse else set()))
+    oracle = Oracle(world, MODES[drawn.mode].excused)
     problems = [*world.watch.problems, *oracle.problems()]
     if not problems:
         problems = oracle.rest()

@@ -33,8 +33,6 @@ def everywhere(**quirks: Any) -> dict[str, Quirks]:
 X2 = frozenset({"x2"})
 LATE = 3 * SECOND // 2
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
-# Systems that stamp whole seconds: an old reading that comes again may pass as newer than another one of its second.
-# There, nothing comes again late, and nothing is replayed; all else stands.
 MODES = {
     "plain": Mode(),
     "swarm": Mode(swarm=True),

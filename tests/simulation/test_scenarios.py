@@ -113,3 +113,22 @@ def test_a_counterpart_that_begins_anew_is_told_everything_again(pair: World) ->
     pair.drain()
     offers = [decode_message(record.value) for record in pair.log[MAIL, 0][told:]]
     assert [sorted(offer.fields) for offer in offers if isinstance(offer, Offer)] == [["name", "x1", "x2"]]
+
+
+def test_of_two_readings_in_one_second_the_earlier_one_stays_the_earlier_one() -> None:
+    """Read again, it passed for an edit, and was written back over what had been typed since."""
+    whole = Quirks(seconds=True)
+    world = World(1, SHAPES["pair"], {"a": whole, "b": whole}, partitions=1)
+    a, b = world.systems["a"], world.systems["b"]
+    a.add("t", {"name": "n1", "x1": "e1", "x2": None})
+    read_all(world)
+    a.edit("t", "1", "x1", "e2")
+    world.settle()
+    for (agent, _), lane in world.lanes.items():
+        if agent != "poll":
+            lane.positions = {}
+    writes = world.writes
+    world.settle()
+    assert world.writes == writes
+    assert [system.records["t"]["1"]["fields"]["x1"] for system in (a, b)] == ["e2", "e2"]
+    world.close()
