@@ -16,6 +16,7 @@ not a stranger's to find, and the deleted record is not created anew from it.
 
 from __future__ import annotations
 
+from stream.core import references
 from stream.core.flows import End
 from stream.core.matching import keys_of, release, withdraw
 from stream.core.reading import alive, known, order, read
@@ -86,6 +87,7 @@ def _leave(turn: Turn, reason: str) -> None:
 def _sever(turn: Turn, end: End, edge: Edge, reason: str) -> None:
     release(turn, end)
     turn.move(end, "severed", peer=edge.peer, number=edge.number, reason=reason)
+    references.tell(turn, end.edge, None)
 
 
 def detached(turn: Turn, message: Detach) -> None:

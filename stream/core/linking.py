@@ -69,7 +69,7 @@ def settle(turn: Turn) -> None:
     register(turn)
     for end in turn.bonded:
         enlist(turn, end, keys_of(end, row.remote))
-        references.linked(turn, end.edge, row.edges[end.edge].peer)
+        references.tell(turn, end.edge, row.edges[end.edge].peer)
     for end in turn.ends.values():
         edge = row.edges.get(end.edge)
         if edge is None:
@@ -300,6 +300,7 @@ def declined(turn: Turn, message: Refuse) -> None:
             _try_again(turn, end, edge)
         if edge.state == "linked":
             enlist(turn, end, keys_of(end, turn.row.remote))
+            references.tell(turn, end.edge, None)
     elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
         del turn.row.edges[end.edge]  # it came back, and its counterpart of then is gone: look anew
 

@@ -1,7 +1,10 @@
 """References: an id in a field means another record, so the other side must hear that record's twin.
 
 The row asks the referenced row who its counterpart is. What is unknown waits: an optional field stays owed, a
-required one holds the create. Whoever was asked answers once it knows.
+required one holds the create. Whoever was asked answers once it knows, remembers who asked, and tells them when its
+counterpart changes or is lost. Without that, a new task of a project whose twin was deleted, and is linked to another
+one by now, was created below the deleted one. The answer with the higher number wins, whenever it arrives. References
+that stand already are not rewritten: nobody edited them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from stream.core.turn import Turn
 from stream.model import Answer, Ask, Time, Value, id_of
 
 ASKERS = 64
-"""Rows that a row remembers to answer; further ones are told to ask again later."""
+"""Rows that a row remembers, per edge; further ones are told to ask again later, and hear of no change."""
 
 SOON = 60_000_000
 """Microseconds until a row asks again that was told to."""
@@ -38,26 +41,22 @@ def translate(turn: Turn, reference: Reference, value: Value) -> tuple[Value] | 
 
 def ask(turn: Turn, question: Ask) -> None:
     """Answer at once, or as soon as there is a counterpart."""
+    askers = turn.row.askers.get(question.edge, ())
+    known = question.sender in askers
+    if not known and len(askers) < ASKERS:
+        turn.row.askers = {**turn.row.askers, question.edge: (*askers, question.sender)}
+        known = True
     edge = turn.row.edges.get(question.edge)
     if edge is not None and edge.state == "linked":
         _answer(turn, question.sender, question.edge, edge.peer)
-        return
-    waiting = turn.row.askers.get(question.edge, ())
-    if question.sender in waiting:
-        return
-    if len(waiting) < ASKERS:
-        turn.row.askers = {**turn.row.askers, question.edge: (*waiting, question.sender)}
-    else:
+    elif not known:
         _answer(turn, question.sender, question.edge, None)
 
 
-def linked(turn: Turn, edge: str, peer: str) -> None:
-    """Tell everybody who waits for the counterpart on this edge."""
-    waiting = turn.row.askers.get(edge, ())
-    if waiting:
-        turn.row.askers = {name: rows for name, rows in turn.row.askers.items() if name != edge}
-        for row in waiting:
-            _answer(turn, row, edge, peer)
+def tell(turn: Turn, edge: str, peer: str | None) -> None:
+    """Tell everybody who asked that the counterpart on this edge is another one now, or none."""
+    for row in turn.row.askers.get(edge, ()):
+        _answer(turn, row, edge, peer)
 
 
 def _answer(turn: Turn, row: str, edge: str, peer: str | None) -> None:
@@ -65,17 +64,23 @@ def _answer(turn: Turn, row: str, edge: str, peer: str | None) -> None:
 
 
 def answer(turn: Turn, told: Answer) -> None:
-    """Keep who a twin is; a late answer does not undo a newer one (D1)."""
+    """Keep who a twin is; a late answer does not undo a newer one (D1).
+
+    Of a twin that was lost nobody asks again: who told of the loss will tell of the next one.
+    """
     name = f"{told.edge}|{told.sender}"
     known = turn.row.twins.get(name)
     if known is None or told.number <= known.number:
         return
-    turn.row.twins = {**turn.row.twins, name: Twin(told.twin or "", told.number)}
+    turn.row.twins = {
+        **turn.row.twins,
+        name: Twin(told.twin or "", told.number, not told.twin and bool(known.ref or known.lost)),
+    }
 
 
 def due(turn: Turn) -> Time:
     """When to ask again; zero for never."""
-    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref]
+    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref and not twin.lost]
     if not numbers:
         return 0
     again = turn.now + (SOON if any(numbers) else LATE)
@@ -85,6 +90,6 @@ def due(turn: Turn) -> Time:
 def wake(turn: Turn) -> None:
     """Ask again whatever has no answer yet."""
     for name, twin in turn.row.twins.items():
-        if not twin.ref:
+        if not twin.ref and not twin.lost:
             edge, _, asked = name.partition("|")
             turn.mail(asked, Ask(edge=edge, sender=turn.key))

@@ -135,6 +135,8 @@ class Twin(Struct, frozen=True, array_like=True):
 
     ref: Ref = ""
     number: int = 0
+    lost: bool = False
+    """It had one; it will say when it has one again."""
 
 
 class Row(

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from stream.core.reading import order
 from stream.model import Offer, Seen
-from tests.core.build import START, A, B, Table, commands, conflicts, every, linked, only, seen, view
+from tests.core.build import FIELDS, START, A, B, Table, commands, conflicts, every, flow, linked, only, seen, view
 
 
 def at_a(table: Table, reading: Seen) -> str:
@@ -151,3 +151,15 @@ class TestB4LosingEdits:
         command = only_command(table, B, A, at=50)
         out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(40, 61, x="x1", **FULL)))
         assert (commands(out), conflicts(out)) == ([], [])
+
+
+def test_a_field_that_somebody_mapped_since_is_new_in_any_reading() -> None:
+    table = linked()
+    old = table.view
+    table.view = view(flow(pairs=FIELDS[:2]))
+    table.read(A, 20, x="x1")
+    table.tell(A, seen(20, 15, name="n", x="x1"))
+    assert "y" not in table.row(A).remote
+    table.view = old
+    table.tell(A, seen(15, 12, name="n", x="x0", y="y0"))
+    assert (table.row(A).remote["y"], table.right(A, "x")) == ("y0", "x1")

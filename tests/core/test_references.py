@@ -6,7 +6,7 @@ import pytest
 
 from stream.core.flows import Flows, Pair, TypeFacts, View
 from stream.core.references import ASKERS, LATE, SOON
-from stream.model import Answer, Ask, Offer, Wake
+from stream.model import Answer, Ask, Gone, Nudge, Offer, Refuse, Wake
 from tests.core.build import FIELDS, SECOND, A, B, Table, commands, every, flow, linked, only, reports, seen
 
 FULL = {"name": "n", "x": "x0", "y": None}
@@ -103,6 +103,33 @@ class TestD1References:
         out = table.tell("a.p:7", Ask(edge="p/a", sender="a.t:99"))
         assert only(Answer, out).twin is None
         assert table.tell("a.p:7", Ask(edge="p/a", sender=A)) == []
+
+    def test_who_asked_is_told_when_the_counterpart_is_lost_and_when_it_is_another_one(self) -> None:
+        """A task was created below a project that had been deleted."""
+        table = asked()
+        twin(table)
+        name = "p/a|a.p:7"
+        assert table.row(A).twins[name].ref == "b.p:70"
+        number = table.edge("a.p:7", "p/a").number
+        table.bring("a.p:7", Refuse(edge="p/a", sender="b.p:70", number=number, why="given up"))
+        assert table.row(A).twins[name].ref == ""
+        assert every(Ask, table.tell(A, Wake())) == []
+        assert table.row(A).alarm == 0
+        table.bring("a.p:7", Nudge(edge="p/a", sender="b.p:70"))
+        assert table.row(A).twins[name].ref == "b.p:70"
+
+    def test_a_deleted_counterpart_is_a_lost_one(self) -> None:
+        table = asked()
+        twin(table)
+        table.bring("b.p:70", Gone(read_at=table.now))
+        assert table.row(A).twins["p/a|a.p:7"].lost
+
+    def test_beyond_those_remembered_an_answer_is_still_given(self) -> None:
+        table = asked()
+        twin(table)
+        for number in range(ASKERS + 2):
+            assert only(Answer, table.tell("a.p:7", Ask(edge="p/a", sender=f"a.t:{number + 100}"))).twin == "b.p:70"
+        assert len(table.row("a.p:7").askers["p/a"]) == ASKERS
 
     def test_it_asks_again_later(self) -> None:
         table = asked()
