@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.codec import encode
 from stream.model import Wake
-from stream.topics import CENSUS
+from stream.topics import CENSUS, MAIL
 from tests.simulation.log import Crash, Fenced, SimUnit
 from tests.simulation.world import Faults, Paused
 
@@ -129,16 +129,21 @@ def recover(world: World) -> None:
     """What is done about a loss of state: nothing may be created before all was told and read anew (C1, B6)."""
     faults, world.faults, world.recovering = world.faults, Faults(), True
     for partition in range(world.partitions):
-        lane = world.lane("join", partition)
-        lane.rows.pop(CENSUS, None)
-        for key in sorted(lane.rows):
-            if b"." in key.partition(b":")[0]:
-                world.append("links.mail", key, encode(Wake(resync=True)), (), partition)
+        world.lane("join", partition).rows.pop(CENSUS, None)
+    resync(world)
     lane = world.lane("poll", 0)
     lane.rows, lane.epoch = {}, lane.epoch + 1
     world.boot()
     world.drain()
     world.faults, world.recovering = faults, False
+
+
+def resync(world: World) -> None:
+    """All rows are told to forget what others know (B6)."""
+    for partition in range(world.partitions):
+        for key in sorted(world.lane("join", partition).rows):
+            if b"." in key.partition(b":")[0]:
+                world.append(MAIL, key, encode(Wake(resync=True)), (), partition)
 
 
 def rewriting(world: World) -> None:

@@ -142,6 +142,9 @@ def walk(drawn: Plan) -> World:
         faults.recover(world)
     world.tell("people and faults rest")
     world.rounds = world.settle()
+    if world.happened["rollbacks"]:
+        faults.resync(world)  # the slow one: a row that was lost as a whole has been read again only now
+        world.rounds = world.settle()
     return world
 
 

@@ -83,6 +83,11 @@ MODES = {
         excused=frozenset({"names"}),
         why="two people make the same within one look: two things, of which at most one is linked",
     ),
+    "rewriters": Mode(
+        quirks={"a": Quirks(rewrites="upper"), "b": Quirks(rewrites="lower"), "c": Quirks(rewrites="upper")},
+        excused=frozenset({"latest", "lost", "few", "replay", "quiet", "restless", "waiting", "agree"}),
+        why="they never agree; each takes the other's form for an edit, and we only slow them down",
+    ),
     "no comparing, zombies": Mode(
         quirks=everywhere(compares=False),
         racing=0.2,

@@ -37,6 +37,7 @@ CHECKS = (
     "latest",
     "lost",
     "few",
+    "damped",
     "waiting",
     "understood",
 )
@@ -144,13 +145,15 @@ class Oracle:
         for check in CHECKS:
             if check not in self.excused:
                 found += [f"{check}: {text}" for text in getattr(self, check)()]
-        if self.world.rounds >= ROUNDS:
+        if self.world.rounds >= ROUNDS and "restless" not in self.excused:
             found.append(f"restless: after {ROUNDS} rounds something still moves")
         return found
 
     def rest(self) -> list[str]:
         """Nothing is written while nobody edits (I5); nor when all topics are read once more, twice (I6)."""
         world = self.world
+        if "quiet" in self.excused:
+            return []
         writes, made = world.writes, self._made()
         world.settle(3)
         self.counts["silences"] += 1
@@ -369,6 +372,20 @@ class Oracle:
                     wrong.append(f"{sorted(group.nodes)}: {most} writes of one record, {edits} edits in all")
         return wrong
 
+    def damped(self) -> list[str]:
+        """However systems rewrite what they are given, no field is written often (A12)."""
+        written: dict[Node, list[Time]] = {}
+        for system in self.world.systems.values():
+            for edit in system.truth:
+                if not edit.person:
+                    written.setdefault((edit.ref, edit.field), []).append(edit.real)
+        self.counts["writes by time"] += sum(map(len, written.values()))
+        return [
+            f"{node}: {OFTEN} writes within an hour"
+            for node, times in written.items()
+            if any(late - early < 3600 * SECOND for early, late in zip(times, times[OFTEN - 1 :], strict=False))
+        ]
+
     # What is left over
 
     def waiting(self) -> list[str]:
@@ -395,6 +412,7 @@ class Oracle:
 
 
 ROUNDS = 60
+OFTEN = 20
 
 
 def _rewind(lane: Lane) -> None:

@@ -363,13 +363,15 @@ class World:
         for _ in range(rounds):
             before = self.writes, self.length
             self.now += 40 * SECOND
-            for system in self.systems.values():
-                system.rewrite()
             for name in self.types:
                 self.step_poll(name)
             self.step_wake()
             self.drain()
-            if (self.writes, self.length) != before or any(system.to_rewrite for system in self.systems.values()):
+            if any(system.to_rewrite for system in self.systems.values()):
+                self.now += 2 * SECOND
+                for system in self.systems.values():
+                    system.rewrite()
+            if (self.writes, self.length) != before:
                 busy += 1
                 continue
             alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)
