@@ -287,6 +287,7 @@ class TestD2NewerWins:
     def test_a_deletion_on_request_passes_on_the_original_time(self) -> None:
         """P is deleted, M follows, T was edited in between: with M's own time T's newer edit was deleted."""
         table = chain()
+        table.tell(B, seen(160, **FULL))
         command = removing(table)
         table.tell(C, seen(150, **{**FULL, "x": "edited"}))
         table.mail.clear()

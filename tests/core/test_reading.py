@@ -93,6 +93,14 @@ class TestA3OneWriteInFlight:
         assert len(held) == 16
         assert (held[0], held[-1]) == ("y40", "y69")
 
+    def test_a_held_reading_of_our_write_is_no_edit(self) -> None:
+        table = linked()
+        command = only_of(table.read(B, 20, x="x1"))
+        table.tell(A, seen(30, x="x1", **FULL))
+        before, after = seen(10, 29, x="x0", **FULL), seen(32, x="x1", name="n", y="typed")
+        out = table.bring(A, table.receipt(command, "done", target=A, before=before, after=after))
+        assert set(only(Offer, out).fields) == {"y"}
+
     def test_the_echo_of_our_write_is_no_edit(self) -> None:
         table = linked()
         command = only_command(table, B, A)
@@ -163,3 +171,11 @@ def test_a_field_that_somebody_mapped_since_is_new_in_any_reading() -> None:
     table.view = old
     table.tell(A, seen(15, 12, name="n", x="x0", y="y0"))
     assert (table.row(A).remote["y"], table.right(A, "x")) == ("y0", "x1")
+
+
+def test_a_time_of_change_that_is_finer_than_a_second_says_enough() -> None:
+    table = linked()
+    table.tell(A, seen(20.5, 21, x="x0", **FULL))
+    assert table.row(A).read_at == 0
+    table.tell(A, seen(21, 22, x="x0", **FULL))
+    assert table.row(A).read_at == seen(22).read_at

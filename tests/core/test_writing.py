@@ -36,6 +36,16 @@ def test_a4_an_edit_in_the_pre_image_keeps_its_own_time() -> None:
     assert only(Offer, out).fields["y"].version.time == before.updated_at
 
 
+def test_a4_an_edit_in_a_held_reading_keeps_its_own_time() -> None:
+    table, command = writing()
+    held = seen(22, 23, name="n", x="x0", y="typed")
+    table.tell(A, held)
+    before = seen(25, 30, name="other", x="x0", y="typed")
+    after = seen(31, name="other", x="x1", y="typed")
+    table.bring(A, table.receipt(command, "done", target=A, before=before, after=after))
+    assert table.row(A).cells["y"].version.time == held.updated_at
+
+
 def test_a4_held_readings_come_between_by_their_time() -> None:
     table, command = writing()
     table.tell(A, seen(22, 23, name="n", x="x0", y="first"))
@@ -84,6 +94,13 @@ class TestA8WasItUs:
         before = seen(30, x="made of it", by_us=True, **FULL)
         receipt = table.receipt(command, "stale", target=A, before=before, guard_at=seen(29).read_at)
         assert every(Offer, table.bring(A, receipt)) == []
+
+    def test_what_was_read_before_the_guard_is_not_that_write(self) -> None:
+        """After a rollback an earlier write of ours made us last modifier, and its old value passed for the new one."""
+        table, command = writing()
+        before = seen(28, x="earlier", by_us=True, **FULL)
+        out = table.bring(A, table.receipt(command, "stale", target=A, before=before, guard_at=seen(29).read_at))
+        assert only(Offer, out).fields["x"].value == "earlier"
 
     def test_without_a_lost_answer_a_near_form_is_an_edit(self) -> None:
         table, command = writing(x=" x1")
@@ -162,3 +179,13 @@ def test_d3_numbers_never_come_twice_even_when_the_clock_stands() -> None:
     assert command.number == table.row(A).last
     later = only(Command, table.bring(A, table.receipt(command, "superseded")))
     assert later.number > command.number
+
+
+def test_d3_a_row_that_was_rolled_back_uses_none_of_its_numbers_again() -> None:
+    """Command 1 of the second life was taken for command 1 of the first, and its old result for the new one."""
+    table = linked()
+    before = table.rows[A]
+    first = only(Command, table.read(B, 20, x="x1"))
+    table.rows[A] = before
+    second = only(Command, table.read(B, 30, x="x2"))
+    assert second.number > first.number

@@ -1,0 +1,404 @@
+"""Mutants: each rule of the core turned off, one at a time.
+
+A mutant is one function with a few of its words replaced; while it is ``at_large``, everybody who calls the function
+meets the mutant, and the product has no switch for it. Each names the tests that must notice. One whose words are
+not in its function any more is an error: whoever rewrites a rule rewrites its mutant.
+
+Not here, because the core has no part in them, or because one row alone does not show them:
+
+    A5, A7, A10   the sink's halves (guard, ledger, fence) are in ``stream/push.py``: tests/stages/test_push.py
+    C7, C11, A13  are not written yet
+    A3, A4, C2    several at once (a reading held, an answer lost, a late duplicate): tests/simulation
+    D3, B6        how a component heals after a rollback: tests/simulation
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import dedent
+from types import FunctionType
+from typing import Any
+
+from msgspec import Struct
+
+from stream.core import creating, damping, deleting, linking, matching, offers, reading, references, versions, writing
+from stream.core.flows import View
+from stream.core.turn import Turn
+
+
+class Mutant(Struct, frozen=True):
+    """Rule, the function it stands in, its words, what they become, and the tests that notice."""
+
+    rule: str
+    function: Any
+    words: str
+    become: str
+    killers: tuple[str, ...]
+
+    @contextmanager
+    def at_large(self) -> Iterator[None]:
+        """Let everybody meet the mutant; the function itself is back afterwards."""
+        function: FunctionType = self.function
+        code = function.__code__
+        function.__code__ = self._code()
+        try:
+            yield
+        finally:
+            function.__code__ = code
+
+    def _code(self) -> Any:
+        source = dedent(inspect.getsource(self.function))
+        if source.count(self.words) != 1:
+            raise LookupError(f"{self.rule}: {self.function.__qualname__} has not one {self.words!r}")
+        flags = __future__.annotations.compiler_flag
+        made: dict[str, Any] = {}
+        text = source.replace(self.words, self.become)
+        names = vars(sys.modules[self.function.__module__])
+        exec(compile(text, f"<{self.rule}>", "exec", flags), names, made)  # our own source
+        return made[self.function.__name__].__code__
+
+
+def mutant(rule: str, function: Any, words: str, become: str, *killers: str) -> Mutant:
+    return Mutant(rule, function, words, become, killers)
+
+
+MUTANTS = [
+    mutant(
+        "A1",
+        reading.fresh,
+        "seen.read_at > row.written_at + lag",
+        "True",
+        "test_reading.TestA1Freshness.test_a_stale_replica_after_our_write_is_no_edit",
+    ),
+    mutant(
+        "A2",
+        writing.plan,
+        "if value == row.remote.get(field):",
+        "if False:",
+        "test_writing.test_a2_what_the_record_holds_already_is_not_written",
+    ),
+    mutant(
+        "A3",
+        reading.hold,
+        "row.held = held if len(held) <= HELD else (held[0], *held[2:])",
+        "pass",
+        "test_reading.TestA3OneWriteInFlight.test_an_edit_read_meanwhile_is_kept_for_the_receipt",
+    ),
+    mutant(
+        "A3 echo",
+        reading._was_us,
+        "return bool(value == want and",
+        "return bool(False and",
+        "test_reading.TestA3OneWriteInFlight.test_a_held_reading_of_our_write_is_no_edit",
+    ),
+    mutant(
+        "A4",
+        writing._done,
+        "if before is not None:",
+        "if False:",
+        "test_writing.test_a4_an_edit_in_the_pre_image_keeps_its_own_time",
+    ),
+    mutant(
+        "A4 held",
+        writing._until,
+        "order(seen) < order(limit)",
+        "False",
+        "test_writing.test_a4_an_edit_in_a_held_reading_keeps_its_own_time",
+    ),
+    mutant(
+        "A5 base",
+        writing.plan,
+        "row.remote.get(field) for field in dirty",
+        "turn.value(field) for field in dirty",
+        "test_writing.test_a2_only_what_is_dirty_is_written",
+    ),
+    mutant(
+        "A6",
+        reading.show,
+        "None if cell.version == version else version",
+        "None",
+        "test_writing.test_a6_after_done_the_record_carries_the_version_that_was_written_and_no_newer_one",
+    ),
+    mutant(
+        "A6 others",
+        writing._echo,
+        "if newest:",
+        "if False:",
+        "test_writing.test_a6_other_fields_of_the_answer_are_read",
+    ),
+    mutant(
+        "A7 number",
+        writing.wake,
+        "replace(write, due=0)",
+        "replace(write, due=0, number=turn.number())",
+        "test_writing.TestAttempts.test_retry_waits_and_repeats_under_the_same_number",
+    ),
+    mutant(
+        "A8",
+        reading._was_us,
+        "seen.by_us is True or alike(value, want)",
+        "False",
+        "test_writing.TestA8WasItUs.test_a_near_form_of_what_we_wanted_is_ours_after_a_lost_answer",
+    ),
+    mutant(
+        "A8 newer",
+        reading._was_us,
+        "seen.read_at > since and",
+        "True and",
+        "test_writing.TestA8WasItUs.test_what_was_read_before_the_guard_is_not_that_write",
+    ),
+    mutant(
+        "A9",
+        reading.apply,
+        "max(edited_at(seen), floor)",
+        "edited_at(seen)",
+        "test_writing.test_a9_what_was_typed_over_our_write_is_newer_than_it",
+    ),
+    mutant(
+        "A10",
+        writing.receive,
+        'if receipt.outcome == "retry":',
+        'if receipt.outcome in ("retry", "superseded"):',
+        "test_writing.test_a10_a_superseded_write_is_issued_again_under_a_new_number",
+    ),
+    mutant(
+        "A11",
+        writing._refused,
+        "in named or write.want:",
+        "in write.want:",
+        "test_writing.TestA11RejectedFields.test_a_refused_field_is_set_aside_and_the_others_are_written",
+    ),
+    mutant(
+        "A12",
+        damping.waits,
+        "known.not_before > turn.now",
+        "False",
+        "test_damping.TestA12Damping.test_two_rewriters_slow_down",
+    ),
+    mutant(
+        "B1",
+        versions.mint,
+        "max(time, over.time + TICK)",
+        "time",
+        "test_reading.TestB1Minting.test_an_answer_is_newer_than_its_question_whatever_the_clocks_say",
+    ),
+    mutant(
+        "B2 empty",
+        versions.born,
+        "NULL if value is None else Version",
+        "Version",
+        "test_creating.TestB2Birth.test_the_empty_field_of_a_younger_record_erases_nothing",
+    ),
+    mutant(
+        "B2 echo",
+        creating._born_by_create,
+        "seen is not None and message.echo",
+        "False",
+        "test_creating.TestB2Birth.test_a_shortened_value_is_the_normal_form_of_ours",
+    ),
+    mutant(
+        "B3",
+        offers._send,
+        "if source != end.edge",
+        "if True",
+        "test_offers.test_b3_what_came_over_a_link_does_not_go_back_over_it",
+    ),
+    mutant(
+        "B3 repair",
+        offers.take,
+        "older.append(field)",
+        "pass",
+        "test_offers.test_b3_an_older_offer_is_answered_with_the_newer_value",
+    ),
+    mutant(
+        "B4",
+        reading.edit,
+        "carried=version)",
+        "carried=None)",
+        "test_reading.TestB4LosingEdits.test_an_edit_older_than_the_register_is_told_and_overwritten",
+    ),
+    mutant(
+        "B5",
+        versions.lost_unseen,
+        "return lost.version.time >= 0",
+        "return False",
+        "test_offers.test_b5_a_displaced_edit_is_kept_among_the_conflicts",
+    ),
+    mutant(
+        "B6",
+        linking.resync,
+        "turn.row.plan = 0",
+        "pass",
+        "test_linking.test_b6_a_resync_tells_all_of_it_again",
+    ),
+    mutant(
+        "C1",
+        View.open,
+        "return self.counted.issuperset(types)",
+        "return True",
+        "test_creating.test_the_gate_is_shut_until_both_types_were_read",
+        "test_matching.test_c1_an_index_is_silent_while_the_gate_is_shut_and_looks_again",
+    ),
+    mutant(
+        "C2",
+        linking.accepted,
+        '_refuse(turn, end, message, "given up")',
+        "pass",
+        "test_linking.TestC2OnlySideAProposes.test_an_accept_that_nobody_waits_for_is_taken_back",
+    ),
+    mutant(
+        "C2 number",
+        linking.declined,
+        'edge.number == message.number and edge.state in ("linked", "proposed")',
+        'edge.state in ("linked", "proposed")',
+        "test_linking.TestC2OnlySideAProposes.test_a_refusal_undoes_just_the_link_with_its_number",
+    ),
+    mutant(
+        "C3",
+        matching._answer,
+        "index.lock is not None and index.lock[0] != claim.sender",
+        "False",
+        "test_matching.TestC3KeyLock.test_nobody_has_it_and_the_lock_is_given_once",
+    ),
+    mutant(
+        "C4",
+        linking._objection,
+        'return "taken"',
+        "return None",
+        "test_linking.TestC4OneCounterpart.test_a_linked_record_refuses_a_second_claimant",
+    ),
+    mutant(
+        "C4 again",
+        linking._go_on,
+        "if turn.row.remote != turn.before",
+        "if False",
+        "test_creating.TestC9RefusedCreates.test_what_is_refused_altogether_is_tried_again_when_the_record_changes",
+    ),
+    mutant(
+        "C5",
+        creating.attach,
+        "owed=tuple(later)",
+        "owed=()",
+        "test_creating.test_c5_an_edit_meanwhile_is_offered_after_the_link",
+    ),
+    mutant(
+        "C6",
+        linking._claims,
+        "return True",
+        "return False",
+        "test_linking.TestC6MarkedRecords.test_a_record_with_our_marker_claims_its_origin_and_does_nothing_else",
+    ),
+    mutant(
+        "C6 early",
+        creating.claimed,
+        'edge.state == "creating"',
+        "False",
+        "test_creating.TestC6Claims.test_while_the_create_is_in_flight_a_claim_is_not_answered",
+    ),
+    mutant(
+        "C8",
+        creating._born_by_create,
+        "alike(value, want.value) if first is None",
+        "value == want.value if first is None",
+        "test_creating.TestC8Adoption.test_what_is_found_later",
+    ),
+    mutant(
+        "C9",
+        creating.receive,
+        "if refused and len(refused) < len(edge.want):",
+        "if False:",
+        "test_creating.TestC9RefusedCreates.test_refused_fields_are_left_out",
+    ),
+    mutant(
+        "C10",
+        creating.claimed,
+        "and edge.peer != sender",
+        "and False",
+        "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
+    ),
+    mutant(
+        "D1",
+        references.answer,
+        "or told.number <= known.number",
+        "",
+        "test_references.TestD1References.test_a_late_answer_does_not_undo_a_newer_one",
+    ),
+    mutant(
+        "D1 required",
+        creating.create,
+        "if missing:",
+        "if False:",
+        "test_references.TestD1References.test_a_required_reference_holds_back_the_create",
+    ),
+    mutant(
+        "D1 told",
+        references.tell,
+        "turn.row.askers.get(edge, ())",
+        "()",
+        "test_references.TestD1References"
+        ".test_who_asked_is_told_when_the_counterpart_is_lost_and_when_it_is_another_one",
+    ),
+    mutant(
+        "D2",
+        deleting._remove,
+        "if newer:",
+        "if False:",
+        "test_deleting.TestD2NewerWins.test_a_newer_value_keeps_the_copy",
+    ),
+    mutant(
+        "D2 time",
+        deleting._leave,
+        "row.deletion.alive_at if row.deletion is not None else alive(row, turn.cells)",
+        "alive(row, turn.cells)",
+        "test_deleting.TestD2NewerWins.test_a_deletion_on_request_passes_on_the_original_time",
+        "test_deleting.TestD2NewerWins.test_also_when_the_poller_sees_it_before_the_receipt",
+    ),
+    mutant(
+        "D2 shown",
+        reading.alive,
+        "max((known(row), *((cell.carried or cell.version).time for cell in cells.values())))",
+        "known(row)",
+        "test_deleting.TestD2Time.test_it_is_never_older_than_what_the_record_showed",
+    ),
+    mutant(
+        "D2 policy",
+        deleting.detached,
+        'end.removal == "keep"',
+        "False",
+        "test_deleting.TestD2Policies.test_keep_severs_the_link_and_says_so",
+        "test_deleting.TestD2Policies.test_each_flow_has_its_own",
+    ),
+    mutant(
+        "D2 twice",
+        writing._missing,
+        "row.missing_at and turn.now >= row.missing_at + TWICE",
+        "True",
+        "test_deleting.TestD2Evidence.test_one_miss_is_no_deletion",
+    ),
+    mutant(
+        "D2 number",
+        deleting.detached,
+        "(edge.peer, edge.number) != (message.sender, message.number)",
+        "edge.peer != message.sender",
+        "test_deleting.TestD2Return.test_an_old_detach_does_not_undo_the_new_link",
+    ),
+    mutant(
+        "D3",
+        Turn.number,
+        "max(self.row.last + 1, self.now)",
+        "self.row.last + 1",
+        "test_writing.test_d3_a_row_that_was_rolled_back_uses_none_of_its_numbers_again",
+    ),
+    mutant(
+        "D4",
+        linking.offered,
+        "turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))",
+        "pass",
+        "test_offers.test_d4_an_offer_over_a_lost_link_makes_it_anew",
+    ),
+]
+"""All of them; a rule with several halves has one for each."""

@@ -1,0 +1,62 @@
+"""Every mutant is noticed by each of the tests that it names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.core.mutants import MUTANTS, Mutant
+
+RULES = {
+    *(f"A{number}" for number in range(1, 13)),
+    *(f"B{number}" for number in range(1, 7)),
+    *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)),
+    *(f"D{number}" for number in range(1, 5)),
+}
+
+
+def calls(name: str) -> Iterator[Callable[[], None]]:
+    """The calls that pytest would make of a test: one, or one for each of its parameters."""
+    module, *way = name.split(".")
+    found: Any = importlib.import_module(f"tests.core.{module}")
+    for step in way:
+        found = getattr(found() if isinstance(found, type) else found, step)
+    [mark] = getattr(found, "pytestmark", [None])
+    if mark is None:
+        yield found
+        return
+    names, cases = mark.args
+    for case in cases:
+        values = case if isinstance(names, tuple) else (case,)
+        yield lambda values=values: found(*values)
+
+
+def notices(name: str) -> bool:
+    try:
+        for call in calls(name):
+            call()
+    except Exception:  # noqa: BLE001  # a test may fail in any way
+        return True
+    return False
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_a_rule_that_is_turned_off_is_noticed(mutant: Mutant) -> None:
+    for name in mutant.killers:
+        assert not notices(name), f"{name} fails by itself"
+    with mutant.at_large():
+        slept = [name for name in mutant.killers if not notices(name)]
+    assert not slept
+
+
+def test_every_rule_has_a_mutant() -> None:
+    assert {mutant.rule.partition(" ")[0] for mutant in MUTANTS} == RULES
+
+
+def test_a_mutant_whose_words_are_gone_is_an_error() -> None:
+    [lost] = [Mutant("X", notices, "no such words", "", ())]
+    with pytest.raises(LookupError, match="X: notices"), lost.at_large():
+        pass
