@@ -178,6 +178,11 @@ def create_app(name: str, url: str, *, topics: Mapping[str, TopicSettings], part
 class Worker(FaustWorker):
     """Faust's worker without its terminal, its two seconds of farewell, or patience for a second signal."""
 
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal ends it; what then fails was on its way up."""
+        return self._signal_stop_time is not None
+
     def _schedule_shutdown(self, signal: signal.Signals) -> None:
         if self._signal_stop_time:
             _leave(128 + int(signal))
@@ -216,7 +221,7 @@ def _run(app: App) -> int:
         logger.critical("%s", error)
         return error.exit_code
     except SystemExit as end:
-        if end.code in (0, None):
+        if end.code in (0, None) or (worker.signalled and worker.crash_reason is None):
             return 0
         reason = worker.crash_reason or end.__context__
         return reason.exit_code if isinstance(reason, EngineError) else EngineError.exit_code

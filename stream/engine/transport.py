@@ -39,6 +39,8 @@ class Consumer(FaustConsumer):
         try:
             await self.engine.open_log()
         except EngineError as error:
+            if self.should_stop:
+                return  # a signal closed the log while it was being opened
             self.engine.broker.on_fatal(error)
             raise
 

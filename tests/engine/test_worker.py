@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from stream.engine.embedded.ask import Unanswered, ask, publishing
-from stream.engine.embedded.lease import address_of
+from stream.engine.embedded.lease import address_of, holder_of
 from stream.engine.embedded.reader import Reader
 from stream.engine.log import EngineError, Outgoing
 
@@ -198,6 +198,21 @@ def test_a_second_signal_ends_at_once(bench: Bench) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 128 + signal.SIGTERM
     assert time.monotonic() - began < 1.0
+
+
+def test_a_signal_while_it_starts_is_no_failure(bench: Bench) -> None:
+    for number in range(8):
+        worker = bench.start()
+        until(
+            lambda worker=worker: (
+                (holder := holder_of(bench.folder / "log.db")) is not None and holder.pid == worker.pid
+            )
+        )
+        time.sleep(0.01 * number)  # before its handlers are there, as the lanes are claimed, after it
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) in {0, -signal.SIGTERM}
+    assert "Traceback" not in bench.said()
+    assert "not open" not in bench.said()
 
 
 def test_a_second_worker_is_refused(bench: Bench) -> None:
