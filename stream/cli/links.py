@@ -97,6 +97,8 @@ def _print_list(found: list[Link]) -> None:
     from rich.table import Table
 
     table = Table("record", "", "counterpart", "flow", "state", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"  # a ref that is cut cannot be looked up
     for link in found:
         colour = "green" if link.in_step else "yellow"
         state = f"[{colour}]{'in step' if link.in_step else link.state}[/{colour}]"
