@@ -197,7 +197,7 @@ class Push:
                 after = self._seen(command.type, found, begun_at)
                 job.receipt = Receipt(number=command.number, outcome="found", target=ref, after=after)
                 return
-        job.note = Note(command.number, "begun", note.guard_at if note is not None else begun_at)
+        job.note = Note(command.number, "begun", begun_at)  # whatever began before was not found: it came to nothing
 
     async def _find(self, command: Command, note: Note, traits: Traits) -> Entity | None:
         if note.target:

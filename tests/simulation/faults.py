@@ -115,6 +115,7 @@ def rollback(world: World, *, detected: bool, positions: bool) -> None:
     if lane.rows == rows:
         return
     lane.rows = dict(rows)
+    world.answered.clear()
     if positions:
         lane.positions = dict(before)
     lane.epoch += 1

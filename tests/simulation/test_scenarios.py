@@ -10,6 +10,7 @@ from stream.codec import decode_message, encode
 from stream.model import Offer, Propose
 from stream.topics import MAIL
 from tests.simulation import faults
+from tests.simulation.log import Crash
 from tests.simulation.shapes import SHAPES
 from tests.simulation.systems import SECOND, Quirks
 from tests.simulation.world import World
@@ -131,4 +132,31 @@ def test_of_two_readings_in_one_second_the_earlier_one_stays_the_earlier_one() -
     world.settle()
     assert world.writes == writes
     assert [system.records["t"]["1"]["fields"]["x1"] for system in (a, b)] == ["e2", "e2"]
+    world.close()
+
+
+def test_each_attempt_of_a_create_waits_until_the_one_before_could_be_found() -> None:
+    """The wait counted from the first attempt; the second one's record was not found yet, and made once more."""
+    world = World(1, SHAPES["pair"], {"b": Quirks(settle=20 * SECOND)}, partitions=1)
+    world.systems["a"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    while not world.log.get(("upserts.b.t", 0)):
+        world.now += SECOND
+        read_all(world)
+        world.step_wake()
+    dying = iter(["right after its note was kept", "right after that call"])
+    dies_at = next(dying)
+
+    def maybe_crash(where: str) -> None:
+        nonlocal dies_at
+        if where == dies_at:
+            dies_at = next(dying, "")
+            raise Crash
+
+    world.maybe_crash = maybe_crash  # type: ignore[method-assign]
+    for wait in (0, 30, 0, 0):
+        world.now += wait * SECOND
+        world.step_push("b", 0, 10)
+    world.settle()
+    assert len(world.systems["b"].records["t"]) == 1
+    assert world.watch.problems == []
     world.close()

@@ -233,11 +233,14 @@ class World:
         return {**rest, **observe(record)} if observe is not None else rest
 
     def _showed(self, ref: Ref, fields: Mapping[str, Any], updated: Time) -> None:
-        shown, born = self.first_shown, self.is_born(ref)
+        shown, born, row = self.first_shown, self.is_born(ref), self.row(ref)
+        remote = {} if row is None else row.remote
         for field, value in fields.items():
             known = ref, field, plain(value)
             if not born:  # a value that stands at first contact gets the record's own time, an empty one none
                 shown[known] = max(updated, shown.get(known, 0)) if value is not None else 0
+            elif known in shown and remote.get(field) != value:  # one reading may overtake another on its way
+                shown[known] = max(updated, shown[known])
             else:
                 shown.setdefault(known, updated)
 
