@@ -44,7 +44,6 @@ class State(Struct, frozen=True, omit_defaults=True):
     published: int = 0
     rejected: bytes = b""
     """Digest of the bad page that was set aside last, so that it is set aside once."""
-    error: str = ""
 
 
 _encode_state = msgpack.Encoder().encode
@@ -100,15 +99,16 @@ class Reader:
 
     def _publish(self, unit: Unit, state: State, page: Page, read_at: Time) -> None:
         """Emit what is new in a page, and move the cursor past it."""
-        new = list(self._new(unit, state, page))
+        digests = [digest_of(entity) for entity in page.entities]
+        new = list(self._new(unit, state, page, digests))
         op = "u" if state.complete else "r"
-        for entity, _ in new:
+        for entity in new:
             self._emit(unit, entity.id, self._change(entity, op, read_at))
         for id in page.gone:
             self._emit(unit, id, self._gone(id, read_at))
         for rejected in page.rejected:
             self._set_aside(unit, rejected)
-        seen = {} if self._traits.changes == "list" else self._overlap(page)
+        seen = {} if self._traits.changes == "list" else self._overlap(page, digests)
         round_ = {**state.round, **seen}
         complete = state.complete or not page.more
         if complete and not state.complete:
@@ -122,15 +122,13 @@ class Reader:
             round=round_ if page.more else {},
             published=state.published + len(new),
             rejected=b"",
-            error="",
         )
         quiet = not new and replace(after, polled_at=state.polled_at) == state
         self._put(unit, state if quiet and read_at - state.polled_at < QUIET else replace(after, polled_at=read_at))
 
-    def _new(self, unit: Unit, state: State, page: Page) -> Iterable[tuple[Entity, bytes]]:
+    def _new(self, unit: Unit, state: State, page: Page, digests: Iterable[bytes]) -> Iterable[Entity]:
         """The entities of a page that were not published as they are."""
-        for entity in page.entities:
-            digest = digest_of(entity)
+        for entity, digest in zip(page.entities, digests, strict=True):
             if self._traits.changes == "list":
                 key = DIGEST + f"{self.name}:{entity.id}".encode()
                 if unit.get(key) == digest and state.complete:
@@ -138,14 +136,14 @@ class Reader:
                 unit.put(key, digest)
             elif state.recent.get(entity.id) == digest or state.round.get(entity.id) == digest:
                 continue
-            yield entity, digest
+            yield entity
 
     @staticmethod
-    def _overlap(page: Page) -> dict[str, bytes]:
+    def _overlap(page: Page, digests: Iterable[bytes]) -> dict[str, bytes]:
         since = page.since
         return {
-            entity.id: digest_of(entity)
-            for entity in page.entities
+            entity.id: digest
+            for entity, digest in zip(page.entities, digests, strict=True)
             if since is None or entity.updated_at is None or entity.updated_at >= since
         }
 
@@ -190,7 +188,7 @@ class Reader:
         digest = blake2b(str(error).encode() + error.body, digest_size=8).digest()
         if digest != state.rejected:
             self._set_aside(unit, Rejected(reason=str(error), body=error.body))
-        self._put(unit, replace(state, rejected=digest, error=str(error)))
+        self._put(unit, replace(state, rejected=digest))
 
     def _set_aside(self, unit: Unit, rejected: Rejected) -> None:
         key = f"{self.name}:{rejected.id or ''}".encode()
