@@ -37,7 +37,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     """The flows under which it was read completely; others mean that it must be read again."""
     complete: bool = False
     recent: dict[str, bytes] = {}
-    """Digests of what the next round will read once more."""
+    """Digests of what the next round will read once more; and, behind a ``!``, what was set aside in it."""
     round: dict[str, bytes] = {}
     """The same, of the round that is under way."""
     polled_at: Time = 0
@@ -106,10 +106,11 @@ class Reader:
             self._emit(unit, entity.id, self._change(entity, op, read_at))
         for id in page.gone:
             self._emit(unit, id, self._gone(id, read_at))
-        for rejected in page.rejected:
-            self._set_aside(unit, rejected)
+        aside = {f"!{_digest(each.body).hex()}": each for each in page.rejected}
+        for name in aside.keys() - state.recent.keys() - state.round.keys():
+            self._set_aside(unit, aside[name])
         seen = {} if self._traits.changes == "list" else self._overlap(page, digests)
-        round_ = {**state.round, **seen}
+        round_ = {**state.round, **seen, **dict.fromkeys(aside, b"")}
         complete = state.complete or not page.more
         if complete and not state.complete:
             self._count(unit)
@@ -185,7 +186,7 @@ class Reader:
 
     def _reject(self, unit: Unit, state: State, error: BadAnswer) -> None:
         """Set a page aside that could not be understood, once; the cursor stays before it."""
-        digest = blake2b(str(error).encode() + error.body, digest_size=8).digest()
+        digest = _digest(str(error).encode() + error.body)
         if digest != state.rejected:
             self._set_aside(unit, Rejected(reason=str(error), body=error.body))
         self._put(unit, replace(state, rejected=digest))
@@ -209,4 +210,8 @@ def digest_of(entity: Entity) -> bytes:
     """
     record = orjson.dumps(entity.record, option=orjson.OPT_SORT_KEYS)
     about = f"{entity.marker}|{entity.updated_at}|{entity.revision}"
-    return blake2b(record + about.encode(), digest_size=8).digest()
+    return _digest(record + about.encode())
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=8).digest()

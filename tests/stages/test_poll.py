@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec.structs import replace
 
-from connectors.endpoint import Traits
+from connectors.endpoint import Page, Rejected, Traits
 from connectors.errors import BadAnswer, Refused, Retry
 from connectors.memory import TRAITS
 from stream.codec import decode_change, decode_message
@@ -112,6 +113,26 @@ async def test_a_bad_page_is_set_aside_once_and_the_cursor_stays() -> None:
     assert table.parked() == [(b"<html>", "bad answer")]
     await table.poll()
     assert len(published(table)) == 1
+
+
+@pytest.mark.parametrize("traits", [TRAITS, LISTED])
+async def test_a_bad_record_is_set_aside_once_and_not_in_every_round(traits: Traits) -> None:
+    table = await bench(traits)
+    table.systems["a"].add("t", {"name": "n"})
+    whole, bad = table.systems["a"].page, b"one"
+
+    async def page(type: str, cursor: object) -> Page:
+        return replace(await whole(type, cursor), rejected=(Rejected(reason="no id", body=bad),))
+
+    table.systems["a"].page = page  # type: ignore[method-assign]
+    for _ in range(3):
+        await table.poll()
+    assert table.parked() == [(b"one", "bad answer")]
+    assert len(published(table)) == 1
+    bad = b"another"
+    for _ in range(3):
+        await table.poll()
+    assert [body for body, _ in table.parked()] == [b"one", b"another"]
 
 
 async def test_a_cursor_of_no_use_means_from_the_beginning() -> None:
