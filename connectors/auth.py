@@ -2,7 +2,7 @@
 
 A secret is wrapped from the moment a connector gets it: printing, formatting or encoding the wrapper gives stars,
 so that only the line that builds the request can spell it out. ``Redactor`` is the second net: every text of an
-error passes through it, whatever a system has echoed back.
+error passes through it, whatever a system has echoed back. Tokens that expire are renewed in ``connectors.oauth``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import quote, quote_plus
 
 from msgspec import Struct
 
 STARS = "***"
+_KEPT = 100
 
 
 class Secret:
@@ -62,6 +63,38 @@ class ApiKey(Struct, frozen=True, tag="key"):
     key: Secret
 
 
+class Grant(Struct, frozen=True, kw_only=True):
+    """How access tokens are got at ``url`` (RFC 6749): by client credentials, or by a refresh token where there is one.
+
+    ``place`` is where the client names itself: ``Authorization: Basic``, or the form. ``headers`` are what the token
+    endpoint wants besides, such as a subscription's key.
+    """
+
+    url: str
+    client: str
+    secret: Secret
+    refresh: Secret | None = None
+    scope: str = ""
+    place: Literal["header", "form"] = "header"
+    headers: tuple[tuple[str, Secret], ...] = ()
+
+
+class Tokens(Protocol):
+    """Access tokens that expire; ``connectors.oauth.OAuth2`` is the one there is."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """List the secrets behind the tokens, for redaction."""
+        ...
+
+    async def bearer(self, refused: Bearer | None = None) -> Bearer:
+        """Answer a token that is not the refused one. Raises Locked, Retry."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
 Auth: TypeAlias = Anonymous | Bearer | Basic | ApiKey
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -81,9 +114,13 @@ def credentials(auth: Auth) -> tuple[Pairs, Pairs]:
             return (), ((name, key.reveal()),)
 
 
-def secrets(auth: Auth) -> tuple[str, ...]:
+def secrets(auth: Auth | Grant) -> tuple[str, ...]:
     """List every spelling of the secrets in these credentials, for redaction."""
     match auth:
+        case Grant():
+            more = (auth.refresh, *(value for _, value in auth.headers))
+            named = _basic(Basic(auth.client, auth.secret))
+            return auth.secret.reveal(), named, *(one.reveal() for one in more if one is not None)
         case Anonymous():
             return ()
         case Bearer(token):
@@ -109,14 +146,23 @@ class Redactor:
     """Replaces known secrets, and whatever looks like one, by stars."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self._known: re.Pattern[str] | None = None
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """Know these from now on; of the secrets that come and go, the latest hundred are kept."""
+        fresh = tuple(dict.fromkeys(secret for secret in secrets if secret and secret not in self._secrets))
+        if not fresh:
+            return
+        self._secrets = (*self._secrets, *fresh)[-_KEPT:]
         spellings = {
             form
-            for secret in secrets
-            if secret
+            for secret in self._secrets
             for form in (secret, quote(secret, safe=""), quote_plus(secret), base64.b64encode(secret.encode()).decode())
         }
         longest_first = sorted(spellings, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._known = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
         """Answer the text without secrets."""

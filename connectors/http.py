@@ -4,6 +4,7 @@ Rules that hold here and need no second thought anywhere else: credentials go to
 no address that an answer gives leads elsewhere; no answer is read beyond its limits of time and size; a write is
 never repeated and never redirected; whatever goes wrong becomes one of the errors of ``connectors.errors``, without
 a secret in its text. A write that had begun to leave when something broke is ``Unsure``, all else is ``Retry``.
+An expired token (401) is renewed and the request sent once more: it was refused, so nothing was done.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import zlib
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 from msgspec import Struct
 from yarl import URL
 
-from connectors.auth import Anonymous, Auth, Redactor, credentials, secrets
+from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Redactor, Secret, Tokens, credentials, secrets
 from connectors.budget import Budget, Limits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
@@ -31,7 +33,16 @@ from connectors.verdicts import Verdict, retry_after, verdict
 Complaint: TypeAlias = tuple[str, dict[str, str]]
 """What a system says about a refusal: in words, and by field."""
 
+Encoding: TypeAlias = Literal["json", "form", "json patch", "merge patch"]
+
+_MEDIA: Mapping[Encoding, str] = {
+    "json": "application/json",
+    "form": "application/x-www-form-urlencoded",
+    "json patch": "application/json-patch+json",  # RFC 6902
+    "merge patch": "application/merge-patch+json",  # RFC 7396
+}
 _READS = frozenset({"GET", "HEAD"})
+_EXPIRED = 401
 _REDIRECTS = 3
 _SHOWN = 300
 
@@ -43,6 +54,8 @@ class Request(Struct, frozen=True, kw_only=True):
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
+    encoding: Encoding = "json"
+    """How the body is written; a form wants texts by name."""
     headers: tuple[tuple[str, str], ...] = ()
     one: bool = False
     """It is about one record, so that a refusal says nothing about the whole system."""
@@ -78,6 +91,9 @@ class _TooLarge(Exception):
     pass
 
 
+_FIXED = Anonymous | Bearer | Basic | ApiKey
+
+
 class Client:
     """Sends requests to one system with one credential."""
 
@@ -85,11 +101,11 @@ class Client:
         self,
         base: str,
         *,
-        auth: Auth | None = None,
+        auth: Auth | Tokens | None = None,
         budget: Budget | None = None,
         deadlines: Deadlines | None = None,
         sizes: Sizes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         complaint: Callable[[Any], Complaint] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -98,10 +114,16 @@ class Client:
         self.budget = budget or Budget(Limits())
         self._deadlines = deadlines or Deadlines()
         self._sizes = sizes or Sizes()
-        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", **(headers or {})}
+        self._headers: Mapping[str, str | Secret] = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **(headers or {}),
+        }
         self._complaint = complaint or _no_complaint
         self._now = now
-        self._redactor = Redactor(secrets(self._auth))
+        known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
+        more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
+        self._redactor = Redactor((*known, *more))
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, request: Request) -> Answer:
@@ -114,33 +136,59 @@ class Client:
 
     def link(self, answer: Answer, address: str) -> str:
         """Resolve an address that an answer gave, without credentials in it, to be kept. Raises BadAnswer."""
-        url = same_origin(self._base, URL(answer.url), address)
-        return str(url.without_query_params(*(name for name, _ in credentials(self._auth)[1])))
+        try:
+            return self._bare(same_origin(self._base, URL(answer.url), address))
+        except BadAnswer as error:
+            raise self._redacted(error) from None
+
+    def hide(self, *secrets: str) -> None:
+        """Keep these out of every error from now on, besides the credentials."""
+        self._redactor.learn(*secrets)
 
     async def close(self) -> None:
         """Give connections back."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if not isinstance(self._auth, _FIXED):
+            await self._auth.close()
         self.budget.close()
 
     async def _follow(self, request: Request) -> Answer:
-        url = self._url(request.path)
+        url, auth = self._url(request.path), await self._credentials()
         for hop in range(_REDIRECTS + 1):
-            status, headers, body = await self._send(request, url, with_query=hop == 0)
+            status, headers, body = await self._send(request, url, auth, with_query=hop == 0)
+            if status == _EXPIRED and isinstance(auth, Bearer) and not isinstance(self._auth, _FIXED):
+                auth = await self._credentials(refused=auth)
+                status, headers, body = await self._send(request, url, auth, with_query=hop == 0)
             location = headers.get("location")
             if status not in {301, 302, 303, 307, 308} or request.method not in _READS or location is None:
                 return self._understand(request, url, status, headers, body)
             url = same_origin(self._base, url, location)
         raise BadAnswer(f"{_name(request)}: found {_REDIRECTS + 1} redirections in a row; an answer would be right")
 
-    async def _send(self, request: Request, url: URL, *, with_query: bool) -> tuple[int, Mapping[str, str], bytes]:
-        headers, query = credentials(self._auth)
+    async def _credentials(self, refused: Bearer | None = None) -> Auth:
+        if isinstance(self._auth, _FIXED):
+            return self._auth
+        auth = await self._auth.bearer(refused)
+        self._redactor.learn(*secrets(auth))
+        return auth
+
+    def _bare(self, url: URL) -> str:
+        """Spell an address without the credentials in its query."""
+        names = [name for name, _ in credentials(self._auth)[1]] if isinstance(self._auth, _FIXED) else []
+        return str(url.without_query_params(*names))
+
+    async def _send(
+        self, request: Request, url: URL, auth: Auth, *, with_query: bool
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers, query = credentials(auth)
         if _origin(url) != _origin(self._base):
             raise BadAnswer(f"{_name(request)}: found the address {url.origin()}; {self._base.origin()} would be right")
         url = url.update_query((*(request.query if with_query else ()), *query)) if request.query or query else url
-        body = None if request.body is None else orjson.dumps(request.body)
-        kind = {} if body is None else {"Content-Type": "application/json"}
+        own = {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
+        body = None if request.body is None else _written(request)
+        kind = {} if body is None else {"Content-Type": _MEDIA[request.encoding]}
         sent = SimpleNamespace(begun=False)
         try:
             async with (
@@ -149,7 +197,7 @@ class Client:
                     request.method,
                     url,
                     data=body,
-                    headers={**self._headers, **kind, **dict(request.headers), **dict(headers)},
+                    headers={**own, **kind, **dict(request.headers), **dict(headers)},
                     allow_redirects=False,
                     trace_request_ctx=sent,
                 ) as response,
@@ -167,7 +215,7 @@ class Client:
             value = decode(body, _name(request))
         except BadAnswer as error:
             raise _unbelievable(request, str(error).partition(": ")[2], error.body) from None
-        return Answer(status=status, headers=headers, body=value, url=str(url), date=_date(headers.get("date")))
+        return Answer(status=status, headers=headers, body=value, url=self._bare(url), date=_date(headers.get("date")))
 
     def _refusal(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ConnectorError:
         after = retry_after(headers.get("retry-after"), self._now()) if status in {429, 503} else None
@@ -307,6 +355,10 @@ def _error(  # noqa: PLR0911 - one line for each verdict
             return Locked(f"{message}; valid credentials with enough rights would be right")
         case Verdict.BAD:
             return BadAnswer(f"{message}; a success would be right", body=body)
+
+
+def _written(request: Request) -> bytes:
+    return urlencode(request.body).encode() if request.encoding == "form" else orjson.dumps(request.body)
 
 
 def _name(request: Request) -> str:
