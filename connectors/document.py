@@ -17,7 +17,7 @@ from msgspec import Struct
 
 Path: TypeAlias = tuple[str | int, ...]
 
-LARGEST: Final = 1 << 20
+LARGEST: Final = 1 << 22
 """Bytes that a file may have."""
 DEEPEST: Final = 32
 """Mappings and lists that may lie in each other."""

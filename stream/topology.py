@@ -15,12 +15,13 @@ from typing import Any
 from msgspec import Struct
 
 from connectors.auth import Secret
-from connectors.document import Unreadable, load, scalar
+from connectors.document import LARGEST, Unreadable, load, scalar
 from connectors.endpoint import Traits
 from stream.configuration.flows import read_flows
 from stream.configuration.form import read_form
 from stream.configuration.kinds import registered
 from stream.configuration.report import Report
+from stream.configuration.resting import Resting, awake
 from stream.configuration.systems import Kinds, Polled, System, Systems, read_systems
 from stream.configuration.variables import fill
 from stream.core.flows import Flow, Flows, TypeFacts
@@ -45,6 +46,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     """Of every entity type that a system has, read or not."""
     base_dir: Path
     """Where paths in the file begin."""
+    resting: Resting
+    """Flows and pairs that do nothing before a person has decided something, and what."""
 
     def secrets(self) -> Iterator[Secret]:
         """All secrets among the settings, for whoever keeps them out of texts."""
@@ -80,7 +83,7 @@ def parse_topology(
     filled = fill(document, environment, base_dir)
     report = Report(file, document, filled)
     value = _numbers(filled.value, document.plain)
-    parts = read_form(value, report)
+    parts, resting = awake(read_form(value, report))
     if parts.broker and not _BROKER.fullmatch(parts.broker):
         found = report.shown(("broker",), parts.broker)
         report.add(("broker",), f"found {found}; sqlite:///path/to/file.db would be right")
@@ -97,10 +100,11 @@ def parse_topology(
         flows=_laid_out(flows, systems),
         traits=systems.traits,
         base_dir=base_dir,
+        resting=resting,
     )
 
 
-_ENOUGH = (1 << 20) + 1
+_ENOUGH = LARGEST + 1
 _BROKER = re.compile(r"sqlite:///[^?]+(\?synchronous=(full|normal))?", re.IGNORECASE)
 """What the embedded log takes for an address."""
 

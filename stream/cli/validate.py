@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from stream.topology import Topology
 
 _PROBLEM: Final = re.compile(r"(.*?):(\d+):(\d+): (.*)", re.DOTALL)
+_SHOWN: Final = 20
+"""Resting flows that are listed one by one."""
 _ARROWS: Final = {"both": "<->", "forward": "->", "backward": "<-"}
 
 
@@ -80,6 +83,7 @@ def _summary(topology: Topology) -> dict[str, Any]:
             }
             for flow in topology.flows.flows.values()
         ],
+        "resting": {name: list(why) for name, why in topology.resting.items()},
     }
 
 
@@ -104,6 +108,12 @@ def _print(topology: Topology, config: Path) -> None:
     console.print(systems)
     console.print()
     console.print(flows)
+    if topology.resting:
+        console.print()
+        for name, why in islice(topology.resting.items(), _SHOWN):
+            console.print(f"{escape(name)} rests: {escape('; '.join(why))}", soft_wrap=True)
+        more = len(topology.resting) - _SHOWN
+        console.print(f"{more} more rest" if more > 0 else "", end="\n" if more > 0 else "")
     count = f"{len(topology.systems)} systems, {len(topology.types)} types, {len(topology.flows.flows)} flows"
     console.print(f"\n{escape(str(config))} is right: {count}", soft_wrap=True)
 

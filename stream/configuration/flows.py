@@ -17,6 +17,7 @@ from connectors.document import Path
 from connectors.endpoint import Traits
 from stream.configuration.form import Parts
 from stream.configuration.report import Report, near
+from stream.configuration.resting import reasons
 from stream.configuration.written import WrittenField, WrittenFlow
 from stream.core.conversions import conversion, injective, one_way
 from stream.core.flows import Conversion, Direction, Flow, Pair
@@ -96,7 +97,7 @@ class _Reader:
         pairs = [
             pair
             for number, field in enumerate(flow.fields)
-            if (pair := self._pair((*path, "fields", number), field, flow, ends)) is not None
+            if not reasons(field) and (pair := self._pair((*path, "fields", number), field, flow, ends)) is not None
         ]
         self._match(path, flow, ends)
         self._create(path, flow, ends, pairs)

@@ -92,6 +92,13 @@ class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from",
     direction: Annotated[
         Direction | UnsetType, Meta(description="Without it: both, as far as both fields can be written.")
     ] = UNSET
+    condition: Annotated[
+        str | UnsetType,
+        Meta(description="A customer's words for when the pair holds; until it is decided the pair rests."),
+    ] = UNSET
+    open: Annotated[
+        list[str], Meta(description="What a person must decide first; the pair rests while there is anything.")
+    ] = []
 
 
 class WrittenFlow(_Written, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -118,6 +125,16 @@ class WrittenFlow(_Written, frozen=True, kw_only=True, rename={"from_": "from"})
         Meta(description="What becomes of a record whose twin was deleted. keep: nothing but a report."),
     ] = "keep"
     ours: Annotated[bool, Meta(description="The fields are our choice; the customer left them open.")] = False
+    source: Annotated[
+        list[str], Meta(description="Where customers' documents say this: <file>:<line>#<sum of the statement>.")
+    ] = []
+    condition: Annotated[
+        str | UnsetType,
+        Meta(description="A customer's words for the records that are meant; until it is decided the flow rests."),
+    ] = UNSET
+    open: Annotated[
+        list[str], Meta(description="What a person must decide first; the flow rests while there is anything.")
+    ] = []
 
 
 class WrittenTopic(_Written, frozen=True, kw_only=True):

@@ -124,6 +124,38 @@ def file(*flows: str) -> str:
 # what a right file means
 
 
+def test_a_flow_rests_until_something_is_decided() -> None:
+    told = '["which of the two"]'
+    topology = read(file(flow(name="one"), flow(name="two", to="nobody.knows", open=told)))
+    assert list(topology.flows.flows) == ["one"]
+    assert topology.resting == {"two": ("which of the two",)}
+
+
+def test_a_flow_with_a_condition_in_words_rests() -> None:
+    topology = read(file(flow(condition='"When it rains"')))
+    assert not topology.flows.flows
+    assert topology.resting == {"a.tasks~b.task": ("condition: When it rains",)}
+
+
+def test_a_pair_rests_and_the_others_do_not() -> None:
+    resting = "{from: nowhere, to: at-all, open: [no such field]}, {from: done, to: status, condition: x}"
+    topology = read(file(flow(f"{resting}, {{from: name, to: title}}")))
+    [only] = topology.flows.flows.values()
+    assert [(pair.left, pair.right) for pair in only.pairs] == [("name", "title")]
+    assert topology.resting == {
+        "a.tasks~b.task: nowhere ~ at-all": ("no such field",),
+        "a.tasks~b.task: done ~ status": ("condition: x",),
+    }
+
+
+def test_no_reference_leads_through_a_flow_that_rests() -> None:
+    through = flow("{from: name, to: name}", **{"from": "a.projects", "to": "b.project", "open": "[later]"})
+    told = problems(
+        file(through, flow("{from: name, to: title}, {from: team, to: projectId, reference: a.projects -> b.project}"))
+    )
+    assert "found no flow 'a.projects -> b.project'" in told[0]
+
+
 def test_systems_keep_their_order_and_their_secrets() -> None:
     topology = read(file())
     assert [(system.name, system.connector, system.rank) for system in topology.systems.values()] == [
@@ -496,8 +528,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "topics.yaml"
-    path.write_bytes(b"# " + b"x" * (1 << 21))
-    with pytest.raises(BadTopology, match="at most 1048576 would be right"):
+    path.write_bytes(b"# " + b"x" * (1 << 23))
+    with pytest.raises(BadTopology, match="at most 4194304 would be right"):
         read_topology(path, {})
 
 
