@@ -100,7 +100,7 @@ class RestEndpoint:
         if missing:
             raise Refused(f"{type}: found no {', '.join(missing)}; values would be right", fields=missing)
         laid = body(type, said, {path: value for path, value in wanted.items() if writes(said, value)})
-        if said.marker is not None:
+        if said.marker is not None and marker:
             place(laid, said.marker.field, marker)
         try:
             answer = await self._client.call(_request(said.create, "POST", body=laid))

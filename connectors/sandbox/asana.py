@@ -68,6 +68,7 @@ class Asana:
             ("Kari Nordmann", "kari@fjordbygg.example"),
         ):
             self._plant("user", {"name": name, "email": email})
+        self.settings = {"workspace": self.organization}
         self.team = self._plant("team", {"name": "Prosjekt", "description": "", "organization": self.organization})
         self._plant(
             "team", {"name": "Økonomi", "description": "Fakturering og lønn", "organization": self.organization}

@@ -45,6 +45,16 @@ class Sandbox:
         """The token for connectors."""
         return LINKSTREAM
 
+    def settings(self) -> dict[str, Any]:
+        """The settings of a connector for this sandbox that are no secrets."""
+        return {"url": self.url, **getattr(self.system, "settings", {})}
+
+    def secrets(self, *, person: bool = False) -> dict[str, str]:
+        """Its secret settings: linkstream's own, or a person's."""
+        token = PERSON if person else LINKSTREAM
+        opened: Callable[[str], dict[str, str]] | None = getattr(self.system, "secrets", None)
+        return {"token": token} if opened is None else opened(token)
+
     @property
     def truth(self) -> list[Truth]:
         """Every change that really happened, oldest first."""

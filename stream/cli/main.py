@@ -20,6 +20,7 @@ from stream.cli.shell import Shell, environment
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "stream.cli.demo",
+    "qa": "stream.cli.qa",
     "run": "stream.cli.run",
     "validate": "stream.cli.validate",
     "status": "stream.cli.status",

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stream.core.flows import Conversion, Convert
 from stream.model import Value
@@ -266,7 +267,8 @@ def _enum(options: Options) -> Conversion:
     to = _words(pairs)
     if len(to) < len(pairs):
         raise ValueError("found a left word twice; once would be right")
-    return _both("enum", _lookup(to), _lookup(_words((right, left) for left, right in reversed(pairs))))
+    both = _both("enum", _lookup(to), _lookup(_words((right, left) for left, right in reversed(pairs))))
+    return replace(both, words=tuple((left, right) for left, right in pairs))
 
 
 def injective(spec: str | Mapping[str, Any]) -> bool:

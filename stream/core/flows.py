@@ -26,6 +26,8 @@ class Conversion(Struct, frozen=True):
     name: str = "same"
     to: Convert | None = None
     back: Convert | None = None
+    words: tuple[tuple[Value, Value], ...] = ()
+    """The left and right words of an enumeration."""
 
 
 class Pair(Struct, frozen=True, kw_only=True):

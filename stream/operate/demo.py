@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,9 +24,10 @@ from connectors.sandbox.run import Sandbox, serve
 from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
-from stream.engine.embedded.lease import address_of
 from stream.engine.embedded.reader import Reader
+from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
+from stream.operate.process import WorkerProcess
 from stream.operate.survey import Link, links
 from stream.operate.table import rows_of
 from stream.topology import Topology, read_topology
@@ -37,8 +36,6 @@ PATIENCE = 15.0
 """Seconds after which an edit that has not arrived is missed."""
 QUIET = 3.0
 """Seconds at the end in which nobody edits and nothing may be written."""
-FAREWELL = 8.0
-"""Seconds that a worker has to end itself; it promises five."""
 PMS = {"customer": "customers", "project": "projects", "task": "tasks"}
 ASANA = {"tasks": "task", "projects": "project", "teams": "team", "workspaces": "workspace"}
 
@@ -108,48 +105,28 @@ class Demo:
         self.config = folder / "topics.yaml"
         self.config.write_text(re.sub(r"\{poll: \w+\}", "{poll: 300ms}", topics.read_text("utf-8")), "utf-8")
         self.topology: Topology = read_topology(self.config, self.environment)
-        self.killed = 0
-        self._worker: asyncio.subprocess.Process | None = None
+        self.worker = WorkerProcess(folder, self.config, place_of(self.topology.broker).path, self.environment)
 
-    # The worker
+    @property
+    def killed(self) -> int:
+        """How often the worker was killed."""
+        return self.worker.killed
 
     async def start(self) -> None:
         """Start the worker as a process of its own."""
-        arguments = ("-m", "stream.cli.main", "--log-format", "json", "run", "-c", str(self.config), "--no-status")
-        with (self.folder / "worker.log").open("ab") as log:
-            self._worker = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        await self.worker.start()
 
     async def kill(self) -> None:
         """End the worker as no worker would like to end."""
-        assert self._worker is not None
-        self._worker.send_signal(signal.SIGKILL)
-        await self._worker.wait()
-        self.killed += 1
+        await self.worker.kill()
 
     async def stop(self) -> int | None:
         """Stop the worker as an operator does; its exit code."""
-        if self._worker is None or self._worker.returncode is not None:
-            return None if self._worker is None else self._worker.returncode
-        self._worker.terminate()
-        try:
-            async with asyncio.timeout(FAREWELL):
-                return await self._worker.wait()
-        except TimeoutError:  # it hangs, or somebody has stopped it
-            self._worker.kill()
-            return await self._worker.wait()
-        finally:
-            address_of(self.folder / "linkstream.db").unlink(missing_ok=True)  # one that was killed leaves it
+        return await self.worker.stop()
 
     def alive(self) -> bool:
         """Whether the worker still runs."""
-        return self._worker is not None and self._worker.returncode is None
+        return self.worker.alive
 
     # What is there
 

@@ -186,13 +186,13 @@ async def test_a_second_worker_on_the_same_log_is_refused(tmp_path: Path) -> Non
     async with rig(tmp_path) as demo:
         await demo.start()
         await linked(demo)
-        first = demo._worker
+        first = demo.worker.process
         await demo.start()
-        second = demo._worker
+        second = demo.worker.process
         assert second is not None
         assert await second.wait() == 75
         assert b"in use" in (tmp_path / "worker.log").read_bytes()
-        demo._worker = first
+        demo.worker.process = first
         assert demo.alive()
 
 
@@ -201,12 +201,12 @@ async def test_the_edit_that_lost_is_kept(tmp_path: Path) -> None:
         await demo.start()
         await linked(demo)
         left, right = pairs(demo)[0]
-        assert demo._worker is not None
-        demo._worker.send_signal(signal.SIGSTOP)
+        assert demo.worker.process is not None
+        demo.worker.process.send_signal(signal.SIGSTOP)
         await rename(demo, left, "Typed first")
         await asyncio.sleep(0.05)
         await rename(demo, right, "Typed last")
-        demo._worker.send_signal(signal.SIGCONT)
+        demo.worker.process.send_signal(signal.SIGCONT)
         await until(lambda: demo.record(left)["name"] == "Typed last", "the latest edit wins")
         await settled(demo)
         assert (await status(demo))["conflicts"] == 1

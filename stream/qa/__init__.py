@@ -1,0 +1,1 @@
+"""Statements are tried out: each flow's promises as scenarios, against sandboxes or test accounts, by a real worker."""

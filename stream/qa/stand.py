@@ -1,0 +1,295 @@
+"""The stand: the systems, a tester's hands in each of them, and a worker between.
+
+Nothing on it looks into the worker. What a tester sees are the systems themselves, through endpoints with a person's
+credentials, and the table of links, as ``linkstream links show`` reads it. The systems are sandboxes started for the
+occasion, or, live, those that the configuration names: then everything made is removed again at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connectors.document import Document, load
+from connectors.document import Path as Place
+from connectors.endpoint import Endpoint, Entity, Traits
+from connectors.errors import ConnectorError, Missing, Refused
+from connectors.registry import open_endpoint
+from connectors.sandbox.run import SYSTEMS, Sandbox, serve
+from stream.codec import row_of
+from stream.core.flows import Flow
+from stream.core.row import Row
+from stream.engine.embedded.reader import Reader
+from stream.engine.embedded.schema import place_of
+from stream.engine.log import EngineError
+from stream.model import Ref, id_of, type_of
+from stream.operate.process import WorkerProcess
+from stream.operate.table import JOIN, rows_of
+from stream.topics import upserts
+from stream.topology import Topology, read_topology
+
+POLL = "300ms"
+"""How often sandboxes are read."""
+
+
+class CannotTry(Exception):
+    """The stand cannot be put up; the message says what was found and what would be right."""
+
+
+class Stand:
+    """Everything in place; ``patience`` is how many seconds an edit may take before it is missed."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        worker: WorkerProcess,
+        testers: Mapping[str, Endpoint],
+        sandboxes: Mapping[str, Sandbox],
+        patience: float,
+    ) -> None:
+        self.topology = topology
+        self.worker = worker
+        self.sandboxes = sandboxes
+        self.patience = patience
+        self.live = not sandboxes
+        self.made: list[Ref] = []
+        """What the tester made, oldest first."""
+        self.given: set[Ref] = set()
+        """What was there already and is tried on."""
+        self._testers = testers
+        self._reader: Reader | None = None
+
+    # A tester's hands
+
+    def traits(self, type: str) -> Traits:
+        """What can be done with an entity type."""
+        return self.topology.traits[type]
+
+    async def make(self, type: str, wanted: Mapping[str, Any]) -> Ref:
+        """Make a record as a person. Raises ConnectorError."""
+        system, _, short = type.partition(".")
+        entity = await self._testers[system].create(short, wanted, "")
+        ref = f"{type}:{entity.id}"
+        self.made.append(ref)
+        return ref
+
+    async def some(self, type: str, *, ours: bool = True) -> Entity | None:
+        """A record that is there already; ``ours``: which nobody else was given. Raises ConnectorError."""
+        system, _, short = type.partition(".")
+        page = await self._testers[system].page(short, None)
+        for entity in page.entities:
+            if not ours:
+                return entity
+            if f"{type}:{entity.id}" not in self.given:
+                self.given.add(f"{type}:{entity.id}")
+                return entity
+        return None
+
+    async def read(self, ref: Ref) -> Entity:
+        """Read a record. Raises ConnectorError."""
+        system, short, id = _parts(ref)
+        return await self._testers[system].read(short, id)
+
+    async def edit(self, ref: Ref, wanted: Mapping[str, Any]) -> Entity:
+        """Change a record as a person; what it then held. Raises ConnectorError."""
+        system, short, id = _parts(ref)
+        endpoint = self._testers[system]
+        return await endpoint.update(short, await endpoint.read(short, id), wanted)
+
+    async def remove(self, ref: Ref) -> None:
+        """Delete a record as a person; archive it where nothing can be deleted. Raises ConnectorError."""
+        system, short, id = _parts(ref)
+        ways = self.traits(type_of(ref)).remove
+        if not ways:
+            raise Refused(f"{type_of(ref)}: records of this type cannot be removed")
+        endpoint = self._testers[system]
+        await endpoint.remove(short, await endpoint.read(short, id), "delete" if "delete" in ways else "archive")
+
+    async def there(self, ref: Ref) -> bool:
+        """Whether a record is still there."""
+        try:
+            await self.read(ref)
+        except Missing:
+            return False
+        return True
+
+    # The table
+
+    def row(self, ref: Ref) -> Row | None:
+        """What the worker knows of a record."""
+        try:
+            if self._reader is None:
+                self._reader = Reader(self.topology.broker)
+            row = row_of(self._reader.row(JOIN, ref.encode()))
+        except EngineError:
+            return None  # the log is not there yet
+        return row if isinstance(row, Row) else None
+
+    def twin(self, flow: Flow, ref: Ref, side: str = "a") -> Ref:
+        """The counterpart of a record; empty while there is none."""
+        row = self.row(ref)
+        edge = None if row is None else row.edges.get(f"{flow.name}/{side}")
+        return edge.peer if edge is not None and edge.state == "linked" else ""
+
+    def pairs(self, flow: Flow) -> list[tuple[Ref, Ref]]:
+        """All links of a flow."""
+        try:
+            with Reader(self.topology.broker) as reader:
+                rows = [(ref, row) for ref, row in rows_of(reader, f"{flow.left}:") if isinstance(row, Row)]
+        except EngineError:
+            return []
+        edges = [(ref, row.edges.get(f"{flow.name}/a")) for ref, row in rows]
+        return [(ref, edge.peer) for ref, edge in edges if edge is not None and edge.state == "linked"]
+
+    def commands(self, *refs: Ref) -> int:
+        """How many writes the worker has ordered so far for these records."""
+        wanted = {ref.encode() for ref in refs}
+        found = 0
+        try:
+            with Reader(self.topology.broker) as reader:
+                for type in {type_of(ref) for ref in refs}:
+                    for partition in range(self.topology.partitions):
+                        start = 0
+                        while records := reader.records(upserts(type), partition, start=start):
+                            found += sum(record.key in wanted for record in records)
+                            start = records[-1].offset + 1
+        except EngineError:
+            return found
+        return found
+
+    async def until(self, true: Callable[[], Any], patience: float | None = None) -> float | None:
+        """Wait for something to come true; the seconds that it took, or nothing."""
+        began = time.monotonic()
+        while time.monotonic() - began < (self.patience if patience is None else patience):
+            if true():
+                return time.monotonic() - began
+            await asyncio.sleep(0.05)
+        return None
+
+    async def tidy(self) -> list[str]:
+        """Remove what the tester made in live systems; what could not be removed."""
+        left = []
+        for ref in reversed(self.made if self.live else []):
+            try:
+                await self.remove(ref)
+            except Missing:
+                continue
+            except ConnectorError as error:
+                left.append(f"{ref}: {error}")
+        return left
+
+    async def close(self) -> None:
+        """Take the stand down."""
+        await self.worker.stop()
+        if self._reader is not None:
+            self._reader.close()
+        for endpoint in self._testers.values():
+            await endpoint.close()
+
+
+def _parts(ref: Ref) -> tuple[str, str, str]:
+    system, _, short = type_of(ref).partition(".")
+    return system, short, id_of(ref)
+
+
+@asynccontextmanager
+async def sandboxed(config: Path, folder: Path, *, patience: float = 15.0, count: int = 20) -> AsyncIterator[Stand]:
+    """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology."""
+    value = _written(config)
+    systems = value.get("systems", {})
+    environment = dict(os.environ)
+    async with AsyncExitStack() as stack:
+        boxes: dict[str, Sandbox] = {}
+        for number, (name, settings) in enumerate(systems.items()):
+            kind = Path(str(settings["connector"])).stem
+            if kind not in SYSTEMS:
+                raise CannotTry(
+                    f"{config}: systems.{name}: found no sandbox of {kind!r}; one of {', '.join(SYSTEMS)}, or --live "
+                    "against a test account, would be right"
+                )
+            box = await serve(kind, count=count, seed=number + 1)
+            stack.push_async_callback(box.close)
+            boxes[name] = box
+            systems[name] = {"connector": _connector(settings["connector"], config.parent), **_open(box.settings())}
+            for key, secret in box.secrets().items():
+                variable = f"QA_{name}_{key}".upper()
+                environment[variable] = secret
+                systems[name][key] = f"${{{variable}}}"
+        value["broker"] = f"sqlite:///{folder / 'linkstream.db'}"
+        value["topics"] = {name: {**(topic or {}), "poll": POLL} for name, topic in value["topics"].items()}
+        written = folder / "topics.yaml"
+        written.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
+        topology = read_topology(written, environment)
+        testers = {}
+        for name, system in topology.systems.items():
+            mine = {**boxes[name].settings(), **boxes[name].secrets(person=True)}
+            testers[name] = open_endpoint(f"tester at {name}", system.connector, mine, topology.base_dir)
+        log = place_of(topology.broker).path
+        stand = Stand(topology, WorkerProcess(folder, written, log, environment), testers, boxes, patience)
+        try:
+            yield stand
+        finally:
+            await stand.close()
+
+
+@asynccontextmanager
+async def live(config: Path, folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Stand]:
+    """A stand on the systems that a configuration names; the log is one of its own. Raises BadTopology."""
+    broker = f"sqlite:///{folder / 'linkstream.db'}"
+    value = _written(config)
+    value["broker"] = broker
+    written = config.parent / f".{config.name}.qa"
+    written.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
+    try:
+        topology = read_topology(written, environment)
+        testers = {
+            name: open_endpoint(f"tester at {name}", system.connector, system.settings, topology.base_dir)
+            for name, system in topology.systems.items()
+        }
+        slowest = max((polled.poll for polled in topology.types.values()), default=60.0)
+        worker = WorkerProcess(folder, written, place_of(broker).path, environment)
+        stand = Stand(topology, worker, testers, {}, 60.0 + 3 * slowest)
+        try:
+            yield stand
+        finally:
+            await stand.close()
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _written(config: Path) -> Any:
+    """What stands in a configuration, as JSON can hold it."""
+    return plain(load(config.read_bytes()))
+
+
+def plain(document: Document) -> Any:
+    """A file's value as JSON can hold it: a mapping whose keys are no texts becomes a list of pairs."""
+
+    def of(value: Any, place: Place) -> Any:
+        if isinstance(value, list):
+            return [of(item, (*place, number)) for number, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        items = {key: of(item, (*place, key)) for key, item in value.items()}
+        typed = document.typed
+        if any((*place, key) in typed for key in items):
+            return [[typed.get((*place, key), key), item] for key, item in items.items()]
+        return items
+
+    return of(document.value, ())
+
+
+def _open(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: msgspec.to_builtins(value) for name, value in settings.items()}
+
+
+def _connector(connector: str, base: Path) -> str:
+    return str((base / connector).resolve()) if connector.endswith((".yaml", ".yml")) else connector
