@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from stream.codec import bytes_of, decode_change, decode_message, encode, row_of
 from stream.core.census import Census, decode_census, encode_census
 from stream.core.decide import decide
+from stream.core.fields import Observer
 from stream.core.flows import Flows, View
-from stream.core.paths import observer
 from stream.core.turn import Alarm, Mail, Output, Report
 from stream.errors import BadRecord
 from stream.model import Change, Command, Conflict, Counted, Gone, Message, Seen, Time, Wake
@@ -33,7 +33,7 @@ class Join:
     def __init__(self, flows: Flows, clock: Callable[[], Time]) -> None:
         self._flows = flows
         self._clock = clock
-        self._observe = {name: observer(paths) for name, paths in flows.paths.items()}
+        self._observe = {name: Observer(paths) for name, paths in flows.paths.items()}
         self._changes = {changes(name): name for name in flows.paths}
         self.alarms: dict[int, dict[bytes, Time]] = {}
         """Per partition, the rows that wait and when they want to be woken."""

@@ -19,9 +19,9 @@ from msgspec import Struct, msgpack
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from stream.codec import decode_command, encode
-from stream.core.paths import Observer
+from stream.core.fields import Observer
 from stream.errors import BadRecord
-from stream.model import Command, Order, Receipt, Seen, Time, id_of
+from stream.model import Command, Order, Receipt, Seen, Time, Value, id_of
 from stream.parking import park
 from stream.ports import Record, Unit
 from stream.topics import MAIL, POLLS
@@ -167,7 +167,8 @@ class Push:
         job.since = note.guard_at if begun and note is not None else None
         removal = command.kind != "update"
         open_ = {field: value for field, value in command.want.items() if seen.fields.get(field) != value}
-        if any(seen.fields.get(field) != command.base.get(field) for field in (command.base if removal else open_)):
+        compared = {**seen.fields, **command.base} if removal else open_
+        if any(seen.fields.get(field) != command.base.get(field) for field in compared):
             job.receipt = Receipt(
                 number=command.number, outcome="stale", target=command.target, before=seen, guard_at=job.since
             )
@@ -176,8 +177,15 @@ class Push:
                 number=command.number, outcome="done", target=command.target, before=before or seen, after=seen
             )
         else:
-            job.base, job.want = entity, open_
+            job.base, job.want = entity, self._gathered(command, open_, entity)
             job.note = Note(command.number, "begun", job.since or guard_at, before or seen)
+
+    def _gathered(self, command: Command, fields: Mapping[str, Value], entity: Entity | None) -> dict[str, Value]:
+        """Fields as the system takes them: whole lists, and the parts of groups. Raises Refused."""
+        try:
+            return self._observe[command.type].gather(fields, {} if entity is None else entity.record)
+        except ValueError as error:
+            raise Refused(f"{command.type}: {error}") from None
 
     async def _look_up(self, job: Job) -> None:
         """Look for what an earlier attempt may have created, under whatever number (A7, C5, C11)."""
@@ -217,7 +225,9 @@ class Push:
         command = job.command
         try:
             if command.kind == "create":
-                entity = await self._endpoint.create(_short(command.type), command.want, command.marker)
+                entity = await self._endpoint.create(
+                    _short(command.type), self._gathered(command, command.want, None), command.marker
+                )
             elif command.kind != "update":
                 assert job.base is not None
                 await self._endpoint.remove(_short(command.type), job.base, command.kind)
@@ -265,7 +275,8 @@ class Push:
             case Missing():
                 return Receipt(number=number, outcome="missing", target=target, reason=reason)
             case Refused(fields=fields):
-                return Receipt(number=number, outcome="refused", target=target, fields=fields, reason=reason)
+                said = Observer.refused(fields, job.command.want, apart=job.command.kind == "update")
+                return Receipt(number=number, outcome="refused", target=target, fields=said, reason=reason)
             case Retry(after=after):
                 return Receipt(number=number, outcome="retry", target=target, reason=reason, wait=after)
             case Unsure() | Locked() | BadAnswer() | Stale() | _:

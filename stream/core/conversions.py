@@ -8,7 +8,7 @@ then not offered; nothing is ever guessed. *Left* is the flow's ``from``, *right
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stream.core.fields import group
 from stream.core.flows import Conversion, Convert
 from stream.model import Value
 
@@ -49,6 +50,21 @@ def conversion(spec: str | Mapping[str, Any]) -> Conversion:
     if known is None:
         raise ValueError(f"found the conversion {name!r}; one of {', '.join(CONVERSIONS)} would be right")
     return known.build(_checked(name, known.options, options))
+
+
+def together(each: Sequence[Conversion]) -> Conversion:
+    """The conversion of a group: each part by its own, and an empty group stays empty."""
+    return Conversion("group", _by_parts([one.to for one in each]), _by_parts([one.back for one in each]))
+
+
+def _by_parts(converts: Sequence[Convert | None]) -> Convert:
+    def convert(value: Value) -> Value:
+        values = [None] * len(converts) if value is None else value
+        if not isinstance(values, list) or len(values) != len(converts):
+            raise _wrong(value, f"{len(converts)} values")
+        return group([each if one is None else one(each) for one, each in zip(converts, values, strict=True)])
+
+    return convert
 
 
 def one_way(spec: str | Mapping[str, Any]) -> bool:

@@ -7,10 +7,13 @@ create asked for, not from the time at which it was made.
 
 from __future__ import annotations
 
-from stream.core.flows import End, marker
+from collections.abc import Mapping
+
+from stream.core.fields import SET
+from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
-from stream.core.offers import stated, take
-from stream.core.reading import alike, fresh, stamp
+from stream.core.offers import said, stated, take
+from stream.core.reading import alike, entire, fresh, stamp
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
 from stream.core.versions import DEFAULT, NULL, born, mint
@@ -38,7 +41,7 @@ def create(turn: Turn, end: End) -> None:
     edge = turn.row.edges.get(end.edge)
     left_out = edge.left_out if edge is not None else ()
     want, owed = _wanted(turn, end, left_out)
-    missing = [lead.field for field in owed for lead in end.leads[field] if lead.required]
+    missing = [lead.field for field in owed for lead in end.leads_of(field) if lead.required and not _any(lead, want)]
     if missing:
         reason = f"{', '.join(missing)}: its counterpart is not known yet"
         if edge is None or edge.state != "waiting" or not edge.due:
@@ -53,7 +56,7 @@ def create(turn: Turn, end: End) -> None:
 
 def _wanted(turn: Turn, end: End, left_out: tuple[str, ...]) -> tuple[dict[str, Stated], tuple[str, ...]]:
     """What a create would ask for now, and what waits for a reference."""
-    want, owed = stated(turn, end, list(end.leads))
+    want, owed = stated(turn, end, turn.leading(end))
     return {field: each for field, each in want.items() if each.value is not None and field not in left_out}, owed
 
 
@@ -105,15 +108,26 @@ def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, ec
     """Link to the record that was created for this one, and tell it what it was created with."""
     want = edge.want
     later = [
-        field
-        for field, leads in end.leads.items()
-        if field in turn.cells
-        and any(lead.peer not in want or want[lead.peer].version < turn.cells[field].version for lead in leads)
+        field for field in turn.leading(end) if not all(_asked(turn, field, lead, want) for lead in end.leads_of(field))
     ]
     turn.move(end, "linked", peer=peer, number=edge.number)
     turn.change(end, owed=tuple(later))
     turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo))
     turn.bonded.append(end)
+
+
+def _any(lead: Lead, want: Mapping[str, Stated]) -> bool:
+    """Whether a create has an element of the set that a field leads to: the others may come later (A13)."""
+    return SET in lead.peer and any(field.startswith(lead.peer) for field in want)
+
+
+def _asked(turn: Turn, field: str, lead: Lead, want: Mapping[str, Stated]) -> bool:
+    """Whether a create asked for what a field says now."""
+    asked = want.get(lead.peer)
+    if SET in field:
+        known = said(turn, field, lead)
+        asked = want.get(known[0][0]) if known else None
+    return asked is not None and asked.version >= turn.cells[field].version
 
 
 def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
@@ -131,7 +145,7 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
         return
     if edge is None or edge.state != "unknown":
         birth(turn)
-        want, _ = stated(turn, end, list(end.leads))
+        want, _ = stated(turn, end, turn.leading(end))
         number = edge.number if edge is not None and edge.state == "linked" else turn.number()
         turn.move(end, "creating", number=number)
         edge = turn.change(end, want=want)
@@ -146,13 +160,14 @@ def attached(turn: Turn, end: End, message: Attach) -> None:
         return
     if edge is not None and edge.state == "severed" and message.number <= edge.number:
         return
-    owed = edge.owed if edge is not None and edge.state == "linked" else tuple(end.leads)
+    stood = bool(turn.cells)
+    if not stood:
+        _born_by_create(turn, message)
+    owed = edge.owed if edge is not None and edge.state == "linked" else turn.leading(end)
     turn.move(end, "linked", peer=message.sender, number=message.number)
     turn.change(end, owed=tuple(field for field in owed if field not in message.want))
-    if turn.cells:
+    if stood:
         take(turn, end, message.want)
-    else:
-        _born_by_create(turn, message)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
     turn.bonded.append(end)
 
@@ -165,7 +180,8 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
     equal up to white space and case is ours, what is empty or was never touched is an old value of ours, the rest was
     edited, and nobody knows over what.
     """
-    row, seen = turn.row, message.seen
+    row = turn.row
+    seen = None if message.seen is None else entire(turn, message.seen)
     if seen is not None and (not row.remote or (seen.read_at > row.read_at and fresh(row, seen, 0))):
         row.remote.update(seen.fields)
         stamp(row, seen)

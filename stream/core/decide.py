@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 
-from stream.core import creating, damping, deleting, linking, matching, offers, reading, references, writing
+from stream.core import creating, damping, deleting, elements, linking, matching, offers, reading, references, writing
 from stream.core.flows import View
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Output, Turn
@@ -55,11 +55,14 @@ def decide(
         return row, []
     if type(row) is not Row:
         row = Row()
-    elif type(message) is Seen and reading.unchanged(row, message, view.flows.plan(type_)):
-        if reading.newer(row, message):
-            row = copy(row)
-            reading.stamp(row, message)
-        return row, []
+    elif type(message) is Seen:
+        if view.flows.sets[type_]:
+            message = elements.complete(row.remote, message, view.flows.sets[type_])
+        if reading.unchanged(row, message, view.flows.plan(type_)):
+            if reading.newer(row, message):
+                row = copy(row)
+                reading.stamp(row, message)
+            return row, []
     turn = Turn(key, row, view, now)
     _rule(turn, message)
     _settle(turn)

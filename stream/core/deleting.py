@@ -115,7 +115,11 @@ def _remove(turn: Turn, deletion: Deletion) -> None:
     if newer:
         _keep(turn, deletion, f"{', '.join(sorted(newer))} is newer than its deletion")
         return
-    base = {field: row.remote.get(field) for field in turn.view.flows.paths[turn.type]}
+    flows = turn.view.flows
+    base = {
+        **dict.fromkeys(flows.paths[turn.type]),
+        **{field: value for field, value in row.remote.items() if flows.mapped(turn.type, field)},
+    }
     row.writing = Write(turn.number(), {}, base, {}, turn.now)
     send(turn, row.writing)
 

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
+from stream.core.fields import SET, whole
 from stream.model import Ref, Value
 
 Convert: TypeAlias = Callable[[Value], Value]
@@ -87,8 +88,8 @@ class End(Struct, frozen=True, kw_only=True):
     flow: str
     peer_type: str
     leads: dict[str, tuple[Lead, ...]]
-    takes: frozenset[str]
-    """Own fields that the peer may set."""
+    takes: Mapping[str, Convert | None]
+    """Own fields that the peer may set; and how a value of ours looks in its words, which may say less."""
     criteria: tuple[tuple[str, ...], ...]
     """Own fields of each match alternative."""
     watched: tuple[str, ...]
@@ -99,6 +100,14 @@ class End(Struct, frozen=True, kw_only=True):
     """The other side creates this one."""
     removal: Literal["keep", "archive", "delete"] = "keep"
     """What becomes of this record when the other one is deleted (D2)."""
+
+    def leads_of(self, field: str) -> tuple[Lead, ...]:
+        """Where a field leads; an element of a set, where its set does."""
+        return self.leads.get(field) or (self.leads.get(whole(field), ()) if SET in field else ())
+
+    def may_set(self, field: str) -> bool:
+        """Whether the peer may set an own field."""
+        return field in self.takes or (SET in field and whole(field) in self.takes)
 
 
 class TypeFacts(Struct, frozen=True, kw_only=True):
@@ -126,6 +135,7 @@ class Flows:
                 own = flow.left if side == "a" else flow.right
                 self._ends.setdefault(own, {})[end.edge] = end
         self.paths = {name: self._paths(ends.values()) for name, ends in self._ends.items()}
+        self.sets = {name: tuple(path for path in paths if SET in path) for name, paths in self.paths.items()}
         self.plans = {name: self._plan(name) for name in self._ends}
 
     def ends(self, type: str) -> Mapping[str, End]:
@@ -136,6 +146,10 @@ class Flows:
         """The facts of a type."""
         return self.facts.get(type, _NO_FACTS)
 
+    def mapped(self, type: str, field: str) -> bool:
+        """Whether a flow names a field of a type, or the set that it is an element of."""
+        return field in self.paths[type] or (SET in field and whole(field) in self.paths[type])
+
     def plan(self, type: str) -> int:
         """A number that changes with whatever is configured for a type: rows and cursors notice new flows."""
         return self.plans.get(type, 0)
@@ -143,7 +157,7 @@ class Flows:
     def _end(self, flow: Flow, side: Literal["a", "b"]) -> End:
         left = side == "a"
         leads: dict[str, tuple[Lead, ...]] = {}
-        takes = set()
+        takes: dict[str, Convert | None] = {}
         for pair in flow.pairs:
             own, peer = (pair.left, pair.right) if left else (pair.right, pair.left)
             if pair.direction != ("backward" if left else "forward"):
@@ -153,7 +167,7 @@ class Flows:
                 )
                 leads[own] = (*leads.get(own, ()), lead)
             if pair.direction != ("forward" if left else "backward"):
-                takes.add(own)
+                takes[own] = pair.conversion.to if left else pair.conversion.back
         other: Literal["a", "b"] = "b" if left else "a"
         criteria = tuple(tuple(pair[0 if left else 1] for pair in each) for each in flow.match)
         return End(
@@ -163,7 +177,7 @@ class Flows:
             flow=flow.name,
             peer_type=flow.right if left else flow.left,
             leads=leads,
-            takes=frozenset(takes),
+            takes=takes,
             criteria=criteria,
             watched=tuple(dict.fromkeys(field for each in criteria for field in each)),
             creates=flow.create == "both" or (left and flow.create == "forward"),

@@ -198,7 +198,7 @@ def nudged(turn: Turn, message: Nudge) -> None:
         _propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:
         key = (*keys_of(end, turn.row.remote), "")[0]
-        turn.change(end, owed=tuple(end.leads))
+        turn.change(end, owed=tuple(turn.leading(end)))
         turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
     elif edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
         _propose(turn, end, message.sender)
@@ -237,7 +237,7 @@ def proposed(turn: Turn, message: Propose) -> None:
         return
     if edge is not None and ours:
         if message.number > edge.number:  # it began anew, and may have dropped what we had offered
-            turn.change(end, number=message.number, owed=tuple(field for field in end.leads if field in turn.cells))
+            turn.change(end, number=message.number, owed=tuple(turn.leading(end)))
     else:
         bond(turn, end, message.sender, message.number)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
@@ -268,7 +268,7 @@ def bond(turn: Turn, end: End, peer: str, number: int) -> None:
     if turn.row.deletion is not None and turn.row.deletion.edge == end.edge:
         turn.row.deletion = None
     turn.move(end, "linked", peer=peer, number=number)
-    turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
+    turn.change(end, owed=tuple(turn.leading(end)))
     turn.bonded.append(end)
 
 
@@ -370,7 +370,7 @@ def resync(turn: Turn) -> None:
         if end is None:
             continue
         if edge.state == "linked":
-            turn.change(end, owed=tuple(field for field in end.leads if field in turn.cells))
+            turn.change(end, owed=tuple(turn.leading(end)))
         elif edge.state in ("alone", "refused") and not gone:
             _look(turn, end)
         elif edge.state == "creating":

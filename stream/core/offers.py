@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from stream.core.fields import PART, SET, element, element_field, group, parts
 from stream.core.flows import End, Lead
 from stream.core.references import translate
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
 from stream.core.versions import NULL, lost_unseen
-from stream.model import Conflict, Offer, Stated
+from stream.model import Conflict, Offer, Stated, Value
 
 
 def send(turn: Turn) -> None:
@@ -30,7 +31,7 @@ def send(turn: Turn) -> None:
 def _send(turn: Turn, end: End, edge: Edge) -> None:
     moved = [field for field, source in turn.touched.items() if source != end.edge]
     wanted = dict.fromkeys((*edge.owed, *moved))
-    ready, owed = stated(turn, end, [field for field in wanted if field in end.leads])
+    ready, owed = stated(turn, end, [field for field in wanted if end.leads_of(field)])
     if ready:
         turn.mail(edge.peer, Offer(edge=end.peer_edge, sender=turn.key, fields=ready))
     if owed != edge.owed:
@@ -45,33 +46,37 @@ def stated(turn: Turn, end: End, fields: list[str]) -> tuple[dict[str, Stated], 
         cell = turn.cells.get(field)
         if cell is None or cell.version == NULL:
             continue
-        for lead in end.leads[field]:
-            known = _state(turn, cell, field, lead)
+        for lead in end.leads_of(field):
+            known = said(turn, field, lead)
             if known is None:
                 owed.append(field)
             elif known:
-                ready[lead.peer] = known[0]
+                [(peer, value)] = known
+                ready[peer] = Stated(value, cell.version, cell.base, cell.author or turn.key)
     return ready, tuple(owed)
 
 
-def _state(turn: Turn, cell: Cell, field: str, lead: Lead) -> tuple[Stated, ...] | None:
-    """One field as the peer would say it; nothing if it has no words for it, ``None`` if it must wait."""
+def said(turn: Turn, field: str, lead: Lead) -> tuple[tuple[str, Value], ...] | None:
+    """One field as the peer would say it: which of its fields, and the value.
+
+    Nothing if it has no words for it, ``None`` if it must wait. Of an element it is the element that is put into the
+    peer's words (A13): one without a twin waits, and the others go on.
+    """
     value = turn.value(field)
+    one = SET in field
     try:
+        about = element(field) if one else value
         if lead.convert is not None:
-            value = lead.convert(value)
+            about = lead.convert(about)
+        if lead.reference is not None and about not in (None, ""):
+            found = translate(turn, lead.reference, about, ended=one and value is None)
+            if found is None:
+                return None
+            about = found[0]
+        return ((element_field(lead.peer, about), value) if one else (lead.peer, about),)
     except ValueError as error:
         turn.report(f"not offered as {lead.peer}: {error}", field)
         return ()
-    if lead.reference is not None and value not in (None, ""):
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            turn.report(f"not offered as {lead.peer}: found {value!r:.80}; the id of one record would be right", field)
-            return ()
-        found = translate(turn, lead.reference, value)
-        if found is None:
-            return None
-        value = found[0]
-    return (Stated(value, cell.version, cell.base, cell.author or turn.key),)
 
 
 def _forget_bases(turn: Turn) -> None:
@@ -87,16 +92,37 @@ def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
     """Keep what is newer; answer what is older with what we have (read repair)."""
     older = []
     for field, stated_ in fields.items():
-        if field not in end.takes:
+        if not end.may_set(field):
             continue
         cell = turn.cells.get(field)
         if cell is None or stated_.version > cell.version:
-            accept(turn, field, stated_, end.edge)
-        elif stated_.version < cell.version and field in end.leads:
+            accept(turn, field, stated_ if cell is None else _fuller(turn, end, field, stated_), end.edge)
+        elif stated_.version < cell.version and end.leads_of(field):
             older.append(field)
     if older:
         edge = turn.row.edges[end.edge]
         turn.change(end, owed=tuple(dict.fromkeys((*edge.owed, *older))))
+
+
+def _fuller(turn: Turn, end: End, field: str, new: Stated) -> Stated:
+    """A value that says what ours says, only less, is news of its version and not of the value (B7).
+
+    One side holds a date and the other a date-time: linked for the first time, and the date read later, midnight was
+    written over half past two. What both say alike in the peer's words stays as it is here; of a group, each part.
+    """
+    convert, own = end.takes.get(field), turn.value(field)
+    if convert is None or own == new.value:
+        return new
+    try:
+        ours, theirs = convert(own), convert(new.value)
+    except ValueError:
+        return new
+    if ours == theirs:
+        return replace(new, value=own)
+    if PART not in field:
+        return new
+    each = zip(*(parts(field, value) for value in (own, new.value, ours, theirs)), strict=True)
+    return replace(new, value=group([mine if one == other else new_ for mine, new_, one, other in each]))
 
 
 def accept(turn: Turn, field: str, new: Stated, source: str) -> None:

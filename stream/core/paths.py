@@ -6,14 +6,13 @@ A path is names with dots between: ``address.city``. Through a list it means eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeAlias
 
 from stream.model import Value
 
 Getter: TypeAlias = Callable[[Any], Value]
-Observer: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Value]]
 
 
 def getter(path: str) -> Getter:
@@ -24,16 +23,6 @@ def getter(path: str) -> Getter:
     if len(names) == 1:
         return _one(names[0])
     return _way(tuple(names))
-
-
-def observer(paths: Iterable[str]) -> Observer:
-    """Compile all mapped paths of a type into one function from a record to its fields."""
-    pairs = tuple((path, getter(path)) for path in dict.fromkeys(paths))
-
-    def observe(record: Mapping[str, Any]) -> dict[str, Value]:
-        return {path: get(record) for path, get in pairs}
-
-    return observe
 
 
 def _one(name: str) -> Getter:

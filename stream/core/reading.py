@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from stream.core import damping
+from stream.core import damping, elements
+from stream.core.fields import PART, group, parts
 from stream.core.row import Cell, Row, Write
 from stream.core.turn import Turn
 from stream.core.versions import TICK, born, lost_unseen, mint
@@ -52,6 +53,20 @@ def hold(row: Row, seen: Seen) -> None:
     row.held = held if len(held) <= HELD else (held[0], *held[2:])
 
 
+def entire(turn: Turn, seen: Seen) -> Seen:
+    """A reading with what it says by its silence (A13); of a set that could not be read a person is told."""
+    sets = turn.view.flows.sets[turn.type]
+    if not sets:
+        return seen
+    seen = elements.complete(turn.row.remote, seen, sets)
+    for name in sets:
+        if name in seen.fields:
+            turn.report(f"not read: {seen.fields[name]}", name)
+        else:
+            turn.clear(name)
+    return replace(seen, fields={field: value for field, value in seen.fields.items() if field not in sets})
+
+
 def order(seen: Seen) -> tuple[int, Time]:
     """Where a reading stands among others of its record (A4)."""
     if seen.revision is not None:
@@ -88,6 +103,7 @@ def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None =
     is not known. A ``direct`` reading came past any replica. Fields that were never read before are new to us even
     in a reading that is not fresh: somebody mapped them since.
     """
+    seen = entire(turn, seen)
     if fresh(turn.row, seen, 0 if direct else turn.fact.lag):
         hasty = damping.soon(turn.row, seen)
         stamp(turn.row, seen)
@@ -190,6 +206,8 @@ def _was_us(turn: Turn, seen: Seen, field: str, ours: Write, since: Time | None)
 
 def alike(one: Value, other: Value) -> bool:
     """Equal up to white space and case."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, str) and isinstance(other, str):
         return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
     return bool(one == other)
@@ -210,16 +228,28 @@ def show(turn: Turn, field: str, value: Value, version: Version) -> None:
     turn.clear(field)
 
 
+def _untouched(field: str, right: Value, before: Value, value: Value) -> tuple[Value, ...]:
+    """An edited group as the register has it, where the record holds parts in a form of its own (A14).
+
+    A part that nobody touched means what it meant: the system had shortened the street, a person typed a city, and
+    with the group's new version the short street was written over the long one.
+    """
+    each = zip(*(parts(field, known) for known in (right, before, value)), strict=True)
+    kept = group([old if was == now else now for old, was, now in each])
+    return () if kept == value else (kept,)
+
+
 def edit(turn: Turn, field: str, value: Value, time: Time) -> None:
     """A person, or the system itself, changed a field (B1, B4)."""
     row = turn.row
     cell, right = turn.cells[field], turn.value(field)
     over = cell.carried or cell.version
     version = mint(value, time, over, turn.fact.rank)
-    row.remote[field] = value
+    before, row.remote[field] = row.remote[field], value
     turn.clear(field)
     if version > cell.version:
-        turn.cells[field] = Cell(version, base=over)
+        newer = _untouched(field, right, before, value) if PART in field and cell.carried is None else ()
+        turn.cells[field] = Cell(version, newer=newer, base=over)
         turn.touched[field] = ""
         return
     if value == right:

@@ -24,8 +24,14 @@ LATE = 3600_000_000
 """Microseconds until a row asks again that will be answered as soon as there is an answer."""
 
 
-def translate(turn: Turn, reference: Reference, value: Value) -> tuple[Value] | None:
-    """The twin's id for an id; ``None`` while it is not known, and the question is on its way (D1)."""
+def translate(turn: Turn, reference: Reference, value: Value, *, ended: bool = False) -> tuple[Value] | None:
+    """The twin's id for an id; ``None`` while it is not known, and the question is on its way (D1).
+
+    A reference that ``ended`` is said of a twin that was lost, too: the other side may still name it. Raises ValueError
+    for a value that is no id.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"found {value!r:.80}; the id of one record would be right")  # noqa: TRY004 - one error for callers
     asked = f"{reference.type}:{value}"
     name = f"{reference.edge}|{asked}"
     twin = turn.row.twins.get(name)
@@ -33,7 +39,7 @@ def translate(turn: Turn, reference: Reference, value: Value) -> tuple[Value] | 
         turn.row.twins = {**turn.row.twins, name: Twin()}
         turn.mail(asked, Ask(edge=reference.edge, sender=turn.key))
         return None
-    if not twin.ref:
+    if not twin.ref or (twin.lost and not ended):
         return None
     own = id_of(twin.ref)
     return (int(own) if reference.integer and own.isdecimal() else own,)
@@ -74,13 +80,13 @@ def answer(turn: Turn, told: Answer) -> None:
         return
     turn.row.twins = {
         **turn.row.twins,
-        name: Twin(told.twin or "", told.number, not told.twin and bool(known.ref or known.lost)),
+        name: Twin(told.twin or known.ref, told.number, not told.twin and bool(known.ref)),
     }
 
 
 def due(turn: Turn) -> Time:
     """When to ask again; zero for never."""
-    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref and not twin.lost]
+    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref]
     if not numbers:
         return 0
     again = turn.now + (SOON if any(numbers) else LATE)
@@ -90,6 +96,6 @@ def due(turn: Turn) -> Time:
 def wake(turn: Turn) -> None:
     """Ask again whatever has no answer yet."""
     for name, twin in turn.row.twins.items():
-        if not twin.ref and not twin.lost:
+        if not twin.ref:
             edge, _, asked = name.partition("|")
             turn.mail(asked, Ask(edge=edge, sender=turn.key))

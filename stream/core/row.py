@@ -136,7 +136,7 @@ class Twin(Struct, frozen=True, array_like=True):
     ref: Ref = ""
     number: int = 0
     lost: bool = False
-    """It had one; it will say when it has one again."""
+    """It had this one; it will say when it has one again."""
 
 
 class Row(
@@ -177,8 +177,9 @@ class Row(
     """The values last known at the record."""
     versions: tuple[Version | None, ...] = ()
     """Of the registers, in the order of ``remote``; empty until the first link (the birth). See ``cells``."""
-    authors: dict[Ref, int] = {}
-    """The other records at which values were typed, each with its fields: bit n is field n of ``remote``."""
+    authors: dict[Ref, int | bytes] = {}
+    """The other records at which values were typed, each with its fields: bit n is field n of ``remote``. Beyond 63
+    fields, which a set soon has, an integer has no room; then it is bytes, the lowest first."""
     rests: dict[str, Rest] = {}
     edges: dict[str, Edge] = {}
     plan: int = 0
@@ -220,7 +221,8 @@ class Row(
             for field, version in zip(self.remote, self.versions, strict=False)
             if version is not None
         }
-        for author, fields in self.authors.items():
+        for author, kept in self.authors.items():
+            fields = kept if isinstance(kept, int) else int.from_bytes(kept, "little")
             for place, field in enumerate(self.remote):
                 if fields >> place & 1:
                     cells[field] = Cell(cells[field].version, author)
@@ -232,7 +234,8 @@ class Row(
     def keep(self, cells: Mapping[str, Cell]) -> None:
         """Put registers into a row that is being made; each is of a field of ``remote``."""
         versions: list[Version | None] = []
-        self.authors, self.rests = {}, {}
+        authors: dict[Ref, int] = {}
+        self.rests = {}
         for place, field in enumerate(self.remote):
             cell = cells.get(field)
             if cell is None:
@@ -240,10 +243,14 @@ class Row(
                 continue
             versions.append(cell.version)
             if cell.author:
-                self.authors[cell.author] = self.authors.get(cell.author, 0) | 1 << place
+                authors[cell.author] = authors.get(cell.author, 0) | 1 << place
             if cell.newer or cell.carried or cell.rejected or cell.base:
                 self.rests[field] = Rest(cell.newer, cell.carried, cell.rejected, cell.base)
         self.versions = tuple(versions) if cells else ()
+        self.authors = {
+            author: fields if fields < _ROOM else fields.to_bytes((fields.bit_length() + 7) // 8, "little")
+            for author, fields in authors.items()
+        }
 
 
 class Index(
@@ -268,6 +275,8 @@ class Index(
     alarm: Time = 0
     format: int = FORMAT
 
+
+_ROOM = 1 << 63
 
 encode_row = msgpack.Encoder().encode
 """A row as bytes."""

@@ -13,6 +13,8 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stream.core import elements
+from stream.core.fields import SET, whole
 from stream.core.flows import End, TypeFacts, View
 from stream.core.row import Cell, Edge, Row, State
 from stream.model import Command, Conflict, Message, Ref, Time, Value, type_of
@@ -117,8 +119,17 @@ class Turn:
             self.clear(field)
         self.row.keep(self.cells)
 
+    def leading(self, end: End) -> list[str]:
+        """The fields with versions that lead along an end."""
+        fields = [field for field in end.leads if field in self.cells]
+        if self.view.flows.sets[self.type]:
+            fields += [field for field in self.cells if SET in field and whole(field) in end.leads]
+        return fields
+
     def close(self) -> Row:
         """The new row."""
+        if self.view.flows.sets[self.type]:
+            elements.forget(self.row, self.cells, self.now)
         if self.cells != self._kept or len(self.row.remote) != len(self.before):
             self.row.keep(self.cells)
             if self.cells:

@@ -39,8 +39,12 @@ def mint(value: Value, time: Time, over: Version, rank: int) -> Version:
 
 
 def born(value: Value, time: Time, rank: int) -> Version:
-    """The version of a value that stood there at first contact (B2)."""
-    return NULL if value is None else Version(time, rank, digest(value))
+    """The version of a value that stood there at first contact (B2).
+
+    An empty text is as empty as no value: of a younger record, it erased the text of an older one.
+    """
+    empty = not any(value) if isinstance(value, list) else value is None or value == ""
+    return NULL if empty else Version(time, rank, digest(value))
 
 
 def lost_unseen(lost: Stated, won: Stated) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from stream.core import damping
-from stream.core.reading import apply, fresh, order, read, show, stamp
+from stream.core.reading import apply, entire, fresh, order, read, show, stamp
 from stream.core.row import Write
 from stream.core.turn import Turn
 from stream.model import Command, Receipt, Seen, Time, Value
@@ -45,7 +45,7 @@ def plan(turn: Turn) -> None:
         return
     dirty: dict[str, Value] = {}
     for field, cell in turn.cells.items():
-        if cell.carried is None or field not in turn.view.flows.paths[turn.type]:
+        if cell.carried is None or not turn.view.flows.mapped(turn.type, field):
             continue
         value = turn.value(field)
         if value == row.remote.get(field):
@@ -158,7 +158,7 @@ def _until(turn: Turn, held: Held, limit: Seen, ours: Write | None, since: Time 
 
 def _echo(turn: Turn, after: Seen, write: Write) -> None:
     """The answer: the fields that we wrote stand for our versions, the others are read (A6, A11)."""
-    row = turn.row
+    row, after = turn.row, entire(turn, after)
     newest = fresh(row, after, 0)
     for field, want in write.want.items():
         got = after.fields.get(field)

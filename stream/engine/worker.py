@@ -23,7 +23,7 @@ from connectors.endpoint import Endpoint
 from connectors.errors import ConnectorError
 from connectors.registry import guarded, open_endpoint
 from stream.codec import decode_order
-from stream.core.paths import observer
+from stream.core.fields import Observer
 from stream.engine.agents import Stream
 from stream.engine.app import App, create_app
 from stream.engine.lanes import Lane
@@ -217,7 +217,7 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     types = [name for name, polled in topology.types.items() if polled.system == system]
     if not types:
         return
-    observers = {name: observer(topology.flows.paths.get(name, ())) for name in types}
+    observers = {name: Observer(topology.flows.paths.get(name, ())) for name in types}
     push_unit = Push(system, endpoint, observers, clock)
 
     @app.agent(

@@ -7,7 +7,7 @@ not in its function any more is an error: whoever rewrites a rule rewrites its m
 Not here, because the core has no part in them, or because one row alone does not show them:
 
     A5, A7, A10   the sink's halves (guard, ledger, fence) are in ``stream/push.py``: tests/stages/test_push.py
-    C7, C11, A13  are not written yet
+    C7, C11       are not written yet
     A3, A4, C2    several at once (a reading held, an answer lost, a late duplicate): tests/simulation
     D3, B6        how a component heals after a rollback: tests/simulation
 """
@@ -25,7 +25,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from stream.core import creating, damping, deleting, linking, matching, offers, reading, references, versions, writing
+from stream.core import (
+    creating,
+    damping,
+    deleting,
+    elements,
+    linking,
+    matching,
+    offers,
+    reading,
+    references,
+    versions,
+    writing,
+)
 from stream.core.flows import View
 from stream.core.turn import Turn
 
@@ -180,6 +192,49 @@ MUTANTS = [
         "test_damping.TestA12Damping.test_two_rewriters_slow_down",
     ),
     mutant(
+        "A13",
+        elements.complete,
+        "else None",
+        "else remote[field]",
+        "test_elements.TestA13Sets.test_what_is_missing_in_a_reading_was_removed",
+    ),
+    mutant(
+        "A13 unread",
+        elements.complete,
+        "remote[field] if name in seen.fields else None",
+        "None",
+        "test_elements.TestA13Sets.test_of_a_list_that_is_none_a_person_is_told_and_nothing_is_taken_for_removed",
+    ),
+    mutant(
+        "A13 memory",
+        elements.forget,
+        "not cell.newer and",
+        "True and",
+        "test_elements.TestForgetting.test_an_element_that_was_refused_is_remembered",
+    ),
+    mutant(
+        "A13 in flight",
+        elements.forget,
+        "and field not in written",
+        "",
+        "test_elements.TestForgetting.test_not_while_it_is_being_written",
+    ),
+    mutant(
+        "A13 bound",
+        elements.forget,
+        "place >= KEPT or time < now - MONTH",
+        "False",
+        "test_elements.TestForgetting.test_a_row_remembers_so_many",
+        "test_elements.TestForgetting.test_a_removal_is_remembered_until_it_is_a_month_old",
+    ),
+    mutant(
+        "A14",
+        reading._untouched,
+        "if was == now else now",
+        "if False else now",
+        "test_fields.TestA14Groups.test_a_part_in_the_systems_own_form_means_what_it_meant",
+    ),
+    mutant(
         "B1",
         versions.mint,
         "max(time, over.time + TICK)",
@@ -189,7 +244,7 @@ MUTANTS = [
     mutant(
         "B2 empty",
         versions.born,
-        "NULL if value is None else Version",
+        "NULL if empty else Version",
         "Version",
         "test_creating.TestB2Birth.test_the_empty_field_of_a_younger_record_erases_nothing",
     ),
@@ -234,6 +289,20 @@ MUTANTS = [
         "turn.row.plan = 0",
         "pass",
         "test_linking.test_b6_a_resync_tells_all_of_it_again",
+    ),
+    mutant(
+        "B7",
+        offers._fuller,
+        "if ours == theirs:",
+        "if False:",
+        "test_fields.TestB7LessSaysNothingNew.test_at_first_contact_the_fuller_value_stays",
+    ),
+    mutant(
+        "B7 parts",
+        offers._fuller,
+        "if one == other else",
+        "if False else",
+        "test_fields.TestB7LessSaysNothingNew.test_of_a_group_each_part_that_is_alike",
     ),
     mutant(
         "C1",
@@ -341,6 +410,13 @@ MUTANTS = [
         "()",
         "test_references.TestD1References"
         ".test_who_asked_is_told_when_the_counterpart_is_lost_and_when_it_is_another_one",
+    ),
+    mutant(
+        "D1 ended",
+        references.translate,
+        "(twin.lost and not ended)",
+        "twin.lost",
+        "test_elements.TestListsOfReferences.test_a_removed_reference_is_removed_also_when_its_twin_was_lost",
     ),
     mutant(
         "D2",

@@ -11,8 +11,8 @@ import pytest
 from tests.core.mutants import MUTANTS, Mutant
 
 RULES = {
-    *(f"A{number}" for number in range(1, 13)),
-    *(f"B{number}" for number in range(1, 7)),
+    *(f"A{number}" for number in range(1, 15)),
+    *(f"B{number}" for number in range(1, 8)),
     *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)),
     *(f"D{number}" for number in range(1, 5)),
 }

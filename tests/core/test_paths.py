@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.fields import ABSENT, pick
-from stream.core.paths import getter, observer
+from stream.core.fields import Observer
+from stream.core.paths import getter
 
 RECORD: dict[str, Any] = {
     "name": "Ada",
@@ -47,7 +48,7 @@ def test_a_path_without_names_is_refused(path: str) -> None:
 
 
 def test_an_observer_has_every_path_and_no_other() -> None:
-    observe = observer(["name", "address.city", "nothing", "name"])
+    observe = Observer(["name", "address.city", "nothing", "name"])
     assert observe(RECORD) == {"name": "Ada", "address.city": "Oslo", "nothing": None}
 
 

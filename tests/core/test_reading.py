@@ -179,3 +179,10 @@ def test_a_time_of_change_that_is_finer_than_a_second_says_enough() -> None:
     assert table.row(A).read_at == 0
     table.tell(A, seen(21, 22, x="x0", **FULL))
     assert table.row(A).read_at == seen(22).read_at
+
+
+def test_when_a_record_was_read_is_dropped_where_its_own_time_says_enough() -> None:
+    table = Table()
+    for key in (B, A):
+        table.bring(key, seen(10.5, name="n", x=None, y=None))
+    assert table.row(A).read_at == table.row(B).read_at == 0

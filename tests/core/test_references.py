@@ -112,11 +112,12 @@ class TestD1References:
         assert table.row(A).twins[name].ref == "b.p:70"
         number = table.edge("a.p:7", "p/a").number
         table.bring("a.p:7", Refuse(edge="p/a", sender="b.p:70", number=number, why="given up"))
-        assert table.row(A).twins[name].ref == ""
+        assert table.row(A).twins[name].lost
         assert every(Ask, table.tell(A, Wake())) == []
         assert table.row(A).alarm == 0
         table.bring("a.p:7", Nudge(edge="p/a", sender="b.p:70"))
         assert table.row(A).twins[name].ref == "b.p:70"
+        assert not table.row(A).twins[name].lost
 
     def test_a_deleted_counterpart_is_a_lost_one(self) -> None:
         table = asked()

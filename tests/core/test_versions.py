@@ -20,7 +20,9 @@ def test_b1_an_edit_is_newer_than_what_it_was_typed_over(value: object, time: in
 def test_b2_the_marks_lie_below_every_time() -> None:
     assert NULL < DEFAULT < Version(0)
     assert born(None, START, 3) == NULL
-    assert born("", START, 3) > DEFAULT
+    assert born("", START, 3) == born([None, ""], START, 3) == NULL
+    assert born(False, START, 3) > DEFAULT
+    assert born(0, START, 3) > DEFAULT
 
 
 def test_two_edits_of_one_instant_are_decided_the_same_everywhere() -> None:

@@ -21,8 +21,8 @@ import msgspec
 from connectors.endpoint import Traits
 from connectors.errors import ConnectorError
 from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
+from stream.core.fields import Observer
 from stream.core.flows import Flow, Flows, TypeFacts
-from stream.core.paths import observer
 from stream.core.row import Row
 from stream.join import Join
 from stream.model import Conflict, Receipt, Ref, Time
@@ -128,7 +128,7 @@ class World:
         for each in self.paused:
             each.fenced = True
         self.join = Join(self.flows, self.clock)
-        observe = {name: observer(paths) for name, paths in self.flows.paths.items()}
+        observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
         self.push = {name: Push(name, system, observe, self.clock) for name, system in self.systems.items()}
         self.readers = {
             name: Reader(name, "model", self.systems[name.partition(".")[0]], self.flows.plan(name), self.clock)

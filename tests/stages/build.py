@@ -7,8 +7,8 @@ from typing import Any
 from connectors.endpoint import Traits
 from connectors.memory import TRAITS, MemoryEndpoint
 from stream.codec import decode_order, encode
+from stream.core.fields import Observer
 from stream.core.flows import Flow, Flows, Pair, TypeFacts
-from stream.core.paths import observer
 from stream.engine.lanes import Lane
 from stream.engine.log import Outgoing, TopicSettings
 from stream.engine.memory import MemoryLog, drain, lanes_of
@@ -58,7 +58,7 @@ class Bench:
         return Reader(name, "memory", system, self.flows.plan(name) if plan is None else plan, self.clock)
 
     def push(self, system: str) -> Push:
-        observe = {name: observer(paths) for name, paths in self.flows.paths.items()}
+        observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
         return Push(system, self.systems[system], observe, self.clock)
 
     async def poll(self, name: str = "a.t", **reader: Any) -> bool:
