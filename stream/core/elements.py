@@ -5,7 +5,7 @@ never seen, and the union of both sides came back. What was never known is not t
 keep all they have; and a removal has a version like any edit, so what was removed stays removed.
 
 A removal is forgotten when the record shows it, nobody has still to be told, and it is a month old: no message lives
-as long. An element that the record refused is no removal, and is remembered. Of one row no more than ``KEPT`` are remembered, the latest.
+as long. Of one row no more than ``KEPT`` are remembered, the latest. An element that the record refused is no removal.
 """
 
 from __future__ import annotations
