@@ -305,8 +305,10 @@ class Asana:
         if type == "task" and fields.get("projects"):
             home = self.tables["project"].get(fields["projects"][0])
             fields = {**fields, "workspace": home.record["workspace"] if home else None}
-        if type == "project" and fields.get("team") and not fields.get("workspace"):
-            fields = {**fields, "workspace": self.organization}
+        if type == "project":
+            fields = {"owner": next(self.tables["user"].ids()), **fields}
+            if fields.get("team") and not fields.get("workspace"):
+                fields["workspace"] = self.organization
         record = self._derived(type, {**empty, **fields}, fields, now)
         for project in record.get("projects", ()):
             self.members[project][gid] = None

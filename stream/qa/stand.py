@@ -11,10 +11,10 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,9 @@ from stream.topology import Topology, read_topology
 
 POLL = "300ms"
 """How often sandboxes are read."""
+
+
+Door: TypeAlias = Callable[[str, str, Sandbox], Awaitable[str]]
 
 
 class CannotTry(Exception):
@@ -201,13 +204,20 @@ def _parts(ref: Ref) -> tuple[str, str, str]:
 
 
 @asynccontextmanager
-async def sandboxed(config: Path, folder: Path, *, patience: float = 15.0, count: int = 20) -> AsyncIterator[Stand]:
-    """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology."""
+async def sandboxed(
+    config: Path, folder: Path, *, patience: float = 15.0, count: int = 20, door: Door | None = None
+) -> AsyncIterator[Stand]:
+    """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
+
+    ``door`` may put something between a sandbox and whoever calls it: told of the system's name, its kind and its
+    sandbox, it answers the address to call.
+    """
     value = _written(config)
     systems = value.get("systems", {})
     environment = dict(os.environ)
     async with AsyncExitStack() as stack:
         boxes: dict[str, Sandbox] = {}
+        plain: dict[str, dict[str, Any]] = {}
         for number, (name, settings) in enumerate(systems.items()):
             kind = Path(str(settings["connector"])).stem
             if kind not in SYSTEMS:
@@ -218,7 +228,8 @@ async def sandboxed(config: Path, folder: Path, *, patience: float = 15.0, count
             box = await serve(kind, count=count, seed=number + 1)
             stack.push_async_callback(box.close)
             boxes[name] = box
-            systems[name] = {"connector": _connector(settings["connector"], config.parent), **_open(box.settings())}
+            plain[name] = _open(box.settings()) | ({} if door is None else {"url": await door(name, kind, box)})
+            systems[name] = {"connector": _connector(settings["connector"], config.parent), **plain[name]}
             for key, secret in box.secrets().items():
                 variable = f"QA_{name}_{key}".upper()
                 environment[variable] = secret
@@ -230,7 +241,7 @@ async def sandboxed(config: Path, folder: Path, *, patience: float = 15.0, count
         topology = read_topology(written, environment)
         testers = {}
         for name, system in topology.systems.items():
-            mine = {**boxes[name].settings(), **boxes[name].secrets(person=True)}
+            mine = {**plain[name], **boxes[name].secrets(person=True)}
             testers[name] = open_endpoint(f"tester at {name}", system.connector, mine, topology.base_dir)
         log = place_of(topology.broker).path
         stand = Stand(topology, WorkerProcess(folder, written, log, environment), testers, boxes, patience)
@@ -267,10 +278,10 @@ async def live(config: Path, folder: Path, environment: Mapping[str, str]) -> As
 
 def _written(config: Path) -> Any:
     """What stands in a configuration, as JSON can hold it."""
-    return plain(load(config.read_bytes()))
+    return as_json(load(config.read_bytes()))
 
 
-def plain(document: Document) -> Any:
+def as_json(document: Document) -> Any:
     """A file's value as JSON can hold it: a mapping whose keys are no texts becomes a list of pairs."""
 
     def of(value: Any, place: Place) -> Any:

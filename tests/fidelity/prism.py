@@ -1,0 +1,97 @@
+"""Stoplight Prism between a connector and a sandbox: somebody else's reading of the vendor's own OpenAPI file.
+
+Prism forwards every call and says of each request and answer what in it is against the file. It is a program for
+Node; where it is installed says ``LINKSTREAM_PRISM``, and where the vendors' files lie ``LINKSTREAM_SPECS``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import socket
+
+SPECS = Path(os.environ.get("LINKSTREAM_SPECS") or "no folder")
+PRISM = Path(os.environ.get("LINKSTREAM_PRISM") or "no program")
+FILES = {
+    "asana": "asana.patched.openapi.json",
+    "trello": "trello.jsonbody.patched.openapi.json",
+    "powerofficego": "poweroffice-go-v2.subset.patched.openapi.json",
+}
+"""The vendors' files, with what keeps a validator from reading them mended."""
+MISSING = (
+    "the vendors' OpenAPI files are not here: LINKSTREAM_SPECS would name their folder"
+    if not SPECS.is_dir()
+    else "Prism is not here: LINKSTREAM_PRISM would name it, `make prism` installs it"
+    if not PRISM.is_file()
+    else ""
+)
+
+_WORDS = re.compile(r"\x1b\[[0-9;]*m")
+_PATIENCE = 60.0
+
+
+class Prism:
+    """One running proxy, and what it said."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests = 0
+        self.calls: list[str] = []
+        """Method and path of every call."""
+        self.violations: list[str] = []
+        """What was against the file, each after the call that it is about."""
+        self.listening = asyncio.Event()
+
+    def hear(self, line: str) -> None:
+        line = _WORDS.sub("", line)
+        if "Prism is listening" in line:
+            self.listening.set()
+        elif "Request received" in line:
+            self.requests += 1
+            self.calls.append(line.partition("[HTTP SERVER] ")[2].partition(" \u2139")[0].strip())
+        elif "Violation:" in line:
+            self.violations.append(
+                f"{(*self.calls, '?')[-2 if self.calls else -1]}: {line.partition('Violation: ')[2]}"
+            )
+
+
+@asynccontextmanager
+async def proxied(spec: Path, upstream: str) -> AsyncIterator[Prism]:
+    """A proxy before a server; everything that goes through it is checked."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    prism = Prism(f"http://127.0.0.1:{port}")
+    process = await asyncio.create_subprocess_exec(
+        str(PRISM),
+        "proxy",
+        str(spec),
+        upstream,
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1 << 22,
+    )
+
+    async def listen() -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            prism.hear(line.decode(errors="replace").rstrip())
+
+    listening = asyncio.ensure_future(listen())
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await prism.listening.wait()
+        yield prism
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        await listening
