@@ -8,7 +8,6 @@ from the record as it stands, or refused with the reason.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -17,8 +16,8 @@ from msgspec import Struct
 from connectors.endpoint import Entity, Record, Traits
 from connectors.errors import Refused
 from connectors.fields import ABSENT, pick, read_time
+from connectors.marks import join, split
 
-_REF = re.compile(r"(?:^|\n)ref: (\S+)\s*\Z")
 _UNVERIFIED = (
     "a task is listed by modified_since as soon as it has been created",
     "the last line of notes survives edits in Asana's own editor",
@@ -115,19 +114,6 @@ def entity(kind: Kind, record: Any) -> Entity:
         record = {**record, kind.notes: text}
     changed = read_time(record.get("modified_at"))
     return Entity(id=gid, record=record, updated_at=changed, marker=marker)
-
-
-def split(notes: str) -> tuple[str, str | None]:
-    """Part notes into the person's text and our marker."""
-    found = _REF.search(notes)
-    return (notes[: found.start()], found[1]) if found else (notes, None)
-
-
-def join(text: str, marker: str | None) -> str:
-    """Put our marker below the person's text."""
-    if not marker:
-        return text
-    return f"{text}\nref: {marker}" if text else f"ref: {marker}"
 
 
 def flat(type: str, kind: Kind, wanted: Mapping[str, Any]) -> dict[str, Any]:

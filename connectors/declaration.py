@@ -1,104 +1,184 @@
-"""What a declaration of a REST system may say, and the check of a file that says it.
+"""The language of declarations: everything that can be said about a REST system without code.
 
 A declaration is data: where lists and records are, how they are paged, which field is the id, which one says when
-something changed, which one carries our marker. The structs below are the whole language; the reference in the
-documentation and the check of files both follow from them. What the language cannot say is refused by name, never
-ignored: a system that needs it needs code, or a longer language.
+something changed, which one carries our marker. The structs below are the whole language; the JSON Schema for editors
+and the check of files both follow from them. What the language cannot say is refused by name, never ignored: a
+system that needs it needs code, or a longer language.
 """
 
 from __future__ import annotations
 
-import difflib
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-import jsonschema
-import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from connectors.budget import Limits
 from connectors.fields import TimeFormat
+from connectors.http import Encoding
 from connectors.paging import Paging
-from connectors.positions import BadDocument, Document, load
 
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "date", "time", "object", "list", "any"]
+Statuses: TypeAlias = Annotated[tuple[Annotated[int, Meta(ge=200, le=599)], ...], Meta(description="HTTP statuses")]
+Word: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", description="a name of letters")]
 
 
-class AuthKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which credentials go where. ``secret`` and ``user`` name settings."""
-
-    kind: Literal["none", "bearer", "basic", "header", "query"] = "bearer"
-    secret: str = "token"  # noqa: S105 - the name of a setting
-    user: str = "user"
-    name: str = "X-Api-Key"
-    """The header or parameter that carries the key."""
+class _Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
 
 
-class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a refusal explains itself: a path to words, and a path to the fields' names beside them."""
+class AuthKind(_Said, frozen=True, kw_only=True):
+    """Which credentials go where. What is called a setting is the name of one in topics.yaml, never a secret itself."""
 
-    message: str = "message"
-    field: str | None = None
+    kind: Annotated[
+        Literal["none", "bearer", "basic", "header", "query", "oauth2"],
+        Meta(description="none; bearer: a fixed token; basic: user and secret; header, query: a key; oauth2: a grant"),
+    ] = "bearer"
+    secret: Annotated[str | None, Meta(description="The setting with the secret; `token`, or `client_secret`")] = None
+    user: Annotated[str, Meta(description="basic: the setting with the user's name")] = "user"
+    name: Annotated[str, Meta(description="header, query: what carries the key")] = "X-Api-Key"
+    token: Annotated[
+        str | None, Meta(description="oauth2: the token endpoint; what has no host is resolved against the url")
+    ] = None
+    client: Annotated[str, Meta(description="oauth2: the setting with the client's id")] = "client_id"
+    refresh: Annotated[
+        str | None, Meta(description="oauth2: the setting with a refresh token; without it client credentials are used")
+    ] = None
+    scope: Annotated[str, Meta(description="oauth2: the scopes to ask for")] = ""
+    place: Annotated[Literal["header", "form"], Meta(description="oauth2: where the client names itself")] = "header"
+    headers: Annotated[
+        tuple[str, ...], Meta(description="oauth2: those of `headers` that the token endpoint wants too")
+    ] = ()
+
+    @property
+    def setting(self) -> str:
+        """The setting with the secret."""
+        return self.secret or ("client_secret" if self.kind == "oauth2" else "token")
 
 
-class Operation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One request. ``{id}`` in a path is the record's id; ``wrap`` is a key to put the body under."""
+class FromSetting(_Said, frozen=True, kw_only=True):
+    """A header whose value is a secret."""
 
-    path: str
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
-    query: dict[str, str] = {}
-    body: Literal["json"] = "json"
-    wrap: str | None = None
-    record: str = ""
-    """The path to the record, or to the list of records, in the answer."""
-    success: tuple[int, ...] = (200, 201, 202, 204)
-    whole: bool = False
-    """An update must carry every writable field, not only the changed ones."""
+    setting: Annotated[str, Meta(description="The setting with the value")]
 
 
-class Id(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Errors(_Said, frozen=True, kw_only=True):
+    """Where a refusal explains itself. A body that is text is the explanation."""
+
+    message: Annotated[str | tuple[str, ...], Meta(description="Paths to words; all that are there are shown")] = (
+        "message"
+    )
+    field: Annotated[str | None, Meta(description="The path to the fields' names, beside the words")] = None
+    fields: Annotated[
+        str | None, Meta(description="The path to an object that has the words by field; a text or a list each")
+    ] = None
+
+
+class Meanings(_Said, frozen=True, kw_only=True):
+    """Statuses that mean something else here than elsewhere."""
+
+    retry: Statuses = ()
+    stale: Statuses = ()
+    missing: Statuses = ()
+    refused: Statuses = ()
+    locked: Statuses = ()
+
+
+class Operation(_Said, frozen=True, kw_only=True):
+    """One request."""
+
+    path: Annotated[
+        str,
+        Meta(
+            pattern="^/",
+            description="a path from /, below the url: {id} is the record, {<field>} its parent, {<name>} a setting",
+        ),
+    ]
+    method: Annotated[
+        Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None,
+        Meta(description="Else GET for list and read, POST for create, PATCH for update, DELETE for delete"),
+    ] = None
+    query: Annotated[dict[str, str], Meta(description="Parameters; the same {...} as in the path")] = {}
+    body: Annotated[Encoding, Meta(description="How fields are written")] = "json"
+    wrap: Annotated[str | None, Meta(description="A key to put the body under, as {issue: {...}}")] = None
+    defaults: Annotated[dict[str, Any], Meta(description="create: values of fields that nobody gave one")] = {}
+    record: Annotated[str, Meta(description="The path in the answer to the record, or to the list")] = ""
+    returns: Annotated[
+        Literal["record", "id", "nothing"],
+        Meta(description="What a write is answered with; what is not the record is read back"),
+    ] = "record"
+    success: Annotated[Statuses, Meta(description="Statuses that mean that it was done")] = (200, 201, 202, 204)
+    empty: Annotated[Statuses, Meta(description="list, read: statuses without a body that mean nothing is there")] = (
+        204,
+    )
+    whole: Annotated[bool, Meta(description="update: all of `writable` must be sent, not only what changes")] = False
+
+
+class Id(_Said, frozen=True, kw_only=True):
     """The field that names a record."""
 
     field: str = "id"
-    type: Literal["string", "integer"] = "string"
+    type: Annotated[Literal["string", "integer"], Meta(description="Its type in the system's own JSON")] = "string"
 
 
-class Moment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Parent(_Said, frozen=True, kw_only=True):
+    """Records that live below another one: the list is read for each parent."""
+
+    type: Annotated[str, Meta(description="The entity type of the parents")]
+    field: Annotated[Word, Meta(description="The field with the parent's id; {<field>} in a path is its value")]
+
+
+class Moment(_Said, frozen=True, kw_only=True):
     """A field that holds a time."""
 
     field: str
     format: TimeFormat = "iso"
 
 
-class Since(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Since(_Said, frozen=True, kw_only=True):
     """The parameter that asks for changes only."""
 
     parameter: str
-    bound: Literal["inclusive", "exclusive"] = "inclusive"
-    overlap: float = 60.0
-    """Seconds that every round reads again, for writes that became visible late."""
+    value: Annotated[str, Meta(pattern=r"\{since\}", description="its value, with {since} where the time goes")] = (
+        "{since}"
+    )
+    bound: Annotated[
+        Literal["inclusive", "exclusive"], Meta(description="Whether what changed at that very time is listed")
+    ] = "inclusive"
+    overlap: Annotated[
+        float, Meta(ge=0, description="Seconds that every round reads again, for writes that became visible late")
+    ] = 60.0
     format: TimeFormat = "iso"
+    local: Annotated[bool, Meta(description="The time is written without an offset, in the zone")] = False
 
 
-class Marker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The field that carries our mark, and the parameter that finds it; without one, lists are searched."""
-
-    field: str
-    filter: str | None = None
-    settle: float = 0.0
-    """Seconds after which the search surely finds a new record."""
-
-
-class Tombstone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A field whose value says that the record is deleted."""
+class Marker(_Said, frozen=True, kw_only=True):
+    """The field that carries our mark. Without a filter for it, lists are searched."""
 
     field: str
-    value: bool | int | str = True
+    kind: Annotated[
+        Literal["value", "line"], Meta(description="value: the field is ours; line: the last line of people's text")
+    ] = "value"
+    filter: Annotated[str | None, Meta(description="The parameter that finds records by it")] = None
+    settle: Annotated[float, Meta(ge=0, description="Seconds after which the search surely finds a new record")] = 0.0
 
 
-class Type(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Tombstone(_Said, frozen=True, kw_only=True):
+    """A field that says that the record is deleted."""
+
+    field: str
+    value: Annotated[
+        bool | int | str | None, Meta(description="The value that says so; without it any but null, false, 0 and empty")
+    ] = None
+
+
+class Field(_Said, frozen=True, kw_only=True):
+    """A field with more to say than its type."""
+
+    type: FieldType = "string"
+    of: Annotated[tuple[str | int, ...], Meta(description="All values that it can have")] = ()
+
+
+class Type(_Said, frozen=True, kw_only=True):
     """One entity type."""
 
     list: Operation
@@ -106,139 +186,56 @@ class Type(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     create: Operation | None = None
     update: Operation | None = None
     delete: Operation | None = None
-    archive: dict[str, Any] | None = None
-    """Values whose writing archives a record."""
+    archive: Annotated[dict[str, Any] | None, Meta(description="Values whose writing archives a record")] = None
     id: Id = Id()
-    updated: Moment | None = None
-    created: Moment | None = None
+    parent: Parent | None = None
+    updated: Annotated[Moment | None, Meta(description="When the record last changed")] = None
+    created: Annotated[Moment | None, Meta(description="When the record was made")] = None
     since: Since | None = None
     marker: Marker | None = None
     deleted: Tombstone | None = None
-    paging: Paging | None = None
-    fields: dict[str, FieldType] = {}
-    writable: tuple[str, ...] | None = None
-    required: tuple[str, ...] = ()
-    nulls: Literal["send", "omit"] = "send"
-    """Whether a field without a value is written as null, or cannot be emptied."""
-    compare: bool = True
-    """Read again right before a write, and refuse it if the record has changed."""
-    lag: float = 0.0
-    unverified: tuple[str, ...] = ()
+    paging: Annotated[Paging | None, Meta(description="Where it differs from the system's")] = None
+    fields: Annotated[
+        dict[str, FieldType | Field],
+        Meta(description="The fields, by path; a record that holds something else is set aside"),
+    ] = {}
+    writable: Annotated[tuple[str, ...] | None, Meta(description="What may be written; else everything")] = None
+    required: Annotated[tuple[str, ...], Meta(description="What a create must have")] = ()
+    nulls: Annotated[
+        Literal["send", "omit"], Meta(description="send: null empties a field; omit: a field cannot be emptied")
+    ] = "send"
+    compare: Annotated[
+        Literal["read", "test", "never"],
+        Meta(
+            description="How a write notices a change that it does not know: read the record again right before; "
+            "test: that, and a JSON Patch says what it replaces; never"
+        ),
+    ] = "read"
+    lag: Annotated[float, Meta(ge=0, description="Seconds by which a read may trail behind a write")] = 0.0
+    unverified: Annotated[tuple[str, ...], Meta(description="What is assumed and nobody has confirmed")] = ()
 
 
-class Declaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Declaration(_Said, frozen=True, kw_only=True):
     """A system: where it is, who we are there, and its entity types."""
 
-    connector: str
-    url: str | None = None
+    connector: Annotated[Word, Meta(description="The declaration's name")]
+    url: Annotated[str | None, Meta(description="The address; usually a setting in topics.yaml instead")] = None
+    settings: Annotated[
+        dict[Word, str],
+        Meta(description="More settings, each with what it is; {name} in a path, query or header is its value"),
+    ] = {}
     auth: AuthKind = AuthKind()
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str | FromSetting], Meta(description="Sent with every request")] = {}
+    zone: Annotated[str, Meta(description="The time zone of times without an offset, as Europe/Oslo")] = "UTC"
     limits: Limits = Limits()
     paging: Paging = Paging()
     errors: Errors = Errors()
-    types: dict[str, Type]
-    unverified: tuple[str, ...] = ()
+    statuses: Meanings = Meanings()
+    types: Annotated[dict[Word, Type], Meta(min_length=1)]
+    unverified: Annotated[tuple[str, ...], Meta(description="What is assumed and nobody has confirmed")] = ()
 
 
-def read_declaration(file: Path) -> Declaration:
-    """Read and check a declaration. Raises BadDocument with every problem, each with its place."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadDocument([f"{file}:1:1: found {error}; a readable file would be right"]) from None
-    return declaration(text, str(file))
-
-
-def declaration(text: str, file: str) -> Declaration:
-    """Check the text of a declaration. Raises BadDocument with every problem."""
-    document = load(text, file)
-    validator = jsonschema.Draft202012Validator(msgspec.json.schema(Declaration))
-    problems = list(itertools.chain.from_iterable(_told(document, e) for e in validator.iter_errors(document.value)))
-    if problems:
-        raise BadDocument(problems)
-    said = msgspec.convert(document.value, Declaration)
-    problems = list(_contradictions(document, said))
-    if problems:
-        raise BadDocument(problems)
-    return said
-
-
-def _told(document: Document, error: Any) -> Iterator[str]:
-    """Say a schema's complaint in our form; alternatives are followed into the one that was meant."""
-    path = tuple(error.absolute_path)
-    match error.validator:
-        case "anyOf":
-            meant = [
-                inner for inner in error.context if inner.validator != "type" or len(inner.absolute_path) > len(path)
-            ]
-            if meant:
-                yield from itertools.chain.from_iterable(_told(document, inner) for inner in meant)
-            else:
-                wanted = " or ".join(_kind(inner.validator_value) for inner in error.context)
-                yield f"{document.at(path)}: found {_shown(error.instance)}; {wanted} would be right"
-        case "additionalProperties":
-            known = sorted(error.schema["properties"])
-            for name in error.instance.keys() - known:
-                yield f"{document.at((*path, name), key=True)}: found {name!r}; {_near(name, known)} would be right"
-        case "required":
-            missing = error.message.split("'")[1]
-            yield f"{document.at(path, key=True)}: found no {missing!r}; one would be right"
-        case "enum":
-            wanted = ", ".join(str(value) for value in error.validator_value)
-            yield f"{document.at(path)}: found {_shown(error.instance)}; one of {wanted} would be right"
-        case "type":
-            yield f"{document.at(path)}: found {_shown(error.instance)}; {_kind(error.validator_value)} would be right"
-        case _:
-            right = f"{error.validator} {error.validator_value}"
-            yield f"{document.at(path)}: found {error.message}; {right} would be right"
-
-
-def _near(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return repr(close[0]) if close else f"one of {', '.join(known)}"
-
-
-def _kind(name: str) -> str:
-    """Name a type of JSON Schema in YAML's words."""
-    return {"object": "a mapping", "array": "a list", "string": "text", "null": "nothing"}.get(name, name)
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case _:
-            return repr(value)[:80]
-
-
-def _contradictions(document: Document, said: Declaration) -> Iterator[str]:
-    """Report what is well-formed and cannot work."""
-    for name, entity in said.types.items():
-        at = ("types", name)
-        yield from _unknown_fields(document, at, entity)
-        yield from _wrong_paths(document, at, entity)
-        if entity.since and not entity.updated:
-            where = document.at((*at, "since"), key=True)
-            yield f"{where}: found no 'updated' beside it; the field that it compares would be right"
-        if entity.update and entity.update.whole and not entity.writable:
-            where = document.at((*at, "update"), key=True)
-            yield f"{where}: found 'whole' without 'writable'; the fields to send would be right"
-
-
-def _unknown_fields(document: Document, at: tuple[str, str], entity: Type) -> Iterator[str]:
-    known = sorted(entity.fields)
-    for key, paths in (("writable", entity.writable or ()), ("required", entity.required)):
-        for index, path in enumerate(paths):
-            if known and path.partition(".")[0] not in known:
-                yield f"{document.at((*at, key, index))}: found {path!r}; {_near(path, known)} would be right"
-
-
-def _wrong_paths(document: Document, at: tuple[str, str], entity: Type) -> Iterator[str]:
-    for key, wants_id in (("list", False), ("create", False), ("read", True), ("update", True), ("delete", True)):
-        operation: Operation | None = getattr(entity, key)
-        if operation is None or ("{id}" in operation.path) == wants_id:
-            continue
-        right = "a path with {id}" if wants_id else "a path without parameters"
-        yield f"{document.at((*at, key, 'path'))}: found {operation.path!r}; {right} would be right"
+def field_type(said: Type, path: str) -> FieldType | None:
+    """The declared type of a field."""
+    found = said.fields.get(path)
+    return found.type if isinstance(found, Field) else found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
@@ -56,29 +57,43 @@ def without(record: Mapping[str, Any], path: str) -> dict[str, Any]:
     return {**record, head: without(inner, rest)} if isinstance(inner, dict) else dict(record)
 
 
-def read_time(value: Any, format: TimeFormat = "iso") -> int | None:
+def read_time(value: Any, format: TimeFormat = "iso", zone: str = "UTC") -> int | None:
     """Read a time; ``None`` if there is none. Raises ValueError if it cannot be understood.
 
-    A time without a zone is taken as UTC.
+    A time without an offset is one in the zone; in the hour that comes twice a year, the first of the two is meant.
     """
     if value is None or value is ABSENT or value == "":
         return None
     if format == "iso" and isinstance(value, str):
         moment = datetime.fromisoformat(value)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC if zone == "UTC" else ZoneInfo(zone))
         return (moment - _EPOCH) // timedelta(microseconds=1)
     if format != "iso" and isinstance(value, int | float) and not isinstance(value, bool):
         return round(value * (1_000_000 if format == "seconds" else 1_000))
-    raise ValueError(f"found {value!r}; a time as {format} would be right")
+    raise ValueError(f"found {value!r:.80}; a time as {format} would be right")
 
 
-def write_time(time: int, format: TimeFormat = "iso") -> str:
-    """Spell a time for a query, rounded down, so that nothing at its edge is left out."""
+def write_time(time: int, format: TimeFormat = "iso", zone: str | None = None) -> str:
+    """Spell a time for a query, rounded down, so that nothing at its edge is left out.
+
+    With a zone it is spelled without an offset. In the hour that comes twice that would be two times, and before it
+    is the time an hour earlier: to ask for too much is harmless.
+    """
     match format:
         case "iso":
             whole = _EPOCH + timedelta(milliseconds=time // 1_000)
-            return whole.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            if zone is None:
+                return whole.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            there = whole.astimezone(ZoneInfo(zone))
+            while there.replace(fold=0).utcoffset() != there.replace(fold=1).utcoffset():
+                there = (there.astimezone(UTC) - timedelta(hours=1)).astimezone(there.tzinfo)
+            return there.replace(tzinfo=None).isoformat(timespec="milliseconds")
         case "seconds":
             return str(time // 1_000_000)
         case "milliseconds":
             return str(time // 1_000)
+
+
+def texts(value: Any) -> list[str]:
+    """List the texts of a value that is one, or a list with some."""
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]

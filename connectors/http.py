@@ -107,6 +107,7 @@ class Client:
         sizes: Sizes | None = None,
         headers: Mapping[str, str | Secret] | None = None,
         complaint: Callable[[Any], Complaint] | None = None,
+        verdicts: Mapping[int, Verdict] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._base = _base(base)
@@ -120,11 +121,17 @@ class Client:
             **(headers or {}),
         }
         self._complaint = complaint or _no_complaint
+        self._verdicts = verdicts or {}
         self._now = now
         known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
         more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
         self._redactor = Redactor((*known, *more))
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def address(self) -> str:
+        """The base address."""
+        return str(self._base)
 
     async def call(self, request: Request) -> Answer:
         """Send one request and answer what came back. Raises every error of a connector, and no other."""
@@ -224,9 +231,11 @@ class Client:
         try:
             said, fields = self._complaint(decode(body))
         except BadAnswer:
-            said, fields = "", {}
+            plain = headers.get("content-type", "").startswith("text/plain")
+            said, fields = (body[:_SHOWN].decode("utf-8", "replace").strip() if plain else ""), {}
         message = f"{_name(request)}: found status {status}{f' ({said[:_SHOWN]})' if said else ''}"
-        meaning = verdict(status, write=request.method not in _READS, one=request.one)
+        write = request.method not in _READS
+        meaning = self._verdicts.get(status) or verdict(status, write=write, one=request.one)
         return _error(meaning, message, after=after, fields=fields, body=body[:_SHOWN])
 
     def _redacted(self, error: ConnectorError) -> ConnectorError:

@@ -1,21 +1,29 @@
-"""Records of a declared system: what one is, and how a body for one is laid out. Pure.
+"""Records of a declared system: what one is, and how the system's words about them are understood. Pure.
 
-The foreign record goes through as it came; only the marker is taken out, because it is ours. What is not a record
-is set aside with its reason, one by one, so that one bad record never costs its page.
+The foreign record goes through as it came; only the marker is taken out, because it is ours, and the id of the record
+above it is put in where the list was that record's. What is not a record, or not what the declaration says it is, is
+set aside with its id, its field and the reason, one by one, so that one bad record never costs its page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, Literal
 
 import orjson
 
-from connectors.declaration import Declaration, Type
+from connectors.declaration import Declaration, Errors, Field, FieldType, Type, field_type
 from connectors.endpoint import Entity, Record, Rejected, Traits
-from connectors.errors import Refused
-from connectors.fields import ABSENT, pick, place, read_time, without
+from connectors.fields import ABSENT, pick, place, read_time, texts, without
 from connectors.http import Complaint
+from connectors.marks import split
+
+LARGEST = 1 << 19
+"""Bytes of the largest record: what comes of it must still fit into one message of a log, which take a megabyte."""
+
+_SHOWN = 1 << 12
+_EARLIEST, _LATEST = date(1800, 1, 1), date(2200, 1, 1)
 
 
 def traits(declaration: Declaration) -> dict[str, Traits]:
@@ -29,114 +37,257 @@ def _traits(declaration: Declaration, said: Type) -> Traits:
     ways += ["delete"] if said.delete else []
     marker = said.marker
     sure: Literal[3, 4, 5] = 5 if marker is None else 4 if marker.settle > 0 else 3
+    above = {said.parent.field} if said.parent and said.create and _names(said, said.create.path) else set()
     return Traits(
-        id=said.id.type,
+        id="string" if nested(said) else said.id.type,
         changes="since" if said.since else "list",
         create=sure if said.create else None,
         settle=marker.settle if marker else 0.0,
         lag=said.lag,
         fields=frozenset(said.fields) or None,
         writable=None if said.writable is None else frozenset(said.writable),
-        required=frozenset(said.required),
+        required=frozenset(said.required) | above,
         remove=frozenset(ways),
         unverified=(*declaration.unverified, *said.unverified),
     )
 
 
-def entity(said: Type, record: Any) -> Entity:
-    """Read a record of this type. Raises ValueError with the reason if it is none."""
+def _names(said: Type, path: str) -> bool:
+    return said.parent is not None and f"{{{said.parent.field}}}" in path
+
+
+def nested(said: Type) -> bool:
+    """Tell whether a record is read below its parent, so that its id is the parent's and its own: ``7/12``."""
+    return _names(said, said.read.path)
+
+
+def entity(said: Type, record: Any, parent: str | None = None, zone: str = "UTC") -> Entity:
+    """Read a record of this type. Raises ValueError with the field and the reason if it is none."""
     if not isinstance(record, dict):
         raise ValueError(f"found {kind(record)}; a record would be right")  # noqa: TRY004 - it is data, not a bug
     name = pick(record, said.id.field)
     if isinstance(name, bool) or not isinstance(name, int if said.id.type == "integer" else str) or name == "":
         raise ValueError(f"{said.id.field}: found {kind(name)}; {said.id.type} would be right")
-    marker = pick(record, said.marker.field) if said.marker else None
-    changed = said.updated
-    try:
-        updated_at = read_time(pick(record, changed.field), changed.format) if changed else None
-    except ValueError as error:
-        raise ValueError(f"{changed.field if changed else ''}: {error}") from None
+    if said.parent is not None:
+        parent, record = _below(said.parent.field, record, parent)
+    _as_declared(said, record, zone)
+    record, marker = _unmarked(said, record)
     return Entity(
-        id=str(name),
-        record=without(record, said.marker.field) if said.marker else record,
-        updated_at=updated_at,
-        marker=marker if isinstance(marker, str) and marker else None,
+        id=f"{parent}/{name}" if nested(said) else str(name),
+        record=record,
+        updated_at=_changed(said, record, zone),
+        marker=marker,
     )
 
 
-def complaint(declaration: Declaration) -> Callable[[Any], Complaint]:
-    """Make the reader of this system's refusals."""
-    errors = declaration.errors
-
-    def read(body: Any) -> Complaint:
-        said = _texts(pick(body, errors.message))
-        names = _texts(pick(body, errors.field)) if errors.field else []
-        return "; ".join(said), dict(zip(names, said, strict=False))
-
-    return read
-
-
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [item for item in values if isinstance(item, str)]
+def _below(field: str, record: Record, parent: str | None) -> tuple[str, Record]:
+    """Answer the parent's id, and the record with it."""
+    own = pick(record, field)
+    if isinstance(own, str | int) and not isinstance(own, bool):
+        return str(own) if parent is None else parent, record
+    if parent is None:
+        raise ValueError(f"{field}: found {kind(own)}; the id of the record above would be right")
+    record = {**record}
+    place(record, field, parent)
+    return parent, record
 
 
-def sorted_out(type: str, said: Type, items: list[Any]) -> tuple[list[Entity], list[str], list[Rejected]]:
-    """Part a list into records, ids of deleted ones, and what cannot be understood; of twins the last one counts."""
+def _unmarked(said: Type, record: Record) -> tuple[Record, str | None]:
+    if said.marker is None:
+        return record, None
+    found = pick(record, said.marker.field)
+    if said.marker.kind == "value":
+        return without(record, said.marker.field), found if isinstance(found, str) and found else None
+    if not isinstance(found, str):
+        return record, None
+    text, mark = split(found)
+    if mark is not None:
+        record = without(record, said.marker.field)
+        place(record, said.marker.field, text)
+    return record, mark
+
+
+def _changed(said: Type, record: Record, zone: str) -> int | None:
+    if said.updated is None:
+        return None
+    found = pick(record, said.updated.field)
+    try:
+        time = read_time(found, said.updated.format, zone)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{said.updated.field}: {error}") from None
+    if time is not None and not 0 <= time < _micros(_LATEST):
+        raise ValueError(
+            f"{said.updated.field}: found {kind(found)}; a time between 1970 and {_LATEST.year} would be right"
+        )
+    return time
+
+
+def _as_declared(said: Type, record: Record, zone: str) -> None:
+    """Raise ValueError for the first field that is not what the declaration says."""
+    for path, declared in said.fields.items():
+        found = pick(record, path)
+        if found is None or found is ABSENT:
+            continue
+        type_ = field_type(said, path)
+        # Through a list, a path means each of its items.
+        for value in found if isinstance(found, list) and type_ not in {"list", "any"} else [found]:
+            if value is not None and not _fits(type_, value, zone):
+                raise ValueError(f"{path}: found {kind(value)}; {_right(type_)} would be right")
+            if isinstance(declared, Field) and declared.of and value is not None and value not in declared.of:
+                raise ValueError(
+                    f"{path}: found {kind(value)}; one of {', '.join(map(str, declared.of))} would be right"
+                )
+
+
+def _fits(type: FieldType | None, value: Any, zone: str) -> bool:  # noqa: PLR0911 - one line for each type
+    match type:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case "date":
+            return value == "" or _is_day(value)
+        case "time":
+            return _is_time(value, zone)
+        case "object":
+            return isinstance(value, dict)
+        case "list":
+            return isinstance(value, list)
+        case "any" | None:
+            return True
+
+
+def _is_day(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and _EARLIEST <= date.fromisoformat(value) < _LATEST
+    except ValueError:
+        return False
+
+
+def _is_time(value: Any, zone: str) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return True
+    try:
+        time = read_time(value, "iso", zone)
+    except (ValueError, OverflowError):
+        return False
+    return time is None or _micros(_EARLIEST) <= time < _micros(_LATEST)
+
+
+def _micros(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * 86_400_000_000
+
+
+def _right(type: FieldType | None) -> str:
+    right = {"date": "a date as 2026-01-31", "time": "a time as 2026-01-31T12:00:00Z", "object": "an object"}
+    return right.get(type or "any", "text" if type == "string" else f"{type}")
+
+
+def sorted_out(
+    type: str, said: Type, items: list[Any], parent: str | None = None, zone: str = "UTC"
+) -> tuple[list[Entity], list[str], list[Rejected]]:
+    """Part a list into records, ids of deleted ones, and what cannot be understood.
+
+    A record that comes twice counts once, as it was last; which one that is must show.
+    """
     entities: dict[str, Entity] = {}
-    gone: list[str] = []
+    gone: dict[str, None] = {}
     rejected: list[Rejected] = []
+    twice: dict[str, Any] = {}
     for item in items:
+        name = pick(item, said.id.field)
+        known = str(name) if isinstance(name, str | int) and not isinstance(name, bool) else None
         try:
-            read = entity(said, item)
+            data = _packed(item)
+            read = entity(said, item, parent, zone)
         except ValueError as error:
-            name = pick(item, said.id.field)
-            known = str(name) if isinstance(name, str | int) else None
-            rejected.append(Rejected(reason=f"{type}: {error}", body=orjson.dumps(item), id=known))
+            body = orjson.dumps(item)[:_SHOWN]
+            rejected.append(Rejected(reason=f"{type}:{(known or '?')[:80]}: {error}", body=body, id=known))
             continue
         if is_deleted(said, read.record):
-            gone.append(read.id)
-        else:
+            entities.pop(read.id, None)
+            gone[read.id] = None
+            continue
+        other = entities.get(read.id)
+        if other is not None and other != read and (other.updated_at or 0) == (read.updated_at or 0):
+            twice[read.id] = data
+        if other is None or (read.updated_at or 0) >= (other.updated_at or 0):
             entities.pop(read.id, None)
             entities[read.id] = read
-    return list(entities.values()), gone, rejected
+    for id, data in twice.items():
+        if entities.pop(id, None) is not None:
+            why = f"{said.id.field}: found the record twice, with different values; once would be right"
+            rejected.append(Rejected(reason=f"{type}:{id}: {why}", body=data[:_SHOWN], id=id))
+    return list(entities.values()), list(gone), rejected
+
+
+def _packed(item: Any) -> bytes:
+    data = orjson.dumps(item)
+    if len(data) > LARGEST:
+        longest = max(item, key=lambda name: len(orjson.dumps(item[name]))) if isinstance(item, dict) and item else ""
+        raise ValueError(f"{longest}: found a record of {len(data)} bytes; at most {LARGEST} would be right")
+    return data
 
 
 def is_deleted(said: Type, record: Record) -> bool:
     """Tell whether the record says that it is deleted."""
-    return said.deleted is not None and pick(record, said.deleted.field) == said.deleted.value
+    if said.deleted is None:
+        return False
+    found = pick(record, said.deleted.field)
+    if said.deleted.value is None:
+        return found is not ABSENT and bool(found)
+    return type(found) is type(said.deleted.value) and found == said.deleted.value
 
 
-def body(type: str, said: Type, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay out the values by path, in the system's own types. Raises Refused for what may not be written."""
-    refused = {path: "is not writable" for path in wanted if said.writable is not None and path not in said.writable}
-    if refused:
-        raise Refused(f"{type}: found {', '.join(refused)}; writable fields would be right", fields=refused)
-    laid: dict[str, Any] = {}
-    for path, value in wanted.items():
-        place(laid, path, _typed(type, said, path, value))
-    return laid
+def complaint(errors: Errors) -> Callable[[Any], Complaint]:
+    """Make the reader of this system's refusals: what it says in words, and by field."""
+    messages = (errors.message,) if isinstance(errors.message, str) else errors.message
+
+    def read(body: Any) -> Complaint:
+        if isinstance(body, str):
+            return body.strip(), {}
+        said = [text for path in messages for text in texts(pick(body, path))]
+        fields: dict[str, str] = {}
+        if errors.field:
+            fields |= _beside(body, errors.field, messages[0])
+        by_field = pick(body, errors.fields) if errors.fields else None
+        if isinstance(by_field, dict):
+            fields |= {name: "; ".join(texts(value)) or "is refused" for name, value in by_field.items()}
+            said += [f"{name}: {text}" for name, text in fields.items()]
+        return "; ".join(said), fields
+
+    return read
 
 
-def _typed(type: str, said: Type, path: str, value: Any) -> Any:
-    """Give an id of another record, which is text with us, the number that an integer field wants."""
-    if said.fields.get(path) != "integer" or not isinstance(value, str):
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        fields = {path: "must be an integer"}
-        raise Refused(f"{type}: found {value[:80]!r} for {path}; an integer would be right", fields=fields) from None
+def _beside(body: Any, field: str, message: str) -> dict[str, str]:
+    """Pair names with words; what holds both may be a list of such."""
+    way = [one for one, other in zip(field.split("."), message.split("."), strict=False) if one == other]
+    holders = pick(body, ".".join(way))
+    below = [path.split(".", len(way))[-1] for path in (field, message)]
+    pairs = [[pick(each, path) for path in below] for each in (holders if isinstance(holders, list) else [holders])]
+    return {name: text for name, text in pairs if isinstance(name, str) and isinstance(text, str)}
 
 
-def writes(said: Type, value: Any) -> bool:
-    """Tell whether this value can stand in a request."""
-    return value is not None or said.nulls == "send"
+def fields_in(said: Type, fields: Mapping[str, str], message: str, sent: Mapping[str, Any]) -> dict[str, str]:
+    """Name the refused fields as the declaration does; without any, those that the message names.
+
+    Systems write names as pointers, with other capitals, or in the middle of a sentence.
+    """
+    known = {path.lower(): path for path in (*said.fields, *sent)}
+    if fields:
+        return {known.get(_plain(name), name): text for name, text in fields.items()}
+    words = {word.strip(".,;:!?'\"()[]«»`") for word in message.lower().split()}
+    return {
+        path: "is refused" for path in sent if path.lower() in words or f"/{path.lower().replace('.', '/')}" in words
+    }
 
 
-def writable(said: Type, record: Record) -> dict[str, Any]:
-    """Answer what of the record may be written, by path."""
-    return {path: value for path in said.writable or () if (value := pick(record, path)) is not ABSENT}
+def _plain(name: str) -> str:
+    return name.lstrip("$/.").replace("/", ".").lower()
 
 
 def kind(value: Any) -> str:
@@ -151,4 +302,4 @@ def kind(value: Any) -> str:
         case _ if value is ABSENT:
             return "nothing"
         case _:
-            return repr(value)[:80]
+            return f"{value!r:.80}"

@@ -18,19 +18,24 @@ from typing import Any
 import jsonschema
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from connectors.asana import AsanaEndpoint, Scope
 from connectors.asana_records import KINDS
 from connectors.asana_records import complaint as asana_complaint
-from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Secret, secrets
+from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Grant, Secret, secrets
 from connectors.breaker import Breaker, Guarded
 from connectors.breaker import Settings as BreakerSettings
 from connectors.budget import Budget, Limits
-from connectors.declaration import Declaration, read_declaration
+from connectors.declaration import AuthKind, Declaration, FromSetting
 from connectors.endpoint import Endpoint, Traits
 from connectors.http import Client, Complaint, Deadlines
+from connectors.listing import filled
+from connectors.oauth import OAuth2, token_url
+from connectors.proofreading import read_declaration
 from connectors.records import complaint, traits
 from connectors.rest import RestEndpoint
+from connectors.verdicts import Verdict
 
 
 class BadSettings(Exception):
@@ -51,6 +56,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 _TEXT = {"type": "string", "minLength": 1}
+_WORD = {"type": ["string", "integer"], "minLength": 1}
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _COMMON = {
     "limits": Setting(schema=msgspec.json.schema(Limits), about="requests per window, requests at once"),
@@ -82,13 +88,31 @@ def settings_of(connector: str, base_dir: Path) -> Mapping[str, Setting]:
     if connector == "asana":
         return _ASANA
     declared = _declaration(connector, base_dir)
-    auth = declared.auth
     asked: dict[str, Setting] = {"url": Setting(schema=_TEXT, required=declared.url is None, about="the address")}
+    asked |= {name: Setting(schema=_WORD, required=True, about=about) for name, about in declared.settings.items()}
+    asked |= {
+        header.setting: Setting(schema=_TEXT, required=True, secret=True, about=f"the value of {name}")
+        for name, header in declared.headers.items()
+        if isinstance(header, FromSetting)
+    }
+    return {**asked, **_auth_settings(declared.auth), **_COMMON}
+
+
+def _auth_settings(auth: AuthKind) -> dict[str, Setting]:
+    asked: dict[str, Setting] = {}
     if auth.kind != "none":
-        asked[auth.secret] = Setting(schema=_TEXT, required=True, secret=True, about="the secret that opens the system")
+        asked[auth.setting] = Setting(
+            schema=_TEXT, required=True, secret=True, about="the secret that opens the system"
+        )
     if auth.kind == "basic":
         asked[auth.user] = Setting(schema=_TEXT, required=True, about="the user's name")
-    return {**asked, **_COMMON}
+    if auth.kind == "oauth2":
+        asked[auth.client] = Setting(schema=_TEXT, required=True, about="the client's id")
+        asked["token_url"] = Setting(schema=_TEXT, about="another token endpoint, such as a sandbox's")
+    if auth.kind == "oauth2" and auth.refresh:
+        asked[auth.refresh] = Setting(schema=_TEXT, required=True, secret=True, about="a refresh token")
+        asked["token_file"] = Setting(schema=_TEXT, about="a file for refresh tokens that replace the configured one")
+    return asked
 
 
 def describe(connector: str, base_dir: Path) -> Mapping[str, Traits]:
@@ -118,12 +142,32 @@ def open_endpoint(
         if connector == "asana":
             plan = _Plan(ASANA_URL, Bearer(_secret(settings["token"])), _ASANA_LIMITS, asana_complaint)
             return AsanaEndpoint(_client(plan, settings, budgets), _scope(settings), now=now)
-        declared = _declaration(connector, base_dir)
-        auth, url = _auth(declared, settings), declared.url or ""
-        plan = _Plan(url, auth, declared.limits, complaint(declared), declared.headers)
-        return RestEndpoint(declared, _client(plan, settings, budgets), now=now)
+        return _declared(_declaration(connector, base_dir), settings, base_dir, budgets, now)
     except ValueError as error:
         raise BadSettings(name, [("url", str(error).removeprefix("url: "))]) from None
+
+
+def _declared(
+    declared: Declaration,
+    settings: Mapping[str, Any],
+    base_dir: Path,
+    budgets: MutableMapping[str, Budget] | None,
+    now: Callable[[], float],
+) -> RestEndpoint:
+    values = {name: str(settings[name]) for name in declared.settings}
+    headers = {
+        name: _secret(settings[value.setting]) if isinstance(value, FromSetting) else filled(value, values)
+        for name, value in declared.headers.items()
+    }
+    plan = _Plan(
+        declared.url or "",
+        _auth(declared, settings, headers, base_dir),
+        declared.limits,
+        complaint(declared.errors),
+        headers,
+        {status: Verdict[name.upper()] for name, each in asdict(declared.statuses).items() for status in each},
+    )
+    return RestEndpoint(declared, _client(plan, settings, budgets), values, now=now)
 
 
 def guarded(
@@ -174,16 +218,18 @@ class _Plan(Struct, frozen=True):
     """What a connector brings to its client; settings may change some of it."""
 
     url: str
-    auth: Auth
+    auth: Auth | OAuth2
     limits: Limits
     complaint: Callable[[Any], Complaint]
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str | Secret] = {}
+    verdicts: Mapping[int, Verdict] = {}
 
 
 def _client(plan: _Plan, settings: Mapping[str, Any], budgets: MutableMapping[str, Budget] | None) -> Client:
     base = settings.get("url") or plan.url
     wanted = msgspec.convert({**msgspec.to_builtins(plan.limits), **settings.get("limits", {})}, Limits)
-    key = sha256("\0".join((base, *secrets(plan.auth))).encode()).hexdigest()
+    known = plan.auth.secrets() if isinstance(plan.auth, OAuth2) else secrets(plan.auth)
+    key = sha256("\0".join((base, *known)).encode()).hexdigest()
     budget = (budgets or {}).get(key) or Budget(wanted)
     if budgets is not None:
         budgets[key] = budget
@@ -194,20 +240,36 @@ def _client(plan: _Plan, settings: Mapping[str, Any], budgets: MutableMapping[st
         deadlines=msgspec.convert(settings.get("deadlines", {}), Deadlines),
         headers=plan.headers,
         complaint=plan.complaint,
+        verdicts=plan.verdicts,
     )
 
 
-def _auth(declared: Declaration, settings: Mapping[str, Any]) -> Auth:
+def _auth(
+    declared: Declaration, settings: Mapping[str, Any], headers: Mapping[str, str | Secret], base_dir: Path
+) -> Auth | OAuth2:
     auth = declared.auth
     match auth.kind:
         case "none":
             return Anonymous()
         case "bearer":
-            return Bearer(_secret(settings[auth.secret]))
+            return Bearer(_secret(settings[auth.setting]))
         case "basic":
-            return Basic(str(settings[auth.user]), _secret(settings[auth.secret]))
+            return Basic(str(settings[auth.user]), _secret(settings[auth.setting]))
         case "header" | "query":
-            return ApiKey(auth.kind, auth.name, _secret(settings[auth.secret]))
+            return ApiKey(auth.kind, auth.name, _secret(settings[auth.setting]))
+        case "oauth2":
+            base = settings.get("url") or declared.url or ""
+            grant = Grant(
+                url=settings.get("token_url") or token_url(base, auth.token or ""),
+                client=str(settings[auth.client]),
+                secret=_secret(settings[auth.setting]),
+                refresh=_secret(settings[auth.refresh]) if auth.refresh else None,
+                scope=auth.scope,
+                place=auth.place,
+                headers=tuple((name, _secret(headers[name])) for name in auth.headers),
+            )
+            kept = settings.get("token_file")
+            return OAuth2(grant, kept=base_dir / kept if kept else None)
 
 
 def _secret(value: Any) -> Secret:

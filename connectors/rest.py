@@ -1,28 +1,27 @@
 """The generic connector: a declared REST system, read and written as its declaration says.
 
 Nothing here is about one system, and nothing is decided by guessing: whatever differs between systems stands in the
-declaration. A record goes through untouched but for the marker, which is ours and not theirs. Only fields that the
-caller wants changed are in a request, unless the system insists on whole records.
+declaration. What a write made of a record is what the system says that it holds, in its answer or read back.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import quote
 
 import orjson
 from yarl import URL
 
+from connectors import bodies
 from connectors.declaration import Declaration, Operation, Type
 from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
-from connectors.fields import ABSENT, pick, place, read_time, write_time
+from connectors.fields import ABSENT, pick, read_time, write_time
 from connectors.http import Answer, Client, Request
-from connectors.paging import Paging, Seen, advance, ask
-from connectors.records import body, entity, is_deleted, kind, sorted_out, traits, writable, writes
+from connectors.listing import Lists, Pairs, filled, request
+from connectors.records import entity, fields_in, is_deleted, kind, nested, sorted_out, traits
 from connectors.rounds import Round, newest, next_since, resume
 
 _SECOND = 1_000_000
@@ -30,11 +29,20 @@ _SHOWN = 500
 
 
 class RestEndpoint:
-    """A declared system, open for reading and writing."""
+    """A declared system, open for reading and writing. ``values`` are its own settings, by name."""
 
-    def __init__(self, declaration: Declaration, client: Client, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        declaration: Declaration,
+        client: Client,
+        values: Mapping[str, str] | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._declaration = declaration
         self._client = client
+        self._values = values or {}
+        self._lists = Lists(declaration, client, self._values)
         self._now = now
 
     def traits(self) -> Mapping[str, Traits]:
@@ -44,13 +52,12 @@ class RestEndpoint:
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         said, at = self._type(type), resume(cursor)
-        paging = said.paging or self._declaration.paging
-        answer, items, following = await self._list(said, paging, at.page, _since(said, at))
-        entities, gone, rejected = sorted_out(type, said, items)
-        begun = at.begun or answer.date or round(self._now() * _SECOND)
+        listed = await self._lists.page(type, at.page, self._since(said, at.since))
+        entities, gone, rejected = sorted_out(type, said, listed.items, listed.parent, self._declaration.zone)
+        begun = at.begun or listed.answer.date or round(self._now() * _SECOND)
         seen = newest(at.newest, *(entity.updated_at for entity in entities))
-        if following is not None:
-            ahead = Round(since=at.since, page=following, newest=seen, begun=begun)
+        if listed.following is not None:
+            ahead = Round(since=at.since, page=listed.following, newest=seen, begun=begun)
         else:
             overlap = said.since.overlap if said.since else 0.0
             ahead = Round(since=next_since(at.since, seen, begun, overlap) if said.since else None)
@@ -59,18 +66,28 @@ class RestEndpoint:
             gone=tuple(gone),
             rejected=tuple(rejected),
             cursor=_cursor(ahead),
-            more=following is not None,
+            more=listed.following is not None,
             since=ahead.since,
         )
 
     async def read(self, type: str, id: str) -> Entity:
         """Read one record."""
         said = self._type(type)
-        answer = await self._client.call(_request(said.read, "GET", id=id))
-        entity = self._entity(type, said, pick(answer.body, said.read.record))
-        if is_deleted(said, entity.record):
+        values = self._of_one(said, id)
+        answer = await self._client.call(request(said.read, "GET", values))
+        if answer.body is None and answer.status in said.read.empty:
+            raise Missing(f"{type}:{id}: found nothing; there is no such record")
+        record = _single(pick(answer.body, said.read.record) if answer.body is not None else ABSENT)
+        if record is None:
+            raise Missing(f"{type}:{id}: found an empty list; there is no such record")
+        found = self._entity(type, said, record, self._parent(said, values))
+        if found.id != id:
+            raise BadAnswer(
+                f"{type}:{id}: found the record {found.id[:80]!r}; the one that was asked for would be right"
+            )
+        if is_deleted(said, found.record):
             raise Missing(f"{type}:{id}: found a deleted record")
-        return entity
+        return found
 
     async def find(self, type: str, marker: str, since: int) -> tuple[Entity, ...]:
         """Find the records with this marker, oldest first; without a filter for it, by reading what is new."""
@@ -78,48 +95,48 @@ class RestEndpoint:
         if said.marker is None:
             raise Refused(f"{type}: found no field for a marker; a declared one would be right")
         if said.marker.filter is not None:
-            extra: tuple[tuple[str, str], ...] = ((said.marker.filter, marker),)
+            extra: Pairs = ((said.marker.filter, marker),)
         else:
             overlap = round((said.since.overlap if said.since else 0.0) * _SECOND)
-            extra = _since(said, Round(since=since - overlap))
+            extra = self._since(said, since - overlap)
         found: dict[str, Entity] = {}
         state = None
         while True:
-            _, items, state = await self._list(said, said.paging or self._declaration.paging, state, extra)
-            entities, _, _ = sorted_out(type, said, items)
+            listed = await self._lists.page(type, state, extra)
+            entities, _, _ = sorted_out(type, said, listed.items, listed.parent, self._declaration.zone)
             found |= {entity.id: entity for entity in entities if entity.marker == marker}
+            state = listed.following
             if state is None:
-                return tuple(sorted(found.values(), key=_age(said)))
+                return tuple(sorted(found.values(), key=_age(said, self._declaration.zone)))
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         """Create a record, marked."""
         said = self._type(type)
         if said.create is None:
             raise Refused(f"{type}: found a record to create; {self._declaration.connector} creates none of this type")
-        missing = {path: "is required" for path in said.required if wanted.get(path) in (None, "")}
-        if missing:
-            raise Refused(f"{type}: found no {', '.join(missing)}; values would be right", fields=missing)
-        laid = body(type, said, {path: value for path, value in wanted.items() if writes(said, value)})
-        if said.marker is not None and marker:
-            place(laid, said.marker.field, marker)
+        fields = bodies.new(type, said, said.create, wanted, marker)
+        values = self._above(type, said, said.create, wanted)
+        body = bodies.laid_out(said.create, said, fields)
         try:
-            answer = await self._client.call(_request(said.create, "POST", body=laid))
+            answer = await self._write(said, wanted, request(said.create, "POST", values, body=body))
         except (Stale, Missing) as error:  # a create is based on no record
             raise Refused(str(error)) from None
-        return await self._held(type, said, said.create, answer, marker)
+        return await self._held(type, said, said.create, answer, marker=marker, parent=self._parent(said, values))
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         """Change these paths of a record."""
         said = self._type(type)
-        if said.update is None:
+        operation = said.update
+        if operation is None:
             raise Refused(f"{type}: found a record to change; {self._declaration.connector} changes none of this type")
-        empty = {path: "cannot be emptied" for path, value in wanted.items() if not writes(said, value)}
-        if empty:
-            raise Refused(f"{type}: found no value for {', '.join(empty)}; values would be right", fields=empty)
-        fresh = await self._unchanged(type, base, wanted) if said.compare or said.update.whole else base
-        laid = body(type, said, {**writable(said, fresh.record), **wanted} if said.update.whole else wanted)
-        answer = await self._client.call(_request(said.update, "PATCH", id=base.id, body=laid))
-        return await self._held(type, said, said.update, answer, base.marker, id=base.id)
+        fields = bodies.changed(type, said, wanted, base.marker)
+        fresh = await self._unchanged(type, base, wanted) if said.compare != "never" or operation.whole else base
+        if operation.whole:
+            fields = bodies.whole(said, fresh, fields)
+        body = bodies.laid_out(operation, said, fields, fresh.record)
+        values = self._of_one(said, base.id)
+        answer = await self._write(said, wanted, request(operation, "PATCH", values, body=body))
+        return await self._held(type, said, operation, answer, id=base.id, parent=self._parent(said, values))
 
     async def remove(self, type: str, base: Entity, how: Literal["archive", "delete"]) -> None:
         """Archive or delete a record."""
@@ -127,9 +144,9 @@ class RestEndpoint:
         if how == "archive" and said.archive:
             await self.update(type, base, said.archive)
         elif how == "delete" and said.delete is not None:
-            if said.compare:
+            if said.compare != "never":
                 await self._unchanged(type, base, {})
-            await self._client.call(_request(said.delete, "DELETE", id=base.id))
+            await self._client.call(request(said.delete, "DELETE", self._of_one(said, base.id)))
         else:
             raise Refused(f"{type}: found {how}; {self._declaration.connector} cannot do that with this type")
 
@@ -143,39 +160,48 @@ class RestEndpoint:
             raise Refused(f"{name}: found no such type; one of {', '.join(self._declaration.types)} would be right")
         return said
 
-    async def _list(
-        self, said: Type, paging: Paging, state: dict[str, Any] | None, extra: tuple[tuple[str, str], ...]
-    ) -> tuple[Answer, list[Any], dict[str, Any] | None]:
-        """Ask for one page; answer it, its items, and the state for the next one."""
-        address, pairs = ask(paging, state)
-        if address is None:
-            request = _request(said.list, "GET", query=(*extra, *pairs), one=False)
-        else:
-            request = Request(method="GET", path=address)
-        try:
-            answer = await self._client.call(request)
-        except Missing as error:
-            raise BadAnswer(f"{said.list.path}: found no list ({error}); check url and path") from None
-        items = pick(answer.body, said.list.record) if answer.body is not None else []
-        if not isinstance(items, list):
-            raise BadAnswer(
-                f"{said.list.path}: found {kind(items)} at {said.list.record!r}; a list would be right",
-                body=orjson.dumps(answer.body)[:_SHOWN],
-            )
-        ids = [str(pick(item, said.id.field)) for item in items]
-        digest = hashlib.blake2b(orjson.dumps(answer.body), digest_size=9).hexdigest()
-        following = advance(paging, state, Seen(ids=ids, body=answer.body, headers=answer.headers, digest=digest))
-        if following is not None and paging.kind == "link":
-            following["next"] = self._client.link(answer, str(following["next"]))
-        return answer, items, following
+    def _since(self, said: Type, since: int | None) -> Pairs:
+        """Answer the parameter that asks for what changed at this time or later."""
+        asked = said.since
+        if asked is None or since is None:
+            return ()
+        early = since if asked.bound == "inclusive" else since - _SECOND
+        zone = self._declaration.zone if asked.local else None
+        return ((asked.parameter, asked.value.replace("{since}", write_time(early, asked.format, zone))),)
 
-    def _entity(self, type: str, said: Type, record: Any) -> Entity:
+    def _of_one(self, said: Type, id: str) -> dict[str, str]:
+        """Answer the values for the places in a path to one record."""
+        parent, bar, own = id.partition("/") if nested(said) else ("", "", id)
+        above = {said.parent.field: parent} if said.parent and bar else {}
+        return {**self._values, **above, "id": own}
+
+    def _above(self, type: str, said: Type, operation: Operation, wanted: Mapping[str, Any]) -> dict[str, str]:
+        """Answer the values for the places in the path of a new record."""
+        if said.parent is None or f"{{{said.parent.field}}}" not in operation.path:
+            return {**self._values}
+        parent = wanted.get(said.parent.field)
+        if not isinstance(parent, str | int) or isinstance(parent, bool) or parent == "":
+            why = {said.parent.field: "is required"}
+            raise Refused(f"{type}: found no {said.parent.field}; the record above would be right", fields=why)
+        return {**self._values, said.parent.field: str(parent)}
+
+    def _parent(self, said: Type, values: Mapping[str, str]) -> str | None:
+        return values.get(said.parent.field) if said.parent else None
+
+    def _entity(self, type: str, said: Type, record: Any, parent: str | None) -> Entity:
         try:
-            return entity(said, record)
+            return entity(said, record, parent, self._declaration.zone)
         except ValueError as error:
-            raise BadAnswer(
-                f"{type}: {error}", body=orjson.dumps(None if record is ABSENT else record)[:_SHOWN]
-            ) from None
+            body = orjson.dumps(None if record is ABSENT else record)[:_SHOWN]
+            raise BadAnswer(f"{type}: {error}", body=body) from None
+
+    async def _write(self, said: Type, wanted: Mapping[str, Any], request: Request) -> Answer:
+        """Send a write; a refusal names fields as the declaration does."""
+        try:
+            return await self._client.call(request)
+        except Refused as error:
+            error.fields = fields_in(said, error.fields, str(error), wanted)
+            raise
 
     async def _unchanged(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         """Read the record again. Raises Stale if it is no longer what the write is based on."""
@@ -189,18 +215,28 @@ class RestEndpoint:
             raise Stale(f"{type}:{base.id}: found a newer record; reading it again and merging would be right")
         return fresh
 
-    async def _held(
-        self, type: str, said: Type, operation: Operation, answer: Answer, marker: str | None, *, id: str | None = None
+    async def _held(  # noqa: PLR0913 - what is known of the record that was written
+        self,
+        type: str,
+        said: Type,
+        operation: Operation,
+        answer: Answer,
+        *,
+        parent: str | None,
+        id: str | None = None,
+        marker: str | None = None,
     ) -> Entity:
         """Answer what the system holds after a write, from its answer or by reading back."""
-        record = pick(answer.body, operation.record) if answer.body is not None else None
-        if isinstance(record, dict):
-            try:
-                return entity(said, record)
-            except ValueError as error:
-                raise Unsure(f"{type}: {error}; the write was answered with success") from None
         try:
-            return await self._read_back(type, said, id or _location(answer), marker)
+            told = _single(pick(answer.body, operation.record)) if answer.body is not None else None
+            if operation.returns == "record" and isinstance(told, dict):
+                held = self._entity(type, said, told, parent)
+                if id is not None and held.id != id:
+                    raise BadAnswer(f"found the record {held.id[:80]!r}; {id!r} would be right")
+                return held
+            if id is None and operation.returns == "id":
+                id = self._told_id(said, told, parent)
+            return await self._read_back(type, said, id or self._location(said, answer, parent), marker)
         except ConnectorError as error:
             raise Unsure(f"{type}: the write was answered with success, and then: {error}") from None
 
@@ -212,37 +248,39 @@ class RestEndpoint:
             raise Unsure(f"found {len(found)} such records; one would be right")
         return found[0]
 
+    def _told_id(self, said: Type, told: Any, parent: str | None) -> str:
+        name = pick(told, said.id.field) if isinstance(told, dict) else told
+        if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+            raise BadAnswer(f"{said.id.field}: found {kind(name)}; the id of the record would be right")
+        return f"{parent}/{name}" if nested(said) else str(name)
 
-def _since(said: Type, at: Round) -> tuple[tuple[str, str], ...]:
-    if said.since is None or at.since is None:
-        return ()
-    early = at.since if said.since.bound == "inclusive" else at.since - _SECOND
-    return ((said.since.parameter, write_time(early, said.since.format)),)
-
-
-def _request(
-    operation: Operation,
-    method: str,
-    *,
-    id: str | None = None,
-    query: tuple[tuple[str, str], ...] = (),
-    body: dict[str, Any] | None = None,
-    one: bool = True,
-) -> Request:
-    return Request(
-        method=operation.method or method,
-        path=operation.path if id is None else operation.path.replace("{id}", quote(id, safe="")),
-        query=(*operation.query.items(), *query),
-        body={operation.wrap: body} if operation.wrap and body is not None else body,
-        one=one,
-        success=frozenset(operation.success),
-    )
+    def _location(self, said: Type, answer: Answer, parent: str | None) -> str | None:
+        """Read the new record's id from ``Location``, if that leads to a record of this system."""
+        if not answer.headers.get("location"):
+            return None
+        way = URL(self._client.link(answer, answer.headers["location"])).raw_path.rstrip("/")
+        base = URL(self._client.address).raw_path.rstrip("/")
+        values = {**self._values, **({said.parent.field: parent} if said.parent and parent else {})}
+        known = re.escape(f"{base}{filled(said.read.path, values)}").replace(re.escape("{id}"), "([^/]+)")
+        found = re.fullmatch(known, way)
+        if found is None:
+            return None
+        own = URL(f"/{found[1]}", encoded=True).name
+        return f"{parent}/{own}" if nested(said) else own
 
 
-def _age(said: Type) -> Callable[[Entity], tuple[int, int, str]]:
+def _single(found: Any) -> Any:
+    """Answer the record of a list of one; ``None`` for an empty list."""
+    if isinstance(found, list) and len(found) < 2:  # noqa: PLR2004 - one or none
+        return found[0] if found else None
+    return found
+
+
+def _age(said: Type, zone: str) -> Callable[[Entity], tuple[int, int, str]]:
     def age(found: Entity) -> tuple[int, int, str]:
         try:
-            born = read_time(pick(found.record, said.created.field), said.created.format) if said.created else None
+            made = said.created
+            born = read_time(pick(found.record, made.field), made.format, zone) if made else None
         except ValueError:
             born = None
         return born or 0, int(found.id) if found.id.isdecimal() else 0, found.id
@@ -253,8 +291,3 @@ def _age(said: Type) -> Callable[[Entity], tuple[int, int, str]]:
 def _cursor(at: Round) -> Cursor:
     told = {"since": at.since, "page": at.page, "newest": at.newest, "begun": at.begun}
     return {name: value for name, value in told.items() if value is not None} or None
-
-
-def _location(answer: Answer) -> str | None:
-    place = answer.headers.get("location", "").rstrip("/")
-    return URL(place).name if place else None

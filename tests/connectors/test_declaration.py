@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.declaration import declaration, read_declaration
 from connectors.positions import BadDocument, load
+from connectors.proofreading import declaration, read_declaration
 from connectors.records import traits
 
 GOOD = """\
@@ -32,8 +32,16 @@ types:
 CASES = [
     ("connector: things", "conector: things", "1:1: found 'conector'; 'connector' would be right"),
     ("connector: things", "connector: 5", "1:12: found 5; text would be right"),
-    ("kind: bearer", "kind: oauth2", "2:14: found 'oauth2'; one of basic, bearer, header, none, query would be right"),
-    ("kind: offset", "kind: last id", "3:16: found 'last id'; one of cursor, link, none, offset, page would be right"),
+    (
+        "kind: bearer",
+        "kind: oauth",
+        "2:14: found 'oauth'; one of basic, bearer, header, none, oauth2, query would be right",
+    ),
+    (
+        "kind: offset",
+        "kind: pages",
+        "3:16: found 'pages'; one of cursor, last id, link, none, offset, page would be right",
+    ),
     ("size: 50", "size: many", "3:30: found 'many'; integer would be right"),
     ("size: 50", "siez: 50", "3:24: found 'siez'; 'size' would be right"),
     ("record: data", "record: [data]", "6:35: found a list; text would be right"),
@@ -41,14 +49,14 @@ CASES = [
     (
         "create: {path: /things}",
         'create: {path: "/things/{id}"}',
-        "8:20: found '/things/{id}'; a path without parameters would be right",
+        "8:20: found {id}; a path without parameters would be right",
     ),
     (
         "method: PUT",
         "method: MERGE",
         "9:44: found 'MERGE'; one of DELETE, GET, PATCH, POST, PUT would be right",
     ),
-    ("method: PUT", "body: json patch", "9:42: found 'json patch'; one of json would be right"),
+    ("method: PUT", "body: xml", "9:42: found 'xml'; one of form, json, json patch, merge patch would be right"),
     ("marker: {field: ref", "marker: {feild: ref", "10:14: found 'feild'; 'field' would be right"),
     ("marker: {field: ref", "marker: {feild: ref", "10:5: found no 'field'; one would be right"),
     (
@@ -72,6 +80,72 @@ CASES = [
     ),
     ("connector: things", "? [a]\n: things", "1:3: found a key that is no text; text would be right"),
 ]
+
+PATCHED = 'update: {path: "/things/{id}", method: PUT, '
+TYPE = "    required: [name]\n"
+CONTRADICTIONS = [
+    ("auth: {kind: bearer, secret: token}", "auth: {kind: oauth2}", "2:1: found no 'token'; the address of the token"),
+    (
+        "kind: bearer, secret: token",
+        "kind: bearer, scope: x",
+        "2:22: found 'scope' beside kind bearer; kind oauth2 would",
+    ),
+    (
+        "kind: bearer, secret: token",
+        "kind: oauth2, token: /t, headers: [Key]",
+        "2:43: found 'Key'; leaving it out would be right",
+    ),
+    (
+        "auth: {kind: bearer, secret: token}",
+        "auth: {secret: url}",
+        "2:7: found the setting 'url', which means something",
+    ),
+    ("types:", "zone: Mars/Olympus\ntypes:", "4:7: found 'Mars/Olympus'; a time zone as Europe/Oslo would be right"),
+    ("types:", "settings: {limits: x}\ntypes:", "4:12: found 'limits', which means something else; another name"),
+    ("types:", 'headers: {A: "{b}"}\ntypes:', "4:14: found {b}; a path without parameters would be right"),
+    ("types:", "statuses: {retry: [409], stale: [409]}\ntypes:", "4:33: found 409, which is retry already; one would"),
+    ("types:", "statuses: {retry: [99]}\ntypes:", "4:20: found 99; at least 200 would be right"),
+    ("kind: offset", "kind: cursor", "3:1: found no 'next'; the path to the next page's cursor would be right"),
+    ("size: 50", "next: x", "3:24: found 'next' beside kind offset; kind cursor or link would be right"),
+    ("size: 50", "stop: [total]", "3:30: found 'total' without 'total'; the path to it would be right"),
+    ("size: 50", "stop: [no more]", "3:30: found 'no more' without 'more'; the path to it would be right"),
+    ("size: 50", "stop: []", "3:24: found no rule; one that ends the list would be right"),
+    ("size: 50", "size: 0", "3:30: found 0; at least 1 would be right"),
+    ("path: /things, record", "path: things, record", "6:18: found 'things'; a path from /, below the url:"),
+    ("path: /things, record", 'path: "/{tenant}/things", record', "6:18: found {tenant}; a path without parameters"),
+    ("path: /things, record: data", 'path: /things, query: {a: "{id}"}', "6:38: found {id}; a path without parameters"),
+    (
+        "create: {path: /things}",
+        "create: {path: /things, whole: true}",
+        "8:29: found 'whole'; update would be the place",
+    ),
+    (PATCHED[:-2] + "}", PATCHED + "defaults: {a: 1}}", "9:49: found 'defaults'; create would be the place for it"),
+    (
+        PATCHED[:-2] + "}",
+        PATCHED + "body: json patch, wrap: x}",
+        "9:13: found a JSON Patch with 'whole' or 'wrap'; neither",
+    ),
+    (
+        "create: {path: /things}",
+        "create: {path: /things, body: json patch}",
+        "8:35: found 'json patch' for a new record;",
+    ),
+    (TYPE, f"{TYPE}    compare: test\n", "16:14: found 'test' without a JSON Patch; 'read' would be right"),
+    ("since: {parameter: since}", "since: {parameter: s, value: x}", "12:34: found 'x'; its value, with {since} where"),
+    ("{parameter: since}", "{parameter: s, format: seconds, local: true}", "12:44: found 'local' with seconds; format"),
+    (TYPE, f"{TYPE}    parent: {{type: other, field: a}}\n", "16:20: found 'other'; leaving it out would be right"),
+    (
+        "marker: {field: ref, filter: ref}",
+        "marker: {field: ref, kind: line}",
+        "10:21: found 'ref'; a text that is writable",
+    ),
+    ('    update: {path: "/things/{id}", method: PUT}\n', "    archive: {a: 1}\n", "9:5: found no 'update' that could"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "problem"), CONTRADICTIONS, ids=[case[2][:40] for case in CONTRADICTIONS])
+def test_what_cannot_work_is_reported(before: str, after: str, problem: str) -> None:
+    test_a_mistake_is_reported_where_it_stands(before, after, problem)
 
 
 @pytest.mark.parametrize(("before", "after", "problem"), CASES, ids=[case[1][:30] for case in CASES])

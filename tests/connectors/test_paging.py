@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.errors import BadAnswer
 from connectors.paging import Paging, Seen, State, advance, ask
@@ -15,6 +17,8 @@ OFFSET = Paging(kind="offset", position="offset", limit="limit", size=5)
 PAGE = Paging(kind="page", position="page", limit="per_page", size=5)
 CURSOR = Paging(kind="cursor", position="after", limit="limit", size=5, next="meta.next")
 LINK = Paging(kind="link", limit="limit", size=5, next="links.next")
+FIXED = Paging(kind="page", limit=None, size=5)
+COUNTED = [OFFSET, PAGE, FIXED, *(replace(one, stop=("empty",)) for one in (OFFSET, PAGE, FIXED))]
 
 
 def seen(ids: list[str], **body: Any) -> Seen:
@@ -28,8 +32,10 @@ def walk(paging: Paging, items: list[str], *, disturb: Any = None) -> list[str]:
     for step in range(1000):
         _, pairs = ask(paging, state)
         at = dict(pairs)
-        start = int(at.get("offset", 0)) if paging.kind == "offset" else (int(at.get("page", 1)) - 1) * paging.size
-        page = items[start : start + paging.size]
+        size = int(at.get("limit") or at.get("per_page") or paging.size)
+        start = int(at.get("offset", 0)) if paging.kind == "offset" else (int(at.get("page", 1)) - 1) * size
+        page = items[start : start + size]
+        assert size <= paging.size
         found += page
         state = advance(paging, state, seen(page))
         if state is None:
@@ -40,17 +46,23 @@ def walk(paging: Paging, items: list[str], *, disturb: Any = None) -> list[str]:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 60), st.sampled_from([OFFSET, PAGE]))
-def test_a_quiet_list_is_read_whole(count: int, paging: Paging) -> None:
+@given(st.integers(0, 60), st.sampled_from(COUNTED), st.integers(1, 7))
+def test_a_quiet_list_is_read_whole(count: int, paging: Paging, size: int) -> None:
     items = [str(n) for n in range(count)]
-    found = walk(paging, list(items))
+    found = walk(replace(paging, size=size), list(items))
     assert list(dict.fromkeys(found)) == items
-    assert len(found) <= count + count // (paging.size - 1) + 1
+
+
+@pytest.mark.parametrize("paging", [OFFSET, PAGE])
+def test_reading_early_costs_little(paging: Paging) -> None:
+    items = [str(n) for n in range(10_000)]
+    found = walk(replace(paging, size=100), items)
+    assert len(found) <= 1.08 * len(items)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 60), st.data())
-def test_no_record_is_skipped_when_others_vanish_or_appear(count: int, data: st.DataObject) -> None:
+@given(st.integers(0, 60), st.sampled_from([OFFSET, PAGE]), st.data())
+def test_no_record_is_skipped_when_others_vanish_or_appear(count: int, paging: Paging, data: st.DataObject) -> None:
     items = [str(n) for n in range(count)]
     gone: set[str] = set()
 
@@ -63,7 +75,7 @@ def test_no_record_is_skipped_when_others_vanish_or_appear(count: int, data: st.
         if data.draw(st.booleans()):
             now.insert(data.draw(st.integers(0, len(now))), f"new {step}")
 
-    found = walk(OFFSET, list(items), disturb=disturb)
+    found = walk(paging, list(items), disturb=disturb)
     assert set(items) - gone <= set(found)
 
 
@@ -100,8 +112,78 @@ def test_pages_without_end_that_repeat_themselves_are_found_out() -> None:
         advance(CURSOR, state, Seen(ids=["1"], body={"meta": {"next": "b"}}, headers={}, digest="same"))
 
 
-def test_an_empty_page_ends_a_list_whatever_its_next_says() -> None:
-    assert advance(CURSOR, None, seen([], meta={"next": "abc"})) is None
+def follow(page: Callable[[int], list[str]]) -> None:
+    """Follow cursors that are always new to pages with these ids."""
+    state: State | None = None
+    for number in range(200):
+        ids = page(number)
+        body = {"meta": {"next": str(number)}}
+        state = advance(CURSOR, state, Seen(ids=ids, body=body, headers={}, digest=str(ids or body)))
+
+
+def test_an_empty_page_ends_a_list_only_where_it_is_said_to() -> None:
+    empty = seen([], meta={"next": "abc"})
+    assert advance(CURSOR, None, empty) is not None
+    assert advance(replace(CURSOR, stop=("empty", "missing next")), None, empty) is None
+
+
+def test_empty_pages_for_ever_are_found_out() -> None:
+    with pytest.raises(BadAnswer, match="101 empty pages"):
+        follow(lambda _: [])
+
+
+@pytest.mark.parametrize("cycle", [1, 2, 3, 7])
+def test_pages_that_come_round_again_are_found_out(cycle: int) -> None:
+    with pytest.raises(BadAnswer, match="same page twice"):
+        follow(lambda number: [str(number % cycle)])
+
+
+@pytest.mark.parametrize("paging", [OFFSET, PAGE, CURSOR], ids=["offset", "page", "cursor"])
+def test_a_total_ends_a_list_and_a_short_page_does_not(paging: Paging) -> None:
+    told = replace(paging, total="meta.total")
+    assert advance(told, None, seen(list("abcde"), meta={"total": 5, "next": "x"})) is None
+    assert advance(told, None, seen(list("abcde"), meta={"total": "6", "next": "x"})) is not None
+    if paging is not PAGE:
+        assert advance(told, None, seen(["a", "b"], meta={"total": 3, "next": "x"})) is not None
+    with pytest.raises(BadAnswer, match=r"found None at meta\.total; the number of all records would be right"):
+        advance(told, None, seen(list("abcde"), meta={"next": "x"}))
+
+
+def test_pages_smaller_than_asked_for_are_found_out_where_the_system_says_there_is_more() -> None:
+    with pytest.raises(BadAnswer, match=r"found 3 records on a page of 5 that is not the last; paging\.size: 3"):
+        advance(replace(PAGE, total="total"), None, seen(["a", "b", "c"], total=100))
+
+
+def test_a_flag_or_a_header_can_say_that_there_is_no_more() -> None:
+    flag = replace(OFFSET, more="has_more")
+    assert advance(flag, None, seen(["a"], has_more=True)) is not None
+    assert advance(flag, None, seen(list("abcde"), has_more=False)) is None
+    header = replace(CURSOR, next="header:X-Next")
+    page = Seen(ids=["1"], body=[], headers={"x-next": "abc"}, digest="d")
+    state = advance(header, None, page)
+    assert state is not None
+    assert dict(ask(header, state)[1])["after"] == "abc"
+
+
+def test_the_last_id_leads_on_until_a_page_is_empty() -> None:
+    last = Paging(kind="last id", position="before", size=2)
+    assert ask(last, None) == (None, (("limit", "2"),))
+    state = advance(last, None, seen(["9"]))
+    assert ask(last, state) == (None, (("limit", "2"), ("before", "9")))
+    assert advance(last, state, seen([])) is None
+    with pytest.raises(BadAnswer, match="this page"):
+        advance(last, state, seen(["10", "9"]))
+
+
+def test_a_next_page_of_another_shape_is_refused() -> None:
+    with pytest.raises(BadAnswer, match="found dict for the next page"):
+        advance(CURSOR, None, seen(["1"], meta={"next": {"a": 1}}))
+
+
+def test_counting_begins_where_the_system_begins() -> None:
+    assert ask(replace(OFFSET, first=1), None)[1][1] == ("offset", "1")
+    assert ask(replace(PAGE, first=0), None)[1][1] == ("page", "0")
+    assert ask(replace(PAGE, position=None), None)[1][1] == ("page", "1")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from connectors.auth import ApiKey, Auth, Secret
-from connectors.declaration import declaration
 from connectors.errors import BadAnswer, Missing, Refused, Stale, Unsure
 from connectors.http import Client
+from connectors.proofreading import declaration
 from connectors.records import complaint
 from connectors.rest import RestEndpoint
 from tests.connectors.contract import read_all
@@ -34,10 +34,13 @@ Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def things(text: str, handler: Answerer, *, auth: Auth | None = None) -> AsyncIterator[RestEndpoint]:
+async def things(
+    text: str, handler: Answerer, *, auth: Auth | None = None, values: Mapping[str, str] | None = None
+) -> AsyncIterator[RestEndpoint]:
     said = declaration(text, "things.yaml")
     async with server(handler) as url:
-        endpoint = RestEndpoint(said, Client(url, auth=auth, complaint=complaint(said)), now=lambda: 1_000.0)
+        client = Client(url, auth=auth, complaint=complaint(said.errors))
+        endpoint = RestEndpoint(said, client, values, now=lambda: 1_000.0)
         yield endpoint
         await endpoint.close()
 
@@ -48,9 +51,12 @@ class Things:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.headers: list[dict[str, str]] = []
 
     async def __call__(self, request: web.Request) -> web.Response:
-        body = await request.json() if request.body_exists else None
+        form = request.content_type == "application/x-www-form-urlencoded"
+        body = (dict(await request.post()) if form else await request.json()) if request.body_exists else None
+        self.headers.append(dict(request.headers))
         self.asked.append((request.method, request.path, dict(request.query), body))
         answer = self.answers.pop(0)
         return answer if isinstance(answer, web.Response) else web.json_response(answer)
@@ -75,7 +81,7 @@ async def test_bad_records_are_set_aside_and_cost_nothing_else() -> None:
         page = await endpoint.page("thing", None)
     assert [one.id for one in page.entities] == ["1", "3"]
     assert [one.id for one in page.rejected] == ["2", None, None, None]
-    assert page.rejected[0].reason == "thing: id: found 2; string would be right"
+    assert page.rejected[0].reason == "thing:2: id: found 2; string would be right"
     assert page.rejected[0].body == b'{"id":2}'
 
 
@@ -162,7 +168,7 @@ async def test_without_times_only_the_wanted_fields_are_compared() -> None:
 
 async def test_comparing_can_be_left_out() -> None:
     system = Things({"id": "1", "a": 1}, {"id": "1", "a": 9})
-    async with things(said(PLAIN, compare="false"), system) as endpoint:
+    async with things(said(PLAIN, compare="never"), system) as endpoint:
         await endpoint.update("thing", await endpoint.read("thing", "1"), {"a": 9})
     assert [method for method, _, _, _ in system.asked] == ["GET", "PUT"]
 
@@ -223,7 +229,7 @@ async def test_ids_of_other_records_become_numbers_where_they_must() -> None:
 
 async def test_archiving_writes_what_the_declaration_says() -> None:
     system = Things({"id": "1"}, {"id": "1", "state": "old"})
-    async with things(said(PLAIN, archive="{state: old}", compare="false"), system) as endpoint:
+    async with things(said(PLAIN, archive="{state: old}", compare="never"), system) as endpoint:
         await endpoint.remove("thing", await endpoint.read("thing", "1"), "archive")
     assert system.asked[1][3] == {"state": "old"}
 
