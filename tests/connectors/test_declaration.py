@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.document import LARGEST
 from connectors.positions import BadDocument, load
 from connectors.proofreading import declaration, read_declaration
 from connectors.records import traits
@@ -170,8 +171,8 @@ def test_an_alias_to_a_structure_is_refused() -> None:
 
 
 def test_a_huge_file_is_refused() -> None:
-    with pytest.raises(BadDocument, match="2000003 bytes"):
-        load("a: " + "x" * 2_000_000, "x.yaml")
+    with pytest.raises(BadDocument, match=f"{LARGEST + 3} bytes"):
+        load("a: " + "x" * LARGEST, "x.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "- a", "just text", "5"])
