@@ -19,10 +19,13 @@ from stream.configuration.form import Parts
 from stream.configuration.report import Report, near
 from stream.configuration.resting import reasons
 from stream.configuration.written import WrittenField, WrittenFlow
-from stream.core.conversions import conversion, injective, one_way
+from stream.core.conversions import conversion, injective, one_way, together
+from stream.core.fields import PART, SET, paths_of
 from stream.core.flows import Conversion, Direction, Flow, Pair
 
 _REFERENCE: Final = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
+_ELEMENTS: Final = ("same", "text", "integer", "enum")
+"""Conversions that never make one element of two."""
 _SAYS: Final[Mapping[Direction, str]] = {"both": "in both directions", "forward": "forward", "backward": "backward"}
 
 
@@ -44,7 +47,26 @@ def read_flows(
             at: Path = ("flows", index, "name") if parts.flows[index].name is not UNSET else ("flows", index)
             report.add(at, f"found the flow {name!r} twice; another name would be right")
     reader = _Reader(parts, names, value, typed, report, traits)
-    return [reader.read(index, flow) for index, flow in parts.flows.items()]
+    flows = [reader.read(index, flow) for index, flow in parts.flows.items()]
+    _forms(flows, list(parts.flows), report)
+    return flows
+
+
+def _forms(flows: Iterable[Flow], indexes: Iterable[int], report: Report) -> None:
+    """A field is alone, a set, or part of one group, and the same in every flow: a row keeps it once."""
+    known: dict[tuple[str, str], str] = {}
+    for index, flow in zip(indexes, flows, strict=True):
+        for type_, field in [at for pair in flow.pairs for at in ((flow.left, pair.left), (flow.right, pair.right))]:
+            clash = [
+                (path, other) for path in paths_of(field) if (other := known.setdefault((type_, path), field)) != field
+            ]
+            for path, other in clash[:1]:
+                found = f"found {path!r} of {type_} {_form(field)} here and {_form(other)} elsewhere"
+                report.add(("flows", index), f"{found}; the same everywhere would be right")
+
+
+def _form(field: str) -> str:
+    return "as a set" if SET in field else f"together with {field}" if PART in field else "alone"
 
 
 def exists(traits: Traits | None, path: str) -> bool:
@@ -103,6 +125,7 @@ class _Reader:
         self._create(path, flow, ends, pairs)
         self._delete(path, flow, ends)
         self._fights(flow, pairs)
+        pairs = self._together(path, flow, pairs)
         return Flow(
             name=self._names[index],
             left=flow.from_,
@@ -139,14 +162,67 @@ class _Reader:
         if direction is None:
             return None
         self._undoing(path, spec, made, direction)
+        if field.set_:
+            self._set(path, spec, field, flow)
+        mark = SET if field.set_ else ""
         return path, Pair(
-            left=field.from_,
-            right=field.to,
+            left=field.from_ + mark,
+            right=field.to + mark,
             conversion=made,
             direction=direction,
             reference=self._reference((*path, "reference"), field, flow),
             required=_required(field, flow, direction, ends),
         )
+
+    def _set(self, path: Path, spec: Any, field: WrittenField, flow: WrittenFlow) -> None:
+        """Each element has one word on the other side, and that word means no other element."""
+        name = spec if isinstance(spec, str) else next(iter(spec))
+        if name not in _ELEMENTS or not injective(spec):
+            found = (
+                f"found {name!r} for the elements of a set" if injective(spec) else "found one word for two elements"
+            )
+            self._report.add((*path, "as"), f"{found}; one word for each, by {', '.join(_ELEMENTS)}, would be right")
+        for number, each in enumerate(flow.match):
+            for left, right in each.items():
+                if left == field.from_ or right == field.to:
+                    text = f"found the set {left if left == field.from_ else right!r}; a single value would be right"
+                    self._report.add(("flows", path[1], "match", number, left), text)
+
+    def _together(self, path: Path, flow: WrittenFlow, pairs: list[tuple[Path, Pair]]) -> list[tuple[Path, Pair]]:
+        """Make one pair of each group, where its first field stands."""
+        for number, names in enumerate(flow.together):
+            at = (*path, "together", number)
+            by_name = {pair.left: (place, pair) for place, pair in pairs}
+            written = {field.from_ for field in flow.fields}
+            for name in names:
+                if name not in written:
+                    text = f"found {name!r}, which is not from any of the fields; {near(name, written)} would be right"
+                    self._report.add(at, text)
+                elif f"{name}{SET}" in by_name:
+                    self._report.add(at, f"found the set {name!r}; a field with one value would be right")
+            found = [by_name[name] for name in names if name in by_name]
+            if len(found) < len(names):
+                continue  # told above, or where the field is; one that rests keeps the others apart
+            each = [pair for _, pair in found]
+            if any(pair.reference for pair in each):
+                self._report.add(at, "found a reference; fields without one would be right")
+            if len({pair.direction for pair in each}) > 1:
+                says = ", ".join(f"{pair.left} {_SAYS[pair.direction]}" for pair in each)
+                self._report.add(at, f"found {says}; one direction would be right")
+            group = Pair(
+                left=PART.join(pair.left for pair in each),
+                right=PART.join(pair.right for pair in each),
+                conversion=together([pair.conversion for pair in each]),
+                direction=each[0].direction,
+                required=max(pair.required for pair in each),
+            )
+            first = found[0][0]
+            pairs = [
+                (place, group if place == first else pair)
+                for place, pair in pairs
+                if place == first or pair not in each
+            ]
+        return pairs
 
     def _spec(self, path: Path) -> Any:
         """An ``as`` as it is written; the left words of an enum are what they would be as values, not as keys."""
@@ -254,10 +330,10 @@ class _Reader:
 
     def _create(self, path: Path, flow: WrittenFlow, ends: _Ends, pairs: list[tuple[Path, Pair]]) -> None:
         if flow.create in ("forward", "both"):
-            mapped = {pair.right for _, pair in pairs if pair.direction != "backward"}
+            mapped = {path for _, pair in pairs if pair.direction != "backward" for path in paths_of(pair.right)}
             self._creatable((*path, "create"), flow.to, ends.right, mapped)
         if flow.create == "both":
-            mapped = {pair.left for _, pair in pairs if pair.direction != "forward"}
+            mapped = {path for _, pair in pairs if pair.direction != "forward" for path in paths_of(pair.left)}
             self._creatable((*path, "create"), flow.from_, ends.left, mapped)
 
     def _creatable(self, path: Path, type: str, traits: Traits | None, mapped: set[str]) -> None:
@@ -287,7 +363,7 @@ class _Reader:
             whole: set[str] = set()
             inside: set[str] = set()
             for at, pair in pairs:
-                field = pair.right if side == "to" else pair.left
+                [field] = paths_of(pair.right if side == "to" else pair.left)
                 if pair.direction == backwards:
                     continue
                 if field in inside or not whole.isdisjoint(_ways(field)):

@@ -22,10 +22,11 @@ FIRST_LINE: Final = "# yaml-language-server: $schema=./schema/topics.schema.json
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 TypeName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}\.[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 FlowName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$")]
-FieldPath: TypeAlias = Annotated[str, Meta(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]
+FieldPath: TypeAlias = Annotated[str, Meta(pattern=r"^[^.~\s]+(\.[^.~\s]+)*$", max_length=200)]
 Duration: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", examples=["500ms", "30s", "5m"])]
 Word: TypeAlias = str | bool | int | float
 Side: TypeAlias = Literal["left", "right"]
+Room: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -61,12 +62,20 @@ class WrittenDecimal(WrittenNumber, frozen=True, kw_only=True):
     digits: Annotated[int, Meta(ge=0, le=12, description="Digits after the point.")] = 2
 
 
+class WrittenText(_Written, frozen=True, kw_only=True):
+    """A text for which one side has less room."""
+
+    left: Annotated[Room | UnsetType, Meta(description="Characters that the left side has room for.")] = UNSET
+    right: Annotated[Room | UnsetType, Meta(description="Characters that the right side has room for.")] = UNSET
+
+
 class WrittenAs(_Written, frozen=True, kw_only=True):
     """A conversion with its options; one of them."""
 
     enum: Annotated[
         dict[str, Word] | list[tuple[Word, Word]] | UnsetType, Meta(description="Word for word: {left: right, ...}.")
     ] = UNSET
+    text: WrittenText | UnsetType = UNSET
     date: WrittenDate | UnsetType = UNSET
     datetime: WrittenDatetime | UnsetType = UNSET
     integer: WrittenNumber | UnsetType = UNSET
@@ -74,7 +83,7 @@ class WrittenAs(_Written, frozen=True, kw_only=True):
     boolean: WrittenNumber | UnsetType = UNSET
 
 
-class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from", "as_": "as"}):
+class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from", "as_": "as", "set_": "set"}):
     """Two fields that mean the same."""
 
     from_: Annotated[FieldPath, Meta(description="The field of the left side, by path: address.city.")]
@@ -92,6 +101,10 @@ class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from",
     direction: Annotated[
         Direction | UnsetType, Meta(description="Without it: both, as far as both fields can be written.")
     ] = UNSET
+    set_: Annotated[
+        bool,
+        Meta(description="Both fields are lists, merged element by element; what as and reference say is of each."),
+    ] = False
     condition: Annotated[
         str | UnsetType,
         Meta(description="A customer's words for when the pair holds; until it is decided the pair rests."),
@@ -119,6 +132,10 @@ class WrittenFlow(_Written, frozen=True, kw_only=True, rename={"from_": "from"})
     ] = []
     fields: Annotated[
         list[WrittenField], Meta(description="Which fields mean the same. Others are never touched.")
+    ] = []
+    together: Annotated[
+        list[Annotated[list[FieldPath], Meta(min_length=2)]],
+        Meta(description="Left fields that are one thing, as street and city: edited, won, lost and written together."),
     ] = []
     delete: Annotated[
         Literal["keep", "archive", "delete"],

@@ -3,6 +3,10 @@
 The set is closed and each has a law, so that a mapping can be trusted both ways without being run. ``None`` is an
 empty field and stays one, but for ``text``. A value for which the other side has no word raises ValueError, and is
 then not offered; nothing is ever guessed. *Left* is the flow's ``from``, *right* its ``to``.
+
+What a conversion loses it loses once: ``to(back(to(x))) == to(x)``, and the same the other way round, for whatever
+the two sides can hold. So what comes back as the lesser form of a value is known for that value, and is never written
+over it (B7, ``offers``).
 """
 
 from __future__ import annotations
@@ -111,8 +115,18 @@ def _same(_: Options) -> Conversion:
     return Conversion()
 
 
-def _text(_: Options) -> Conversion:
-    return Conversion("text", _write_text, _write_text)
+def _text(options: Options) -> Conversion:
+    """``{right: 80}``: the right side has room for 80 characters."""
+    return Conversion("text", _cut(options, "right"), _cut(options, "left"))
+
+
+def _cut(options: Options, side: str) -> Convert:
+    longest = options.get(side)
+    if longest is None:
+        return _write_text
+    if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
+        raise ValueError(f"found {longest!r} as text's {side}; a number of characters would be right")
+    return lambda value: _write_text(value)[:longest]
 
 
 def _write_text(value: Value) -> str:
@@ -335,9 +349,10 @@ _PAIR: Final = 2
 CONVERSIONS: Final[Mapping[str, Named]] = {
     "same": Named(meaning="the value as it is", law="back(to(x)) == x", build=_same),
     "text": Named(
-        meaning='a text on both sides; no value and "" are the same',
-        law='back(to(x)) == x, and "" for none',
+        meaning='a text on both sides; no value and "" are the same; with {left|right: 80} that side has so much room',
+        law='back(to(x)) == x, and "" for none; with a length, its beginning',
         build=_text,
+        options=frozenset({"left", "right"}),
     ),
     "date": Named(
         meaning="a date; with {time: left|right, zone: ...} that side holds midnight in the zone",

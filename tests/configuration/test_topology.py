@@ -38,8 +38,8 @@ KINDS = {
             "tasks": Traits(
                 create=3,
                 lag=1.5,
-                fields=frozenset({"gid", "name", "notes", "done", "due", "projects", "owner.name", "team"}),
-                writable=frozenset({"name", "notes", "done", "due", "projects"}),
+                fields=frozenset({"gid", "name", "notes", "done", "due", "projects", "owner.name", "team", "labels"}),
+                writable=frozenset({"name", "notes", "done", "due", "projects", "labels"}),
                 required=frozenset({"name"}),
                 remove=frozenset({"delete"}),
             ),
@@ -53,8 +53,8 @@ KINDS = {
             "task": Traits(
                 id="integer",
                 create=5,
-                fields=frozenset({"id", "title", "text", "status", "deadline", "projectId", "address"}),
-                writable=frozenset({"title", "text", "status", "deadline", "projectId", "address"}),
+                fields=frozenset({"id", "title", "text", "status", "deadline", "projectId", "address", "tags"}),
+                writable=frozenset({"title", "text", "status", "deadline", "projectId", "address", "tags"}),
                 required=frozenset({"title"}),
                 remove=frozenset({"archive", "delete"}),
             ),
@@ -154,6 +154,27 @@ def test_no_reference_leads_through_a_flow_that_rests() -> None:
         file(through, flow("{from: name, to: title}, {from: team, to: projectId, reference: a.projects -> b.project}"))
     )
     assert "found no flow 'a.projects -> b.project'" in told[0]
+
+
+def test_a_set_and_a_group_are_fields_by_their_names() -> None:
+    fields = "{from: name, to: title}, {from: labels, to: tags, set: true}, {from: due, to: deadline, as: date}, "
+    topology = read(file(flow(fields + "{from: notes, to: text}", together="[[due, notes]]")))
+    [only] = topology.flows.flows.values()
+    assert [(pair.left, pair.right, pair.direction) for pair in only.pairs] == [
+        ("name", "title", "both"),
+        ("labels~", "tags~", "both"),
+        ("due, notes", "deadline, text", "both"),
+    ]
+    convert = only.pairs[2].conversion.to
+    assert convert is not None
+    assert convert(["2026-05-01T10:00:00Z", "x"]) == ["2026-05-01", "x"]
+    assert topology.flows.sets == {"a.tasks": ("labels~",), "b.task": ("tags~",)}
+
+
+def test_a_group_with_a_pair_that_rests_waits_for_it() -> None:
+    fields = "{from: name, to: title}, {from: due, to: deadline, open: [which]}, {from: notes, to: text}"
+    [only] = read(file(flow(fields, together="[[due, notes]]"))).flows.flows.values()
+    assert [pair.left for pair in only.pairs] == ["name", "notes"]
 
 
 def test_systems_keep_their_order_and_their_secrets() -> None:
@@ -405,6 +426,73 @@ BAD = {
     "two pairs on one left field": (
         file(flow("{from: name, to: title}, {from: name, to: text}")),
         "found a second pair that writes 'name' of a.tasks",
+    ),
+    "a field of a name that means something else": (
+        file(flow("{from: name, to: title}, {from: labels~x, to: tags}")),
+        "a path as address.city would be right",
+    ),
+    "a set of dates": (
+        file(flow("{from: name, to: title}, {from: labels, to: tags, set: true, as: date}")),
+        "found 'date' for the elements of a set; one word for each, by same, text, integer, enum, would be right",
+    ),
+    "a set with one word for two": (
+        file(
+            flow(
+                "{from: name, to: title}, "
+                "{from: labels, to: tags, set: true, direction: forward, as: {enum: {red: x, blue: x}}}"
+            )
+        ),
+        "found one word for two elements; one word for each, by same, text, integer, enum, would be right",
+    ),
+    "a set to match by": (
+        file(flow("{from: name, to: title}, {from: labels, to: tags, set: true}", match="[{labels: title}]")),
+        "found the set 'labels'; a single value would be right",
+    ),
+    "a set to match by on the right": (
+        file(flow("{from: name, to: title}, {from: labels, to: tags, set: true}", match="[{name: tags}]")),
+        "found the set 'tags'; a single value would be right",
+    ),
+    "a set here and a list there": (
+        file(
+            flow("{from: name, to: title}, {from: labels, to: tags, set: true}", name="one"),
+            flow("{from: name, to: title}, {from: labels, to: tags}", name="two"),
+        ),
+        "found 'labels' of a.tasks alone here and as a set elsewhere; the same everywhere would be right",
+    ),
+    "two groups of one field": (
+        file(
+            flow("{from: name, to: title}, {from: due, to: deadline}", name="one", together="[[name, due]]"),
+            flow("{from: name, to: title}, {from: due, to: deadline}", name="two", together="[[due, name]]"),
+        ),
+        "found 'due' of a.tasks together with due, name here and together with name, due elsewhere",
+    ),
+    "a group of what is not mapped": (
+        file(flow("{from: name, to: title}, {from: due, to: deadline}", together="[[name, do]]")),
+        "found 'do', which is not from any of the fields",
+    ),
+    "a group of one": (
+        file(flow("{from: name, to: title}", together="[[name]]")),
+        "2 items would be right",
+    ),
+    "a set in a group": (
+        file(flow("{from: name, to: title}, {from: labels, to: tags, set: true}", together="[[name, labels]]")),
+        "found the set 'labels'; a field with one value would be right",
+    ),
+    "a group with a reference": (
+        file(
+            flow("{from: name, to: name}", **{"from": "a.projects", "to": "b.project"}),
+            flow(
+                "{from: name, to: title}, {from: projects, to: projectId, reference: a.projects -> b.project}",
+                together="[[name, projects]]",
+            ),
+        ),
+        "found a reference; fields without one would be right",
+    ),
+    "a group of two directions": (
+        file(
+            flow("{from: name, to: title}, {from: due, to: deadline, direction: forward}", together="[[name, due]]"),
+        ),
+        "found name in both directions, due forward; one direction would be right",
     ),
     "a pair inside another": (
         file(flow("{from: name, to: title}, {from: notes, to: address}, {from: due, to: address.city}")),

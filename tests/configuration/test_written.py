@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 import jsonschema
+import msgspec
 import pytest
 
 from connectors.document import load
-from stream.configuration.written import FIRST_LINE, WrittenAs, WrittenField, schema, schema_text, seconds
+from stream.configuration.written import FIRST_LINE, WrittenAs, WrittenField, WrittenFlow, schema, schema_text, seconds
 from stream.core.conversions import CONVERSIONS
 from stream.core.flows import Direction, Flow
 
@@ -53,7 +54,8 @@ def test_what_can_be_written_is_what_the_core_knows() -> None:
     assert set(properties["create"]["enum"]) == {"forward", "both", "never"}
     assert set(properties["delete"]["enum"]) == {"keep", "archive", "delete"}
     documents = {"source", "condition", "open"}  # what customers said, and what is to be decided
-    assert set(properties) - documents == {"from", "to", *Flow.__struct_fields__, "fields"} - {"left", "right", "pairs"}
+    known = {"from", "to", *Flow.__struct_fields__, "fields", "together"} - {"left", "right", "pairs"}
+    assert set(properties) - documents == known
     assert set(schema()["$defs"]["WrittenField"]["properties"]["direction"]["enum"]) == set(get_args(Direction))
     assert "from_" not in WrittenField.__struct_encode_fields__
 
@@ -69,3 +71,12 @@ def test_everything_an_operator_writes_is_described() -> None:
 @pytest.mark.parametrize(("text", "expected"), DURATIONS)
 def test_durations(text: str, expected: float) -> None:
     assert seconds(text) == expected
+
+
+def test_the_flow_that_is_shown_to_people_has_the_form() -> None:
+    text = (ROOT / "docs" / "fields.md").read_text(encoding="utf-8")
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    [flow] = load(example.encode()).value["flows"]
+    read = msgspec.convert(flow, WrittenFlow)
+    assert [field.set_ for field in read.fields].count(True) == 2
+    assert read.together == [["street", "city"]]

@@ -28,6 +28,8 @@ TO = [
     ("datetime", "2026-05-01T12:00:00+02:00", "2026-05-01T10:00:00Z"),
     ("datetime", "2026-05-01T12:00:00.250Z", "2026-05-01T12:00:00.250000Z"),
     ({"datetime": {"zone": "Europe/Oslo"}}, "2026-05-01T12:00:00", "2026-05-01T10:00:00Z"),
+    ({"text": {"right": 3}}, "abcd", "abc"),
+    ({"text": {"left": 3}}, "abcd", "abcd"),
     ("integer", "12", 12),
     ("integer", 12.0, 12),
     ("integer", "-3", -3),
@@ -94,7 +96,12 @@ BAD = [
     ("dat", "found the conversion 'dat'"),
     ({}, "found 0 conversions"),
     ({"date": {}, "text": {}}, "found 2 conversions"),
-    ({"text": {"left": 1}}, "found the option 'left'; text alone"),
+    ({"text": {"up": 1}}, "found the option 'up'; text: {left: ..., right: ...}"),
+    ({"boolean": "x"}, "found 'x'; boolean: {text: ...}"),
+    ({"first": {"left": 1}}, "found the option 'left'; first alone"),
+    ({"text": {"left": 0}}, "found 0 as text's left; a number of characters"),
+    ({"text": {"right": True}}, "found True as text's right"),
+    ({"text": {"right": "80"}}, "found '80' as text's right"),
     ({"date": {"zone": "Europe/Oslo"}}, "no side with a time"),
     ({"date": {"time": "up"}}, "left or right"),
     ({"date": {"time": "left", "zone": "Mars/Base"}}, "found the zone 'Mars/Base'"),
@@ -194,6 +201,41 @@ def there_and_back(spec: Any, value: Any) -> Any:
 @given(st.text())
 def test_law_of_text(value: str) -> None:
     assert there_and_back("text", value) == value
+
+
+@given(st.text(), st.integers(1, 5), st.sampled_from(["left", "right"]))
+def test_law_of_text_with_little_room(value: str, room: int, side: str) -> None:
+    assert there_and_back({"text": {side: room}}, value) == value[:room]
+
+
+LOSSY = [
+    {"text": {"right": 3}},
+    "date",
+    {"date": {"time": "left", "zone": "Europe/Oslo"}},
+    {"date": {"time": "right", "zone": "Pacific/Apia"}},
+    "datetime",
+    {"decimal": {"digits": 1}},
+    {"decimal": {"digits": 0, "text": "right"}},
+    {"integer": {"text": "left"}},
+    {"boolean": {"text": "right"}},
+]
+
+
+@given(
+    st.sampled_from(LOSSY), st.text(max_size=6) | st.integers() | st.floats() | st.datetimes().map(datetime.isoformat)
+)
+def test_what_is_lost_is_lost_once(spec: Any, value: Any) -> None:
+    """Without this law, what comes back would be taken for news (B7)."""
+    made = conversion(spec)
+    assert made.to is not None
+    assert made.back is not None
+    try:
+        right = made.to(value)
+    except ValueError:
+        return
+    left = made.back(right)
+    assert made.to(left) == right
+    assert made.back(made.to(left)) == left
 
 
 @given(DAYS)
