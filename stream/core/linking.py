@@ -19,7 +19,7 @@ from stream.core.deleting import LEFT, removing
 from stream.core.flows import End, parse_marker
 from stream.core.matching import enlist, give_up, keys_of, moved, register, release
 from stream.core.offers import take
-from stream.core.row import Edge
+from stream.core.row import SEEKING, Edge
 from stream.core.turn import Turn
 from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Propose, Refuse, Release, Seen, Time
 
@@ -32,16 +32,20 @@ Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
 
 
 def marked(turn: Turn, seen: Seen) -> None:
-    """A record that carries our marker claims its origin, once per life (C6)."""
+    """A record that carries our marker claims its origin (C6), as long as it has no counterpart under that flow.
+
+    Also when it had one: an origin whose row was rolled back took the link for a mistake, and what it had created was
+    created back.
+    """
     known = parse_marker(seen.marker or "")
-    if known is None or turn.cells:
+    if known is None:
         return
     flow, origin = known
     for side in ("b", "a"):
         end = turn.ends.get(f"{flow}/{side}")
         if end is not None and end.created and origin.startswith(f"{end.peer_type}:"):
             edge = turn.row.edges.get(end.edge)
-            if edge is None or edge.state in ("alone", "waiting", "matching"):
+            if edge is None or edge.state in SEEKING:
                 release(turn, end)
                 turn.move(end, "claiming", peer=origin, reason=CLAIMING)
                 _claim_origin(turn, end)
@@ -286,11 +290,14 @@ def accepted(turn: Turn, message: Accept) -> None:
 
 
 def declined(turn: Turn, message: Refuse) -> None:
-    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2)."""
+    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2).
+
+    A claim is answered with "copy" and nothing else: any other refusal is of a link of former times, and late.
+    """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.peer != message.sender:
         return
-    if edge.state == "claiming":
+    if edge.state == "claiming" and message.why == "copy":
         turn.move(end, "copy", reason=COPY)
         turn.report(f"{end.flow}: {COPY}")
     elif edge.number == message.number and edge.state in ("linked", "proposed"):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stream.core import damping, elements
 from stream.core.fields import PART, group, parts
-from stream.core.row import Cell, Row, Write
+from stream.core.row import SEEKING, Cell, Row, Write
 from stream.core.turn import Turn
 from stream.core.versions import TICK, born, lost_unseen, mint
 from stream.model import Conflict, Seen, Stated, Time, Value, Version
@@ -33,8 +33,18 @@ def unchanged(row: Row, seen: Seen, plan: int) -> bool:
         and row.plan == plan
         and row.writing is None
         and not row.gone_at
-        and (seen.marker is None or bool(row.versions))
+        and (seen.marker is None or _settled(row))
     )
+
+
+def _settled(row: Row) -> bool:
+    """Whether a record that carries our marker has nothing to claim by it (C6)."""
+    if not row.versions:
+        return False
+    for edge in row.edges.values():  # noqa: SIM110  # any() takes twice as long, at every reading
+        if edge.state in SEEKING:
+            return False
+    return True
 
 
 def newer(row: Row, seen: Seen) -> bool:

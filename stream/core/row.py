@@ -32,6 +32,9 @@ and ``reason`` says what is missing. unknown: it may have created; a person deci
 that we created, and this end is nobody's. severed: one of the two was deleted; only the same two are ever linked
 again, when it comes back."""
 
+SEEKING = frozenset({"alone", "waiting", "matching"})
+"""States of an end that has no counterpart and may yet get one."""
+
 
 class Cell(Struct, frozen=True):
     """The register of one field: the newest version known, and how far the record itself is behind it."""

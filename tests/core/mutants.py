@@ -362,6 +362,13 @@ MUTANTS = [
         "test_linking.TestC6MarkedRecords.test_a_record_with_our_marker_claims_its_origin_and_does_nothing_else",
     ),
     mutant(
+        "C6 again",
+        reading._settled,
+        "if edge.state in SEEKING:",
+        "if False:",
+        "test_linking.TestC6MarkedRecords.test_it_claims_again_when_its_origin_knows_nothing_of_the_link_any_more",
+    ),
+    mutant(
         "C6 early",
         creating.claimed,
         'edge.state == "creating"',
@@ -388,6 +395,13 @@ MUTANTS = [
         "and edge.peer != sender",
         "and False",
         "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
+    ),
+    mutant(
+        "C10 late",
+        linking.declined,
+        'edge.state == "claiming" and message.why == "copy"',
+        'edge.state == "claiming"',
+        "test_linking.TestC6MarkedRecords.test_a_late_refusal_of_a_former_link_makes_no_copy_of_it",
     ),
     mutant(
         "D1",

@@ -201,3 +201,13 @@ def test_the_gate_is_shut_until_both_types_were_read() -> None:
     assert table.row(A).alarm > table.now
     table.view = view(flow(match=()))
     assert only(Command, table.bring(A, Wake())).kind == "create"
+
+
+@pytest.mark.parametrize(("at", "kept"), [(10.5, False), (10, True)])
+def test_from_its_birth_on_a_row_keeps_when_it_was_read_only_where_whole_seconds_are_not_enough(
+    at: float, kept: bool
+) -> None:
+    table = Table(view(flow(match=())))
+    table.bring(A, seen(at, 20, name="n", x="x0", y=None))
+    assert table.row(A).versions
+    assert bool(table.row(A).read_at) is kept

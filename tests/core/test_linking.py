@@ -22,7 +22,7 @@ from stream.model import (
     Release,
     Wake,
 )
-from tests.core.build import SECOND, A, B, Table, commands, every, flow, linked, only, reports, seen, view
+from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
 
 FULL = {"name": "n", "x": "x0", "y": None}
 KEY = key_of("f", 0, ["n"])
@@ -204,10 +204,30 @@ class TestC6MarkedRecords:
         table.now = table.row(B).alarm
         assert only(Claim, table.tell(B, Wake())).sender == B
 
+    def test_it_claims_again_when_its_origin_knows_nothing_of_the_link_any_more(self) -> None:
+        """It was created back: its origin's row was rolled back, and undid the link."""
+        table, command = created()
+        table.done(A, command, 10)
+        table.deliver()
+        number, row = table.edge(B, "f/b").number, table.row(B)
+        assert table.tell(B, seen(10, 20, marker="f|a.t:1", **row.remote)) == []
+        assert table.row(B) is row
+        table.tell(B, Refuse(edge="f/b", sender=A, number=number, why="given up"))
+        out = table.tell(B, seen(10, 30, marker="f|a.t:1", **table.row(B).remote))
+        assert only(Claim, out).sender == B
+        assert table.edge(B, "f/b").state == "claiming"
+
     @pytest.mark.parametrize("marker", ["f", "f|", "other|a.t:1", "f|b.t:1", "f|x"])
     def test_a_marker_that_is_none_of_ours_means_nothing(self, marker: str) -> None:
         table = Table()
         assert every(Claim, table.tell(B, seen(10, marker=marker, **FULL))) == []
+
+    def test_a_late_refusal_of_a_former_link_makes_no_copy_of_it(self) -> None:
+        """Its origin's row was rolled back and knew nothing of the link: the record was nobody's ever after."""
+        table = Table()
+        table.tell(B, seen(10, marker="f|a.t:1", **FULL))
+        assert reports(table.tell(B, Refuse(edge="f/b", sender=A, number=1, why="given up"))) == []
+        assert table.edge(B, "f/b").state == "claiming"
 
     def test_a_copy_is_told_and_never_linked(self) -> None:
         table = linked()

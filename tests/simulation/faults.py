@@ -10,10 +10,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from connectors.errors import Missing, Stale
 from stream.codec import encode
+from stream.errors import BadRecord
+from stream.join import Join
 from stream.model import Wake
-from stream.topics import CENSUS, MAIL
+from stream.parking import PREFIX, park
+from stream.ports import Record
+from stream.topics import CENSUS, MAIL, PARKED, changes
 from tests.simulation.log import Crash, Fenced, SimUnit
+from tests.simulation.systems import SECOND
 from tests.simulation.world import Faults, Paused
 
 if TYPE_CHECKING:
@@ -97,6 +103,104 @@ def revive(world: World) -> None:
         return
     world.tell("who stood still ({}) goes on", each.about)
     each.go_on(world)
+
+
+def lands(world: World) -> None:
+    """A request that nobody waits for any more is done now, or found to be out of date."""
+    if not world.under_way:
+        return
+    system, done = world.under_way.pop(world.random.randrange(len(world.under_way)))
+    try:
+        done()
+    except (Missing, Stale):
+        world.tell("a late request reaches {}: it is out of date", system)
+    else:
+        world.tell("a late request reaches {}: it is done", system)
+
+
+def glance(world: World) -> None:
+    """A second reader looks at one record, as a webhook makes one do; what it saw may be long on its way."""
+    name = world.random.choice(sorted(world.readers))
+    system_name, _, kind = name.partition(".")
+    system, reader = world.systems[system_name], world.readers[name]
+    if not system.records[kind]:
+        return
+    id = world.random.choice(sorted(system.records[kind], key=int))
+    change = encode(reader._change(system.entity(kind, id), "u", world.clock()))
+    world.count("glances")
+    world.tell("a second reader looks at {}:{}", name, id)
+    world.glances.append(Record(changes(name), -1, -1, f"{name}:{id}".encode(), change, 0))
+    if world.roll() < 0.6:
+        told(world, len(world.glances) - 1)
+
+
+def told(world: World, place: int | None = None) -> None:
+    """What a second reader saw some time ago is told now."""
+    if world.glances:
+        seen = world.glances.pop(world.random.randrange(len(world.glances)) if place is None else place)
+        world.tell("what was seen of {} is told", seen.key.decode())
+        world.append(seen.topic, seen.key, seen.value, (), None)
+
+
+def two_owners(world: World) -> None:
+    """Two processes believe that they own a lane of the join; what the former one did is not kept."""
+    partition = world.random.randrange(world.partitions)
+    lane, records = world.lane("join", partition), world.waiting("join", partition, world.feeds("join"), 5)
+    if not records:
+        return
+    former = Join(world.flows, world.clock)
+    unit = SimUnit(world, lane, partition, records)
+    former(unit)
+    lane.epoch += 1
+    world.tell("partition {} of the join has two owners for a moment", partition)
+    world.step_join(partition, world.random.choice([1, 5]))
+    length, rows = world.length, dict(lane.rows)
+    try:
+        unit.commit()
+    except Fenced:
+        world.count("commits of former owners refused")
+    if (world.length, lane.rows) != (length, rows):
+        world.watch.problem("fenced", f"the former owner of join {partition} wrote {len(unit.emits)} records")
+
+
+def jump(world: World) -> None:
+    """Somebody sets the workers' clock, by minutes."""
+    world.drift = world.random.choice([-600, -90, 0, 90, 600]) * SECOND
+    world.jumped = max(world.jumped, abs(world.drift))
+    world.count("clocks set")
+    world.tell("the workers' clock is wrong by {} s from now on", world.drift // SECOND)
+
+
+def set_aside(world: World) -> None:
+    """A record cannot be understood at the moment: it is set aside with its bytes, and the next ones follow.
+
+    Not the first reading of a record: what nobody knows of is created once more.
+    """
+    partition = world.random.randrange(world.partitions)
+    records = world.waiting("join", partition, world.feeds("join"), 1)[:1]
+    if records and (records[0].topic == MAIL or world.is_born(records[0].key.decode())):
+        unit = SimUnit(world, world.lane("join", partition), partition, records)
+        park(unit, records[0], "VALUE_CONVERTER", BadRecord("set aside on purpose"), ASIDE)
+        unit.commit()
+        world.count("records set aside")
+        world.tell("a record of {} for {} is set aside", records[0].topic, records[0].key.decode())
+
+
+def put_back(world: World) -> None:
+    """What was set aside is put back into its topic, in order (I9)."""
+    for partition in range(world.partitions):
+        positions = world.lane("operator", partition).positions
+        for record in world.log.get((PARKED, partition), [])[positions.get(PARKED, 0) :]:
+            positions[PARKED] = record.offset + 1
+            headers = dict(record.headers)
+            if headers[f"{PREFIX}class.name"] == ASIDE.encode():
+                world.count("records put back")
+                topic, source = headers[f"{PREFIX}topic"].decode(), int(headers[f"{PREFIX}partition"])
+                world.tell("what was set aside for {} is put back into {}", record.key.decode(), topic)
+                world.append(topic, record.key, record.value, (), source)
+
+
+ASIDE = "put back later"
 
 
 def snapshot(world: World, partition: int) -> None:

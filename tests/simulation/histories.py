@@ -7,6 +7,7 @@ nothing about the dice of the others. That is what makes a failing history small
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from stream.core.flows import Flow
 from tests.simulation import faults
 from tests.simulation.modes import MODES, X2
 from tests.simulation.oracle import Oracle
-from tests.simulation.shapes import SHAPES, earlier, facts_of, fits, flows_of, quirks_of, traits_of
+from tests.simulation.shapes import NAMESAKES, SHAPES, earlier, facts_of, fits, flows_of, quirks_of, traits_of
 from tests.simulation.systems import SECOND, Quirks
 from tests.simulation.world import Faults, World
 
@@ -66,8 +67,7 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
     weights["stage"] = 1000 - sum(weights.values())
     kinds = dice.choices(list(weights), list(weights.values()), k=steps)
     kinds[0] = "found"
-    if "p" in shape or shape in ("both", "references", "required references", "references to its own type"):
-        kinds[steps // 3] = kinds[steps // 2] = "late"
+    kinds[steps // 3] = kinds[steps // 2] = "late"
     if how.later:
         kinds[steps // 2 + 1] = "replan"
     start = dice.randrange(steps)
@@ -76,12 +76,14 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
         mode=mode,
         seed=seed,
         steps=tuple(Step(number, kind) for number, kind in enumerate(kinds)),
-        partitions=dice.choice([1, 2, 2, 3]),
+        partitions=dice.choice([1, 2, 2, 3, 4]),
         faults=Faults(
-            crash=dice.choice([0.0, 0.01, 0.04]),
-            lost=dice.choice([0.0, 0.05, 0.2]),
+            crash=dice.choice([0.0, 0.01, 0.04]) * (not how.answered),
+            lost=dice.choice([0.0, 0.05, 0.2]) * (not how.answered),
             stop=dice.choice([0.0, 0.0, 0.1]),
             racing=how.racing,
+            late=how.late,
+            expire=how.expire,
             shuffled=dice.random() < 0.5,
         ),
         stalled=(dice.choice([-1, 0, 1]), start, start + 40),
@@ -111,7 +113,7 @@ def _drawn(dice: random.Random) -> dict[str, Quirks]:
 def walk(drawn: Plan) -> World:
     """Go through the steps, then let everything come to rest."""
     how = MODES[drawn.mode]
-    flows = flows_of(drawn.shape, drawn.quirks)
+    flows = flows_of(drawn.shape, drawn.quirks, canonically=how.canonical)
     world = World(
         drawn.seed,
         flows,
@@ -125,7 +127,8 @@ def walk(drawn: Plan) -> World:
         world.unordered = X2 if how.later == "field" else frozenset()
         world.replan(earlier(flows, how))
     world.renaming = how.renaming
-    world.namesakes = bool(how.renaming) or bool({"at once", "copy"} & set(how.steps))
+    world.people.namesakes = drawn.shape in NAMESAKES
+    world.namesakes = world.people.namesakes or bool(how.renaming) or bool({"at once", "copy"} & set(how.steps))
     for step in drawn.steps:
         world.random.seed(drawn.seed << 12 | step.number)
         world.steps += 1
@@ -136,6 +139,11 @@ def walk(drawn: Plan) -> World:
     world.random.seed(drawn.seed)
     while world.paused:
         faults.revive(world)
+    while world.under_way:
+        faults.lands(world)
+    while world.glances:
+        faults.told(world)
+    faults.put_back(world)
     if how.later and not any(step.kind == "replan" for step in drawn.steps):
         world.replan(flows)
     if "rollback unseen" in how.steps:
@@ -186,8 +194,21 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             faults.rollback(world, detected=False, positions=world.roll() < 0.5)
         case "rewrite":
             faults.rewriting(world)
+        case _ if step.kind in FAULTS:
+            FAULTS[step.kind](world)
         case _:
             world.random_step()
+
+
+FAULTS: dict[str, Callable[[World], None]] = {
+    "lands": faults.lands,
+    "glance": faults.glance,
+    "told": faults.told,
+    "two owners": faults.two_owners,
+    "clock": faults.jump,
+    "set aside": faults.set_aside,
+    "put back": faults.put_back,
+}
 
 
 def judged(drawn: Plan) -> tuple[World, Oracle, list[str]]:

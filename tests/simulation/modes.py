@@ -15,6 +15,12 @@ class Mode(Struct, frozen=True, kw_only=True):
     quirks: dict[str, Quirks] = {}
     racing: float = 0.0
     renaming: float = 0.0
+    late: float = 0.0
+    expire: float = 0.0
+    answered: bool = False
+    """Every call is answered."""
+    canonical: bool = False
+    """Flows give texts the form that systems which trim keep."""
     later: Literal["", "field", "flow"] = ""
     """What is configured only in the middle of the history."""
     steps: dict[str, int] = {}
@@ -52,6 +58,41 @@ MODES = {
     "revisions": Mode(quirks=everywhere(revisions=True)),
     "revisions, lag": Mode(quirks=everywhere(revisions=True, lag=LATE)),
     "lag": Mode(quirks=everywhere(lag=LATE)),
+    "lag, seconds, skew": Mode(
+        quirks={
+            "a": Quirks(seconds=True, lag=LATE, skew=-3 * SECOND),
+            "b": Quirks(seconds=True, lag=LATE),
+            "c": Quirks(seconds=True, lag=LATE, skew=3 * SECOND),
+        }
+    ),
+    "pages": Mode(quirks=everywhere(pages=2)),
+    "listed pages": Mode(quirks=everywhere(pages=2, listed=True)),
+    "expiring pages": Mode(quirks=everywhere(pages=2), expire=0.2),
+    "second reader": Mode(steps={"glance": 60, "told": 20}),
+    "second reader, seconds": Mode(quirks=everywhere(seconds=True), steps={"glance": 60, "told": 20}),
+    "late requests": Mode(late=0.1, steps={"lands": 30}),
+    "late requests, idempotent": Mode(quirks=everywhere(idempotent=True), late=0.1, steps={"lands": 30}),
+    "two owners": Mode(steps={"two owners": 60}),
+    "clocks set": Mode(steps={"clock": 20}),
+    "set aside": Mode(steps={"set aside": 20, "put back": 15}),
+    "no comparing": Mode(quirks=everywhere(compares=False)),
+    "no comparing, lag": Mode(quirks=everywhere(compares=False, lag=LATE)),
+    "no comparing, racing": Mode(quirks=everywhere(compares=False), racing=0.2),
+    "canonical form": Mode(quirks={"b": Quirks(trims=True), "c": Quirks(trims=True)}, canonical=True),
+    "cuts": Mode(quirks={"b": Quirks(cuts=True)}, answered=True),
+    "cuts, unanswered": Mode(
+        quirks={"b": Quirks(cuts=True)},
+        excused=frozenset({"latest", "lost", "few"}),
+        why="after a lost answer our value, cut short, may be taken for an edit, and come back or win",
+    ),
+    "one rewriter": Mode(quirks={"b": Quirks(rewrites="upper")}),
+    "rewriters of one mind": Mode(quirks={"a": Quirks(rewrites="upper"), "b": Quirks(rewrites="upper")}),
+    "rollback, idempotent": Mode(
+        quirks=everywhere(idempotent=True),
+        steps={"snapshot": 20, "rollback": 15},
+        excused=ROLLED,
+        why="versions are born again: an older value may win, and is told of to nobody",
+    ),
     "find lags": Mode(quirks=everywhere(settle=20 * SECOND)),
     "racing people": Mode(racing=0.3),
     "renaming people": Mode(renaming=0.2),

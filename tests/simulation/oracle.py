@@ -65,6 +65,7 @@ class Oracle:
         self.counts: Counter[str] = Counter()
         self.rows: dict[Ref, Row] = world.rows()
         self.links = self._links()
+        self.cuts = any(system.quirks.cuts for system in world.systems.values())
         self.fold = any(system.quirks.rewrites for system in world.systems.values())
 
     # What belongs together
@@ -118,6 +119,7 @@ class Oracle:
     def norm(self, value: Any) -> Any:
         if isinstance(value, str):
             value = value.strip().removeprefix("R:").strip()
+            value = value.partition(".")[0] if self.cuts else value
             return WORDS.get(value, value.casefold() if self.fold else value)
         return plain(value)
 
@@ -195,7 +197,8 @@ class Oracle:
         if edge.state == "copy":
             return True
         if edge.state == "waiting" and "counterpart is not known" in edge.reason:
-            return any(system.quirks.needs for system in self.world.systems.values())
+            needs = any(system.quirks.needs for system in self.world.systems.values())
+            return needs or self._waits_for_another(ref, name)
         if edge.state == "refused":
             peer = self.world.flows.ends(ref.split(":")[0])[name].peer_type
             needs = self.quirks(peer).needs
@@ -203,6 +206,17 @@ class Oracle:
                 return True
             if self.world.namesakes:
                 return True  # it has a name that another one had when that was linked
+        return False
+
+    def _waits_for_another(self, ref: Ref, name: str) -> bool:
+        """Whether it names a record that has no counterpart, and cannot be created without it: a ring of such."""
+        for leads in self.world.flows.ends(ref.partition(":")[0])[name].leads.values():
+            for lead in leads:
+                named = self.world.value(ref, lead.field)
+                if lead.required and lead.reference is not None and named is not None:
+                    edge = self.rows[f"{lead.reference.type}:{named}"].edges.get(lead.reference.edge)
+                    if edge is None or edge.state != "linked":
+                        return True
         return False
 
     def matched(self) -> list[str]:
@@ -254,6 +268,8 @@ class Oracle:
         for system in self.world.systems.values():
             for kind, records in system.records.items():
                 field = self.world.people.names[f"{system.name}.{kind}"]
+                if not field or (self.world.people.namesakes and f"{system.name}.{kind}" in self.world.people.origins):
+                    continue
                 found = Counter(str(self.norm(record["fields"].get(field))).casefold() for record in records.values())
                 self.counts["names"] += len(found)
                 wrong += [
@@ -332,7 +348,7 @@ class Oracle:
                 self.counts["edits by time"] += 1
                 if not shown or shown < edit.at or self.norm(edit.value) == final or self._overtyped(edits, edit):
                     continue
-                if edit.at > max(times) + 3 * skew + coarse:
+                if edit.at > max(times) + 3 * skew + coarse + self.world.jumped:
                     wrong.append(
                         f"{edit.ref} {edit.field}: {edit.value!r} at {edit.at} lost to {final!r} of {max(times)}"
                     )
@@ -351,7 +367,9 @@ class Oracle:
             for edit in edits:
                 self.counts["edits"] += 1
                 value = self.norm(edit.value)
-                if value is None or value == final or self._shown(edit) is None or self._overtyped(edits, edit):
+                if value is None or value in (final, self.norm(edit.over)) or self._shown(edit) is None:
+                    continue
+                if self._overtyped(edits, edit):
                     continue
                 if not any((ref, field, value) in lost for ref, field in group.nodes):
                     wrong.append(f"{edit.ref} {edit.field}: {value!r} is gone and nobody was told; {final!r} stands")

@@ -11,6 +11,12 @@ from tests.simulation.systems import NOTE, SECOND, ModelSystem
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+FLAGS = ("completed", "dueComplete")
+"""Fields that are yes or no, where the other side has words."""
+
+MANY = 4
+"""Types of which records are added at one time, at most."""
+
 DAY = date(2000, 1, 1).toordinal()
 
 
@@ -35,25 +41,33 @@ class People:
                         through = next(each for each in flows if each.name == pair.reference)
                         self.refers[type, field] = through.left if left else through.right
                         kind = "one of many" if pair.conversion.name == "first" and left else "one"
+                        kind = "own" if pair.left == "id" else kind
                     elif kind == "enum":
-                        kind = "flag" if left else "word"
+                        kind = "flag" if field in FLAGS else "word"
                     self.kinds.setdefault(type, {})[field] = kind
+        self.namesakes = False
+        """Every record has another one of its name beside it."""
         self.names = {type: _name_field(type, flows) for type in self.kinds}
 
     # Records
 
     def found(self) -> None:
         """Two records of every origin, some with a twin; and what the other side has of its own."""
-        for name in self.origins:
+        for name in self._some(self.origins):
             for _ in range(2):
                 self.add(name, twin=self.world.roll() < 0.4)
+                if self.namesakes:
+                    self._add(name, f"N{self.number} ")
         for name in self.both:
             self.add(name)
 
     def late(self) -> None:
         """A record that comes later: one to which others refer at once, or one on the other side."""
-        for name in (*self.origins, *self.both):
+        for name in self._some([*self.origins, *self.both]):
             self.add(name)
+
+    def _some(self, names: list[str]) -> list[str]:
+        return names if len(names) <= MANY else sorted(self.world.random.sample(names, MANY))
 
     def at_once(self) -> None:
         """Two people add the same on both sides of a flow within a moment."""
@@ -91,7 +105,9 @@ class People:
         system = self.world.systems[system_name]
         fields: dict[str, Any] = {}
         for field, what in sorted(self.kinds[name].items()):
-            if field == self.names[name]:
+            if what == "own":
+                fields[field] = f"{system._next + 1}"
+            elif field == self.names[name]:
                 fields[field] = title
             elif what == "flag":
                 fields[field] = False
@@ -111,11 +127,18 @@ class People:
         self.world.counter += 1
         return f"e{self.world.counter}"
 
+    def _text(self, system: ModelSystem, field: str) -> str:
+        text = self.fresh()
+        if any(each.quirks.cuts for each in self.world.systems.values()):
+            return f"{text}.5"
+        return f"R:{text}" if system.quirks.spells and field == "x1" else text
+
     def edits(self, system: ModelSystem, kind: str, id: str) -> None:
         type, world = f"{system.name}.{kind}", self.world
         record = system.records[kind][id]["fields"]
         kinds = self.kinds[type]
-        field = world.random.choice([*sorted(set(kinds) - {self.names[type]}), NOTE])
+        typed = {field for field, what in kinds.items() if what != "own" and field != self.names[type]}
+        field = world.random.choice([*sorted(typed), NOTE])
         if world.renaming and world.roll() < world.renaming:
             field = self.names[type]
         value = self.fresh() if field in (NOTE, self.names[type]) else self._word(system, type, field, kinds[field])
@@ -148,8 +171,7 @@ class People:
                 integer = self.world.facts[type].integer_ids
                 return int(chosen) if integer and chosen is not None else chosen
             case _:
-                text = self.fresh()
-                return f"R:{text}" if system.quirks.spells and field == "x1" else text
+                return self._text(system, field)
 
 
 def _name_field(type: str, flows: list[Flow]) -> str:
@@ -157,4 +179,11 @@ def _name_field(type: str, flows: list[Flow]) -> str:
         for each in flow.match:
             if type in (flow.left, flow.right):
                 return each[0][0] if type == flow.left else each[0][1]
-    return "name"
+    fields = {
+        field
+        for flow in flows
+        for pair in flow.pairs
+        for end, field in ((flow.left, pair.left), (flow.right, pair.right))
+        if end == type
+    }
+    return "name" if "name" in fields else ""

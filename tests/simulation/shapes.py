@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from connectors.endpoint import Traits
 from stream.core.flows import Conversion, Flow, Pair, TypeFacts
 from stream.model import Value
 from stream.topology import read_topology
+from tests.simulation import twenty
 from tests.simulation.modes import Mode
 from tests.simulation.systems import Quirks
 
@@ -30,6 +33,9 @@ FIELDS = tuple(Pair(left=field, right=field) for field in ("name", "x1", "x2"))
 MATCH = ((("name", "name"),),)
 
 
+CANONICAL = Conversion("canonical", lambda value: value.strip() if isinstance(value, str) else value)
+
+
 def flow(
     left: str,
     right: str,
@@ -48,6 +54,7 @@ def parented(*, required: bool) -> list[Flow]:
 
 
 SELF = Pair(left="parent", right="parent", reference="a.t~b.t")
+REQUIRED_SELF = Pair(left="parent", right="parent", reference="a.t~b.t", required="b")
 ONE_WAY = (FIELDS[0], Pair(left="x1", right="x1", direction="forward"), FIELDS[2])
 FIVE = read_topology(
     Path(__file__).parents[2] / "topics.yaml", {"ASANA_TOKEN": "t", "PMS_URL": "http://localhost", "PMS_TOKEN": "t"}
@@ -62,39 +69,70 @@ SHAPES = {
     "fan": [flow("a.t", "b.t"), flow("a.t", "b.u")],
     "fan in": [flow("a.t", "b.t"), flow("a.u", "b.t")],
     "both": [flow("a.t", "b.t", create="both")],
+    "both without match": [flow("a.t", "b.t", create="both", match=False)],
+    "conflict": [flow("a.t", "b.t")],
     "references": parented(required=False),
     "required references": parented(required=True),
     "references to its own type": [flow("a.t", "b.t", pairs=(*FIELDS, SELF))],
+    "required references to its own type": [flow("a.t", "b.t", pairs=(*FIELDS, REQUIRED_SELF))],
     "diamond": [flow("a.t", "b.t"), flow("a.t", "c.t"), flow("b.t", "d.t"), flow("c.t", "d.t", create="never")],
     "cycle": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "a.t", create="never")],
+    "cycle of four": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "d.t"), flow("d.t", "a.t")],
     "topics.yaml": list(FIVE.flows.flows.values()),
+    "twenty": twenty.FLOWS,
 }
+NAMESAKES = frozenset({"conflict"})
+"""Shapes in which every name is given twice."""
 
 
 def facts_of(shape: str) -> dict[str, TypeFacts] | None:
-    return FIVE.flows.facts if shape == "topics.yaml" else None
+    return FIVE.flows.facts if shape == "topics.yaml" else twenty.FACTS if shape == "twenty" else None
 
 
 def traits_of(shape: str) -> dict[str, Traits] | None:
-    return dict(FIVE.traits) if shape == "topics.yaml" else None
+    return dict(FIVE.traits) if shape == "topics.yaml" else twenty.TRAITS if shape == "twenty" else None
 
 
 def fits(shape: str, mode: str) -> bool:
-    """Whether a mode says anything about a shape: some name fields, which topics.yaml has not."""
-    return shape != "topics.yaml" or mode not in NAMING
+    """Whether a mode says anything about a shape: some name fields, which those of real systems have not."""
+    return not (shape in ROLES and mode in NAMING)
 
 
 NAMING = frozenset({"refuses", "refuses creates", "ignores", "spells", "field later"})
+ROLES = {
+    "topics.yaml": {"asana": "a", "custompms": "b"},
+    "twenty": {
+        "asana": "a",
+        "custompms": "b",
+        "trello": "c",
+        "powerofficego": "a",
+        "customerp": "d",
+        "crmoffice": "c",
+    },
+}
+"""Which of a mode's systems the real ones are."""
 
 
 def quirks_of(shape: str, quirks: dict[str, Quirks]) -> dict[str, Quirks]:
-    """The quirks of a mode by the names that a shape's systems have."""
-    if shape != "topics.yaml":
+    """The quirks of a mode by the names that a shape's systems have, on top of the manners that they have anyway."""
+    if shape not in ROLES:
         return quirks
-    return {name: quirks[role] for name, role in (("asana", "a"), ("custompms", "b")) if role in quirks}
+    manners = twenty.MANNERS if shape == "twenty" else {}
+    return {
+        name: together(manners.get(name, Quirks()), quirks.get(role, Quirks())) for name, role in ROLES[shape].items()
+    }
 
 
-def flows_of(shape: str, quirks: dict[str, Quirks]) -> list[Flow]:
+def together(one: Quirks, other: Quirks) -> Quirks:
+    """Both: what the other does not say, or say otherwise, stays."""
+    usual = Quirks()
+    return replace(
+        one,
+        **{name: value for name in Quirks.__struct_fields__ if (value := getattr(other, name)) != getattr(usual, name)},
+    )
+
+
+def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False) -> list[Flow]:
     """The flows of a shape; where a system spells differently, those across it convert."""
     spelling = {name for name, each in quirks.items() if each.spells}
     found = []
@@ -104,6 +142,23 @@ def flows_of(shape: str, quirks: dict[str, Quirks]) -> list[Flow]:
         if left != right:
             way = SPELLED if right else Conversion("back", _back, _to)
             pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction)
+        found.append(replaced(each, tuple(pairs)))
+    return canonical(found, {name for name, each in quirks.items() if each.trims}) if canonically else found
+
+
+def canonical(flows: list[Flow], trims: set[str]) -> list[Flow]:
+    """Flows that give a system which trims what it would keep anyway."""
+    found = []
+    for each in flows:
+        left, right = (name.partition(".")[0] in trims for name in (each.left, each.right))
+        strip = CANONICAL.to
+        way = Conversion("canonical", strip if right else None, strip if left else None)
+        pairs = [
+            Pair(left=pair.left, right=pair.right, direction=pair.direction, conversion=way)
+            if pair.reference is None and pair.conversion.name in ("same", "text")
+            else pair
+            for pair in each.pairs
+        ]
         found.append(replaced(each, tuple(pairs)))
     return found
 

@@ -6,7 +6,7 @@ systems: they trim, stamp coarsely, lag behind, refuse, rewrite. Fields are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import Missing, Refused, Retry, Stale, Unsure
+from connectors.paging import Paging, Seen, advance
+from connectors.rounds import Round, newest, next_since, resume
 from stream.model import Ref, Time
 
 SECOND = 1_000_000
@@ -38,6 +40,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """How a model system behaves."""
 
     trims: bool = False
+    cuts: bool = False
+    """It keeps of ``e5.50`` only ``e5``."""
     seconds: bool = False
     skew: Time = 0
     compares: bool = True
@@ -45,6 +49,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = False
     timeless: bool = False
     """It does not say when a record was changed."""
+    undated: frozenset[str] = frozenset()
+    """Types of which alone it does not say that."""
+    pages: int = 0
+    """Records on a page; zero for all of them."""
     revisions: bool = False
     pristine: bool = True
     lag: Time = 0
@@ -72,6 +80,9 @@ class Surroundings(Protocol):
     def answer_lost(self) -> bool: ...
     def refused_connection(self) -> bool: ...
     def rate_stop(self) -> float | None: ...
+    def late(self, system: ModelSystem, done: Callable[[], Entity]) -> bool: ...
+    def expired(self) -> bool: ...
+    def count(self, what: str) -> None: ...
     async def pause(self) -> None: ...
     def interrupt(self, system: ModelSystem, kind: str, id: str) -> None: ...
     def trails(self) -> bool: ...
@@ -121,7 +132,17 @@ class ModelSystem:
         return now - now % SECOND if self.quirks.seconds else now
 
     def normal(self, value: Any) -> Any:
-        return value.strip() if self.quirks.trims and isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        kept = value.strip() if self.quirks.trims else value
+        kept = kept.partition(".")[0] if self.quirks.cuts else kept
+        if kept != value:
+            self.world.count("values put into a system's own form")
+        return kept
+
+    def dated(self, kind: str) -> bool:
+        """Whether it says of this type when a record was changed."""
+        return not self.quirks.timeless and kind not in self.quirks.undated
 
     # People
 
@@ -181,20 +202,25 @@ class ModelSystem:
             return self.records[kind][id]
         limit = self.world.now - self.quirks.lag
         known = self.past[kind, id]
-        return max((each for each in known if each[0] <= limit), default=known[-1], key=lambda each: each[0])[1]
+        found = max((each for each in known if each[0] <= limit), default=known[-1], key=lambda each: each[0])[1]
+        if found is not known[-1][1]:
+            self.world.count("records shown as they were before")
+        return found
 
     # The endpoint
 
     def traits(self) -> Mapping[str, Traits]:
-        changes = "list" if self.quirks.listed or self.quirks.timeless else "since"
         create = 2 if self.quirks.idempotent else 4 if self.quirks.settle else 3
         settle = self.quirks.settle / SECOND
-        ours = Traits(create=create, changes=changes, settle=settle)  # type: ignore[arg-type]
-        if not self._given:
-            return dict.fromkeys(self.records, ours)
+        given = self._given or dict.fromkeys(self.records, Traits(create=create))  # type: ignore[arg-type]
         return {
-            kind: replace(known, changes=changes, settle=settle, create=known.create and create)
-            for kind, known in self._given.items()
+            kind: replace(
+                known,
+                changes="list" if self.quirks.listed or not self.dated(kind) else "since",
+                settle=settle,
+                create=known.create and create,
+            )
+            for kind, known in given.items()
             if kind in self.records
         }
 
@@ -203,7 +229,7 @@ class ModelSystem:
         return Entity(
             id=id,
             record=nested(record["fields"]),
-            updated_at=None if self.quirks.timeless else record["updated"],
+            updated_at=record["updated"] if self.dated(kind) else None,
             revision=record["revision"] if self.quirks.revisions else None,
             marker=record["marker"],
             pristine=self.quirks.pristine and record["revision"] == 1,
@@ -211,15 +237,33 @@ class ModelSystem:
         )
 
     async def page(self, type: str, cursor: Cursor) -> Page:
+        """One page, with the paging and the rounds of the real connectors."""
         self._stop()
-        since = (cursor or 0) - 2 * SECOND
+        at = resume(cursor)
+        if at.page is not None and self.world.expired():
+            raise Refused("found a page token that has expired")
         whole = self.traits()[type].changes == "list"
-        ids = [id for id, record in self.records[type].items() if whole or record["updated"] >= since]
-        newest = max((self.records[type][id]["updated"] for id in ids), default=cursor or 0)
+        since = None if whole else at.since
+        ids = [id for id, record in self.records[type].items() if since is None or record["updated"] >= since]
+        following = None
+        if self.quirks.pages:
+            ids.sort(key=lambda each: (0 if whole else self.records[type][each]["updated"], int(each)))
+            start = at.page["at"] if at.page else 0
+            ids = ids[start : start + self.quirks.pages]
+            paging = Paging(kind="offset", size=self.quirks.pages)
+            body = [(id, self.records[type][id]["revision"]) for id in ids]
+            following = advance(paging, at.page, Seen(ids=ids, body=body, headers={}, digest=f"{start}{body}"))
         entities = tuple(self.entity(type, id, self.shown(type, id)) for id in ids)
+        begun, seen = at.begun or self.stamp(), newest(at.newest, *(entity.updated_at for entity in entities))
         await self.world.pause()
         self.world.maybe_crash("while it reads a page")
-        return Page(entities=entities, cursor=max(newest, cursor or 0), since=newest - 2 * SECOND)
+        if following is not None:
+            self.world.count("pages with more to come")
+            ahead = Round(since=at.since, page=following, newest=seen, begun=begun)
+        else:
+            ahead = Round(since=None if whole else next_since(at.since, seen, begun, 2.0))
+        told = msgspec.to_builtins(ahead) or None
+        return Page(entities=entities, cursor=told, more=following is not None, since=ahead.since)
 
     async def read(self, type: str, id: str) -> Entity:
         self._stop()
@@ -232,6 +276,7 @@ class ModelSystem:
         self._stop()
         self.world.maybe_crash("at a look-up")
         limit = self.world.now - self.quirks.settle
+        self.world.count("look-ups")
         return tuple(
             self.entity(type, id)
             for id, record in self.records[type].items()
@@ -240,35 +285,53 @@ class ModelSystem:
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         await self._before()
+        self._refuse(wanted)
+        if any(wanted.get(field) is None for field in self.quirks.needs):
+            self.world.count("creates refused")
+            raise Refused("found a record that is not complete")
+        if self.quirks.idempotent and self.world.late(self, lambda: self._create(type, wanted, marker)):
+            raise Unsure("no answer in time")
+        entity = self._create(type, wanted, marker)
+        self._after(f"created {self.name}.{type}:{entity.id}")
+        return entity
+
+    def _create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         if self.quirks.idempotent:
             for id, record in self.records[type].items():
                 if record["marker"] == marker:
                     return self.entity(type, id)
-        self._refuse(wanted)
-        if any(wanted.get(field) is None for field in self.quirks.needs):
-            raise Refused("found a record that is not complete")
         self.world.creating(self, type, wanted, marker)
-        kept = {field: value for field, value in wanted.items() if field not in self.quirks.ignores}
-        id = self.add(type, kept, person=False, marker=marker)
-        self._after(f"created {self.name}.{type}:{id}")
+        id = self.add(type, self._taken(wanted), person=False, marker=marker)
         return self.entity(type, id)
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         await self._before()
         self.world.interrupt(self, type, base.id)
+        self._refuse(wanted)
+        if self.quirks.compares and self.world.late(self, lambda: self._update(type, base, wanted)):
+            raise Unsure("no answer in time")
+        entity = self._update(type, base, wanted)
+        self._after(f"wrote {dict(wanted)} to {self.name}.{type}:{base.id}")
+        return entity
+
+    def _update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         record = self.records[type][base.id]
-        moved = not self.quirks.timeless and record["updated"] != base.updated_at
+        moved = self.dated(type) and record["updated"] != base.updated_at
         if self.quirks.compares and (moved or nested(record["fields"]) != base.record):
             raise Stale(f"{type} {base.id}: changed since it was read")
-        self._refuse(wanted)
         self.world.writing(self, type, base.id, wanted)
-        for field, value in wanted.items():
-            if field not in self.quirks.ignores:
-                self.edit(type, base.id, field, value, person=False)
+        for field, value in self._taken(wanted).items():
+            self.edit(type, base.id, field, value, person=False)
         if self.quirks.rewrites:
             self.to_rewrite.append((type, base.id))
-        self._after(f"wrote {dict(wanted)} to {self.name}.{type}:{base.id}")
         return self.entity(type, base.id)
+
+    def _taken(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """What a request changes: a system may ignore some of it, and say nothing."""
+        taken = {field: value for field, value in wanted.items() if field not in self.quirks.ignores}
+        if len(taken) < len(wanted):
+            self.world.count("fields ignored")
+        return taken
 
     async def remove(self, type: str, base: Entity, how: str) -> None:
         raise NotImplementedError
@@ -279,6 +342,7 @@ class ModelSystem:
     def _refuse(self, wanted: Mapping[str, Any]) -> None:
         refused = {field: "cannot be written" for field in wanted if field in self.quirks.refuses}
         if refused:
+            self.world.count("fields refused")
             raise Refused("found fields that cannot be written", fields=refused)
 
     def _stop(self) -> None:

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import msgspec
 
-from connectors.endpoint import Traits
+from connectors.endpoint import Entity, Traits
 from connectors.errors import ConnectorError
 from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.fields import Observer
@@ -49,6 +49,10 @@ class Faults(msgspec.Struct, kw_only=True):
     """The topics of a partition are read in any order."""
     stalled: int = -1
     """A partition that stands still."""
+    late: float = 0.0
+    """Writes that nobody answers in time, and that are done all the same, some time after."""
+    expire: float = 0.0
+    """Page tokens that are of no use any more."""
 
 
 class Loop(asyncio.BaseEventLoop):
@@ -124,6 +128,13 @@ class World:
         self.answered: set[tuple[str, int]] = set()
         self.born: set[Ref] = set()
         self.kept: tuple[int, dict[bytes, bytes], dict[str, int]] | None = None
+        self.under_way: list[tuple[str, Callable[[], Entity]]] = []
+        """Requests that nobody waits for any more, and that will still be done."""
+        self.glances: list[Record] = []
+        """Readings by somebody else than the poller that are on their way to the log."""
+        self.drift: Time = 0
+        """By how much the workers' clock is wrong."""
+        self.jumped: Time = 0
         self.watch = Watch(self)
         self.people = People(self, flows)
         self.boot()
@@ -156,8 +167,12 @@ class World:
     # Time, chance and what is told of them
 
     def clock(self) -> Time:
+        """What the workers take for the time."""
         self.now += 1
-        return self.now
+        return self.now + self.drift
+
+    def count(self, what: str) -> None:
+        self.happened[what] += 1
 
     def roll(self) -> float:
         return self.random.random()
@@ -176,6 +191,21 @@ class World:
         if self.faults.lost and self.roll() < self.faults.lost:
             self.lost += 1
             self.tell("... and the answer is lost")
+            return True
+        return False
+
+    def late(self, system: ModelSystem, done: Callable[[], Entity]) -> bool:
+        if self.faults.late and self.roll() < self.faults.late:
+            self.count("requests done late")
+            self.tell("a request to {} is not answered in time, and is still under way", system.name)
+            self.under_way.append((system.name, done))
+            return True
+        return False
+
+    def expired(self) -> bool:
+        if self.faults.expire and self.roll() < self.faults.expire:
+            self.count("page tokens expired")
+            self.tell("a page token has expired")
             return True
         return False
 
@@ -278,10 +308,12 @@ class World:
 
     # Steps
 
-    def step_poll(self, name: str) -> None:
+    def step_poll(self, name: str) -> bool:
+        """Read one page of a type; whether there is another one."""
         if name in self.readers and not any(each.about == name and not each.fenced for each in self.paused):
             self._orders()
-            self.run(self.readers[name].read(self.turns()))
+            return bool(self.run(self.readers[name].read(self.turns())))
+        return False
 
     def _orders(self) -> None:
         lane = self.lane("poll", 0)
@@ -340,15 +372,17 @@ class World:
         except Crash:
             self.boot()
 
-    def run(self, awaitable: Coroutine[Any, Any, Any]) -> None:
+    def run(self, awaitable: Coroutine[Any, Any, Any]) -> Any:
         """Go through a coroutine that waits for nothing but itself; it needs no loop."""
         try:
             awaitable.send(None)
-        except (StopIteration, ConnectorError):
-            return
+        except StopIteration as end:
+            return end.value
+        except ConnectorError:
+            return None
         except Crash:
             self.boot()
-            return
+            return None
         raise AssertionError("found a reader that waits; nothing here lets it wait")
 
     def random_step(self) -> None:
@@ -381,11 +415,11 @@ class World:
     def settle(self, rounds: int = 60) -> int:
         """Let everything come to rest; how many rounds wrote something."""
         busy = 0
+        self.read_to_the_end()  # of a round that is under way; what changed behind it is seen in the next one
         for _ in range(rounds):
             before = self.writes, self.length
             self.now += 40 * SECOND
-            for name in self.types:
-                self.step_poll(name)
+            self.read_to_the_end()
             self.step_wake()
             self.drain()
             if any(system.to_rewrite for system in self.systems.values()):
@@ -398,8 +432,14 @@ class World:
             alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)
             if alarm is None:
                 return busy
-            self.now = max(self.now, alarm)
+            self.now = max(self.now, alarm - self.drift)
         return busy
+
+    def read_to_the_end(self) -> None:
+        for name in self.types:
+            for _ in range(PAGES):
+                if not self.step_poll(name):
+                    break
 
     def _drained(self) -> bool:
         agents = ["join", *(f"push.{system}" for system in self.systems)]
@@ -497,5 +537,8 @@ def plain(value: Any) -> Any:
 def _short(traits: Mapping[str, Traits], system: str) -> dict[str, Traits]:
     return {name.partition(".")[2]: each for name, each in traits.items() if name.startswith(f"{system}.")}
 
+
+PAGES = 20
+"""More than any list of a history has."""
 
 _conflicts = msgspec.json.Decoder(Conflict)
