@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -22,11 +22,14 @@ import orjson
 from msgspec import Struct
 
 from connectors.asana_records import KINDS, Kind, dated, entity, flat, gids, same, text
-from connectors.asana_rounds import Pairs, Round, ahead, begin, cursor_of, query, restart, resume
 from connectors.endpoint import Cursor, Entity, Page, Rejected, Time, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
+from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
 from connectors.rounds import newest
+from connectors.walk import Round, ahead, begin, cursor_of, restart, resume
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 _SECOND = 1_000_000
 _SKEW = 300 * _SECOND
@@ -185,7 +188,16 @@ class AsanaEndpoint:
         return not self._scope.projects and scope not in await self._lists(type)
 
     def _query(self, scope: str, since: Time | None) -> tuple[str, Pairs]:
-        return query(scope, since, self._workspace or "")
+        """Answer the path and the parameters of a list; one never read before is read whole."""
+        name, _, gid = scope.lstrip("+").partition(":")
+        changed: Pairs = (("modified_since", write_time(since)),) if since and not scope.startswith("+") else ()
+        match name:
+            case "project":
+                return "/tasks", (("project", gid), *changed)
+            case "assignee":
+                return "/tasks", (("assignee", gid), ("workspace", self._workspace or ""), *changed)
+            case _:
+                return "", (("workspace", gid),) if gid else ()
 
     async def _list(self, kind: Kind, where: tuple[str, Pairs], offset: str | None) -> Answer:
         path, asked = where

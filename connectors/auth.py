@@ -63,6 +63,16 @@ class ApiKey(Struct, frozen=True, tag="key"):
     key: Secret
 
 
+class OAuth1(Struct, frozen=True, tag="oauth1"):
+    """A key and a token in one header, ``Authorization: OAuth oauth_consumer_key="...", oauth_token="..."``.
+
+    The form is that of RFC 5849, 3.5.1, without a signature.
+    """
+
+    key: Secret
+    token: Secret
+
+
 class Grant(Struct, frozen=True, kw_only=True):
     """How access tokens are got at ``url`` (RFC 6749): by client credentials, or by a refresh token where there is one.
 
@@ -95,7 +105,7 @@ class Tokens(Protocol):
         ...
 
 
-Auth: TypeAlias = Anonymous | Bearer | Basic | ApiKey
+Auth: TypeAlias = Anonymous | Bearer | Basic | ApiKey | OAuth1
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -112,6 +122,11 @@ def credentials(auth: Auth) -> tuple[Pairs, Pairs]:
             return ((name, key.reveal()),), ()
         case ApiKey(_, name, key):
             return (), ((name, key.reveal()),)
+        case OAuth1(key, token):
+            pair = (
+                f'oauth_consumer_key="{quote(key.reveal(), safe="")}", oauth_token="{quote(token.reveal(), safe="")}"'
+            )
+            return (("Authorization", f"OAuth {pair}"),), ()
 
 
 def secrets(auth: Auth | Grant) -> tuple[str, ...]:
@@ -129,6 +144,12 @@ def secrets(auth: Auth | Grant) -> tuple[str, ...]:
             return password.reveal(), _basic(auth)
         case ApiKey(_, _, key):
             return (key.reveal(),)
+        case OAuth1(key, token):
+            return key.reveal(), token.reveal()
+
+
+def _quoted(secret: Secret) -> str:
+    return quote(secret.reveal(), safe="")
 
 
 def _basic(auth: Basic) -> str:

@@ -3,7 +3,8 @@
 One budget belongs to one credential: systems count by token, so endpoints that share a token must share the
 budget. Windows are what the vendor documents; the *gate* is what the vendor says now (429, 503). Short waits
 happen here, long ones are given back to the caller as ``Retry`` so that nobody sleeps a quarter of an hour
-inside a call.
+inside a call. A budget may lie *within* another one, which others share: so many calls of a token, and so many of
+the key that all tokens belong to.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one credential may do. A window is (requests, seconds)."""
 
     windows: tuple[tuple[int, float], ...] = ()
+    below: dict[str, tuple[tuple[int, float], ...]] = {}
+    """Windows besides, for requests whose path begins so."""
     reads: int = 16
     """Reads in flight."""
     writes: int = 8
@@ -35,8 +38,12 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Budget:
     """The right to send the next request, given out in time. ``clock`` is monotonic seconds."""
 
-    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: Limits, *, within: Budget | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limiter = Limiter(_rates(limits.windows)) if limits.windows else None
+        self._below = {path: (Limiter(_rates(windows)), windows) for path, windows in limits.below.items()}
+        self._within = within
         self._slots = {False: asyncio.Semaphore(limits.reads), True: asyncio.Semaphore(limits.writes)}
         self._clock = clock
         self._closed_until = 0.0
@@ -46,25 +53,39 @@ class Budget:
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     def wait(self) -> float:
-        """Tell for how many seconds the gate is still closed."""
-        return max(0.0, self._closed_until - self._clock())
+        """Tell for how many seconds the gate is still closed, here or around it."""
+        around = self._within.wait() if self._within is not None else 0.0
+        return max(around, self._closed_until - self._clock())
 
     @asynccontextmanager
-    async def slot(self, *, write: bool) -> AsyncIterator[None]:
-        """Hold one of the slots while a request is under way. Raises Retry when the wait would be long."""
+    async def slot(self, *, write: bool, path: str = "", cost: int = 1) -> AsyncIterator[None]:
+        """Hold one of the slots while a request is under way. Raises Retry when the wait would be long.
+
+        ``cost`` is as how many requests the system counts it.
+        """
         async with self._slots[write]:
             while (wait := self.wait()) > 0.0:
                 if wait > PATIENCE:
                     raise Retry(f"rate limit: the system asked for a pause, {wait:.0f} s of it are left", after=wait)
                 await asyncio.sleep(wait)
-            if self._limiter is not None:
-                await self._limiter.try_acquire_async("calls")
+            await self._take(path, cost)
             yield
 
-    def close(self) -> None:
-        """Give the limiter's helpers back."""
+    async def _take(self, path: str, cost: int) -> None:
+        for head, (limiter, windows) in self._below.items():
+            if path.startswith(head) and not await limiter.try_acquire_async("calls", weight=cost, timeout=PATIENCE):
+                count, seconds = max(windows, key=lambda window: window[1])
+                raise Retry(f"rate limit: {head}: {count} requests in {seconds:.0f} s are used up", after=seconds / 10)
         if self._limiter is not None:
-            self._limiter.close()
+            await self._limiter.try_acquire_async("calls", weight=cost)
+        if self._within is not None:
+            await self._within._take(path, cost)  # noqa: SLF001 - one of its own kind
+
+    def close(self) -> None:
+        """Give the limiters' helpers back; a budget around this one is others' too, and stays."""
+        for limiter in (self._limiter, *(each for each, _ in self._below.values())):
+            if limiter is not None:
+                limiter.close()
 
 
 def _rates(windows: Sequence[tuple[int, float]]) -> list[Rate]:

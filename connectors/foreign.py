@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from connectors.errors import BadAnswer
 
 DEPTH = 64
+LONGEST = 250_000
+"""Letters of one text in a record; a message of Kafka holds a million bytes."""
 LOWEST, HIGHEST = -(2**63), 2**64 - 1
 """The integers that JSON encoders take."""
 
@@ -105,3 +107,18 @@ def _whole(value: Any) -> Any:
             return {_whole(name): _whole(item) for name, item in value.items()}
         case _:
             return value
+
+
+def outsized(value: Any, path: str = "") -> None:
+    """Find a text that no message could carry. Raises ValueError with its path."""
+    match value:
+        case str() if len(value) > LONGEST:
+            raise ValueError(f"{path}: found {len(value)} letters; at most {LONGEST} would be right")
+        case list():
+            for item in value:
+                outsized(item, path)
+        case dict():
+            for name, item in value.items():
+                outsized(item, f"{path}.{name[:80]}" if path else name[:80])
+        case _:
+            pass

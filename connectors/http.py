@@ -24,7 +24,19 @@ import orjson
 from msgspec import Struct
 from yarl import URL
 
-from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Redactor, Secret, Tokens, credentials, secrets
+from connectors.auth import (
+    Anonymous,
+    ApiKey,
+    Auth,
+    Basic,
+    Bearer,
+    OAuth1,
+    Redactor,
+    Secret,
+    Tokens,
+    credentials,
+    secrets,
+)
 from connectors.budget import Budget, Limits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
@@ -32,6 +44,12 @@ from connectors.verdicts import Verdict, retry_after, verdict
 
 Complaint: TypeAlias = tuple[str, dict[str, str]]
 """What a system says about a refusal: in words, and by field."""
+
+Judge: TypeAlias = Callable[["Request", int, Any], Verdict | None]
+"""What a refusal's body says about its meaning, where the status does not tell; ``None`` where it does."""
+
+Pause: TypeAlias = Callable[[int, Mapping[str, str]], float | None]
+"""What a status and its headers ask for besides ``Retry-After``: seconds without a request."""
 
 Encoding: TypeAlias = Literal["json", "form", "json patch", "merge patch"]
 
@@ -59,6 +77,8 @@ class Request(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     one: bool = False
     """It is about one record, so that a refusal says nothing about the whole system."""
+    cost: int = 1
+    """As how many requests the system counts it."""
     success: frozenset[int] = frozenset({200, 201, 202, 204})
 
 
@@ -91,7 +111,7 @@ class _TooLarge(Exception):
     pass
 
 
-_FIXED = Anonymous | Bearer | Basic | ApiKey
+_FIXED = Anonymous | Bearer | Basic | ApiKey | OAuth1
 
 
 class Client:
@@ -108,6 +128,8 @@ class Client:
         headers: Mapping[str, str | Secret] | None = None,
         complaint: Callable[[Any], Complaint] | None = None,
         verdicts: Mapping[int, Verdict] | None = None,
+        judge: Judge | None = None,
+        pause: Pause | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._base = _base(base)
@@ -122,6 +144,8 @@ class Client:
         }
         self._complaint = complaint or _no_complaint
         self._verdicts = verdicts or {}
+        self._judge = judge or _no_judge
+        self._pause = pause or _no_pause
         self._now = now
         known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
         more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
@@ -136,7 +160,7 @@ class Client:
     async def call(self, request: Request) -> Answer:
         """Send one request and answer what came back. Raises every error of a connector, and no other."""
         try:
-            async with self.budget.slot(write=request.method not in _READS):
+            async with self.budget.slot(write=request.method not in _READS, path=request.path, cost=request.cost):
                 return await self._follow(request)
         except ConnectorError as error:
             raise self._redacted(error) from None
@@ -218,6 +242,9 @@ class Client:
     def _understand(self, request: Request, url: URL, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         if status not in request.success:
             raise self._refusal(request, status, headers, body)
+        wait = self._pause(status, headers)
+        if wait:
+            self.budget.shut(wait)
         try:
             value = decode(body, _name(request))
         except BadAnswer as error:
@@ -225,17 +252,18 @@ class Client:
         return Answer(status=status, headers=headers, body=value, url=self._bare(url), date=_date(headers.get("date")))
 
     def _refusal(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ConnectorError:
-        after = retry_after(headers.get("retry-after"), self._now()) if status in {429, 503} else None
+        found = _said(headers, body)
+        meaning = self._judge(request, status, found)
+        after = None
+        if meaning is None:
+            write = request.method not in _READS
+            meaning = self._verdicts.get(status) or verdict(status, write=write, one=request.one)
+            asked = retry_after(headers.get("retry-after"), self._now()) if status in {429, 503} else None
+            after = self._pause(status, headers) if asked is None else asked
         if after:
             self.budget.shut(after)
-        try:
-            said, fields = self._complaint(decode(body))
-        except BadAnswer:
-            plain = headers.get("content-type", "").startswith("text/plain")
-            said, fields = (body[:_SHOWN].decode("utf-8", "replace").strip() if plain else ""), {}
+        said, fields = self._complaint(found)
         message = f"{_name(request)}: found status {status}{f' ({said[:_SHOWN]})' if said else ''}"
-        write = request.method not in _READS
-        meaning = self._verdicts.get(status) or verdict(status, write=write, one=request.one)
         return _error(meaning, message, after=after, fields=fields, body=body[:_SHOWN])
 
     def _redacted(self, error: ConnectorError) -> ConnectorError:
@@ -367,7 +395,10 @@ def _error(  # noqa: PLR0911 - one line for each verdict
 
 
 def _written(request: Request) -> bytes:
-    return urlencode(request.body).encode() if request.encoding == "form" else orjson.dumps(request.body)
+    try:
+        return urlencode(request.body).encode() if request.encoding == "form" else orjson.dumps(request.body)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{_name(request)}: found a body that cannot be sent ({error}); JSON would be right") from None
 
 
 def _name(request: Request) -> str:
@@ -385,5 +416,22 @@ def _date(text: str | None) -> int | None:
         return None
 
 
+def _said(headers: Mapping[str, str], body: bytes) -> Any:
+    """Read the body of a refusal: JSON, or plain text in one line."""
+    try:
+        return decode(body)
+    except BadAnswer:
+        plain = headers.get("content-type", "").startswith("text/plain")
+        return " ".join(body[:_SHOWN].decode("utf-8", "replace").split()) if plain else None
+
+
 def _no_complaint(_body: Any) -> Complaint:
     return "", {}
+
+
+def _no_judge(_request: Request, _status: int, _body: Any) -> Verdict | None:
+    return None
+
+
+def _no_pause(_status: int, _headers: Mapping[str, str]) -> float | None:
+    return None

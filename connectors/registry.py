@@ -9,32 +9,27 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import msgspec
-from msgspec import Struct
 from msgspec.structs import asdict
 
-from connectors.asana import AsanaEndpoint, Scope
-from connectors.asana_records import KINDS
-from connectors.asana_records import complaint as asana_complaint
 from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Grant, Secret, secrets
 from connectors.breaker import Breaker, Guarded
 from connectors.breaker import Settings as BreakerSettings
-from connectors.budget import Budget, Limits
 from connectors.declaration import AuthKind, Declaration, FromSetting
 from connectors.endpoint import Endpoint, Traits
-from connectors.http import Client, Complaint, Deadlines
 from connectors.listing import filled
 from connectors.oauth import OAuth2, token_url
 from connectors.proofreading import read_declaration
 from connectors.records import complaint, traits
 from connectors.rest import RestEndpoint
+from connectors.settings import COMMON, TEXT, WORD, Budgets, Plan, Setting, client, secret
+from connectors.vendors import VENDORS
 from connectors.verdicts import Verdict
 
 
@@ -46,79 +41,46 @@ class BadSettings(Exception):
         self.problems = problems
 
 
-class Setting(Struct, frozen=True, kw_only=True):
-    """One setting of a connector; ``schema`` is JSON Schema."""
-
-    schema: Mapping[str, Any]
-    required: bool = False
-    secret: bool = False
-    about: str = ""
-
-
-_TEXT = {"type": "string", "minLength": 1}
-_WORD = {"type": ["string", "integer"], "minLength": 1}
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_COMMON = {
-    "limits": Setting(schema=msgspec.json.schema(Limits), about="requests per window, requests at once"),
-    "deadlines": Setting(schema=msgspec.json.schema(Deadlines), about="seconds to wait: connect, read, total"),
-    "breaker": Setting(schema=msgspec.json.schema(BreakerSettings), about="what counts as an outage, and its tries"),
-}
-_ASANA = {
-    "url": Setting(schema=_TEXT, about="another address, such as a sandbox"),
-    "token": Setting(schema=_TEXT, required=True, secret=True, about="a personal access token"),
-    "workspace": Setting(schema=_TEXT, about="the gid of the workspace; needed if the token opens several"),
-    "projects": Setting(schema=_TEXTS, about="only the tasks of these projects"),
-    "assignees": Setting(schema=_TEXTS, about="also the tasks of these people"),
-    "rename_workspaces": Setting(schema={"type": "boolean"}, about="allow renaming a workspace for everybody"),
-    "overlap": Setting(schema={"type": "number", "minimum": 0}, about="seconds that every round reads again"),
-    **_COMMON,
-}
-ASANA_URL = "https://app.asana.com/api/1.0"
-_ASANA_LIMITS = Limits(windows=((1_400, 60.0),), reads=40, writes=12)
-"""Below the 1,500 a minute, 50 reads and 15 writes at once of a paid plan; a free one has 150 a minute."""
-
 _DECLARED = ("custompms",)
 """Declarations that come with the package."""
 
-BUILT_IN: tuple[str, ...] = ("asana", *_DECLARED)
+BUILT_IN: tuple[str, ...] = (*VENDORS, *_DECLARED)
 
 
 def settings_of(connector: str, base_dir: Path) -> Mapping[str, Setting]:
     """Answer the settings that a connector takes. Raises BadDocument for a bad declaration, LookupError for none."""
-    if connector == "asana":
-        return _ASANA
+    if connector in VENDORS:
+        return VENDORS[connector].settings
     declared = _declaration(connector, base_dir)
-    asked: dict[str, Setting] = {"url": Setting(schema=_TEXT, required=declared.url is None, about="the address")}
-    asked |= {name: Setting(schema=_WORD, required=True, about=about) for name, about in declared.settings.items()}
+    asked: dict[str, Setting] = {"url": Setting(schema=TEXT, required=declared.url is None, about="the address")}
+    asked |= {name: Setting(schema=WORD, required=True, about=about) for name, about in declared.settings.items()}
     asked |= {
-        header.setting: Setting(schema=_TEXT, required=True, secret=True, about=f"the value of {name}")
+        header.setting: Setting(schema=TEXT, required=True, secret=True, about=f"the value of {name}")
         for name, header in declared.headers.items()
         if isinstance(header, FromSetting)
     }
-    return {**asked, **_auth_settings(declared.auth), **_COMMON}
+    return {**asked, **_auth_settings(declared.auth), **COMMON}
 
 
 def _auth_settings(auth: AuthKind) -> dict[str, Setting]:
     asked: dict[str, Setting] = {}
     if auth.kind != "none":
-        asked[auth.setting] = Setting(
-            schema=_TEXT, required=True, secret=True, about="the secret that opens the system"
-        )
+        asked[auth.setting] = Setting(schema=TEXT, required=True, secret=True, about="the secret that opens the system")
     if auth.kind == "basic":
-        asked[auth.user] = Setting(schema=_TEXT, required=True, about="the user's name")
+        asked[auth.user] = Setting(schema=TEXT, required=True, about="the user's name")
     if auth.kind == "oauth2":
-        asked[auth.client] = Setting(schema=_TEXT, required=True, about="the client's id")
-        asked["token_url"] = Setting(schema=_TEXT, about="another token endpoint, such as a sandbox's")
+        asked[auth.client] = Setting(schema=TEXT, required=True, about="the client's id")
+        asked["token_url"] = Setting(schema=TEXT, about="another token endpoint, such as a sandbox's")
     if auth.kind == "oauth2" and auth.refresh:
-        asked[auth.refresh] = Setting(schema=_TEXT, required=True, secret=True, about="a refresh token")
-        asked["token_file"] = Setting(schema=_TEXT, about="a file for refresh tokens that replace the configured one")
+        asked[auth.refresh] = Setting(schema=TEXT, required=True, secret=True, about="a refresh token")
+        asked["token_file"] = Setting(schema=TEXT, about="a file for refresh tokens that replace the configured one")
     return asked
 
 
 def describe(connector: str, base_dir: Path) -> Mapping[str, Traits]:
     """Tell what the entity types of a connector can do, without a network."""
-    if connector == "asana":
-        return {name: kind.traits for name, kind in KINDS.items()}
+    if connector in VENDORS:
+        return VENDORS[connector].traits
     return traits(_declaration(connector, base_dir))
 
 
@@ -128,7 +90,7 @@ def open_endpoint(
     settings: Mapping[str, Any],
     base_dir: Path,
     *,
-    budgets: MutableMapping[str, Budget] | None = None,
+    budgets: Budgets | None = None,
     now: Callable[[], float] = time.time,
 ) -> Endpoint:
     """Open one system. Raises BadSettings, BadDocument, LookupError; needs no network yet.
@@ -139,9 +101,8 @@ def open_endpoint(
     if problems:
         raise BadSettings(name, problems)
     try:
-        if connector == "asana":
-            plan = _Plan(ASANA_URL, Bearer(_secret(settings["token"])), _ASANA_LIMITS, asana_complaint)
-            return AsanaEndpoint(_client(plan, settings, budgets), _scope(settings), now=now)
+        if connector in VENDORS:
+            return VENDORS[connector].open(settings, budgets, now)
         return _declared(_declaration(connector, base_dir), settings, base_dir, budgets, now)
     except ValueError as error:
         raise BadSettings(name, [("url", str(error).removeprefix("url: "))]) from None
@@ -151,23 +112,25 @@ def _declared(
     declared: Declaration,
     settings: Mapping[str, Any],
     base_dir: Path,
-    budgets: MutableMapping[str, Budget] | None,
+    budgets: Budgets | None,
     now: Callable[[], float],
 ) -> RestEndpoint:
     values = {name: str(settings[name]) for name in declared.settings}
     headers = {
-        name: _secret(settings[value.setting]) if isinstance(value, FromSetting) else filled(value, values)
+        name: secret(settings[value.setting]) if isinstance(value, FromSetting) else filled(value, values)
         for name, value in declared.headers.items()
     }
-    plan = _Plan(
-        declared.url or "",
-        _auth(declared, settings, headers, base_dir),
-        declared.limits,
-        complaint(declared.errors),
-        headers,
-        {status: Verdict[name.upper()] for name, each in asdict(declared.statuses).items() for status in each},
+    auth = _auth(declared, settings, headers, base_dir)
+    plan = Plan(
+        url=declared.url or "",
+        auth=auth,
+        credential=auth.secrets() if isinstance(auth, OAuth2) else secrets(auth),
+        limits=declared.limits,
+        complaint=complaint(declared.errors),
+        headers=headers,
+        verdicts={status: Verdict[name.upper()] for name, each in asdict(declared.statuses).items() for status in each},
     )
-    return RestEndpoint(declared, _client(plan, settings, budgets), values, now=now)
+    return RestEndpoint(declared, client(plan, settings, budgets), values, now=now)
 
 
 def guarded(
@@ -214,36 +177,6 @@ def _declaration(connector: str, base_dir: Path) -> Declaration:
     return read_declaration(base_dir / connector)
 
 
-class _Plan(Struct, frozen=True):
-    """What a connector brings to its client; settings may change some of it."""
-
-    url: str
-    auth: Auth | OAuth2
-    limits: Limits
-    complaint: Callable[[Any], Complaint]
-    headers: Mapping[str, str | Secret] = {}
-    verdicts: Mapping[int, Verdict] = {}
-
-
-def _client(plan: _Plan, settings: Mapping[str, Any], budgets: MutableMapping[str, Budget] | None) -> Client:
-    base = settings.get("url") or plan.url
-    wanted = msgspec.convert({**msgspec.to_builtins(plan.limits), **settings.get("limits", {})}, Limits)
-    known = plan.auth.secrets() if isinstance(plan.auth, OAuth2) else secrets(plan.auth)
-    key = sha256("\0".join((base, *known)).encode()).hexdigest()
-    budget = (budgets or {}).get(key) or Budget(wanted)
-    if budgets is not None:
-        budgets[key] = budget
-    return Client(
-        base,
-        auth=plan.auth,
-        budget=budget,
-        deadlines=msgspec.convert(settings.get("deadlines", {}), Deadlines),
-        headers=plan.headers,
-        complaint=plan.complaint,
-        verdicts=plan.verdicts,
-    )
-
-
 def _auth(
     declared: Declaration, settings: Mapping[str, Any], headers: Mapping[str, str | Secret], base_dir: Path
 ) -> Auth | OAuth2:
@@ -252,39 +185,21 @@ def _auth(
         case "none":
             return Anonymous()
         case "bearer":
-            return Bearer(_secret(settings[auth.setting]))
+            return Bearer(secret(settings[auth.setting]))
         case "basic":
-            return Basic(str(settings[auth.user]), _secret(settings[auth.setting]))
+            return Basic(str(settings[auth.user]), secret(settings[auth.setting]))
         case "header" | "query":
-            return ApiKey(auth.kind, auth.name, _secret(settings[auth.setting]))
+            return ApiKey(auth.kind, auth.name, secret(settings[auth.setting]))
         case "oauth2":
             base = settings.get("url") or declared.url or ""
             grant = Grant(
                 url=settings.get("token_url") or token_url(base, auth.token or ""),
                 client=str(settings[auth.client]),
-                secret=_secret(settings[auth.setting]),
-                refresh=_secret(settings[auth.refresh]) if auth.refresh else None,
+                secret=secret(settings[auth.setting]),
+                refresh=secret(settings[auth.refresh]) if auth.refresh else None,
                 scope=auth.scope,
                 place=auth.place,
-                headers=tuple((name, _secret(headers[name])) for name in auth.headers),
+                headers=tuple((name, secret(headers[name])) for name in auth.headers),
             )
             kept = settings.get("token_file")
             return OAuth2(grant, kept=base_dir / kept if kept else None)
-
-
-def _secret(value: Any) -> Secret:
-    return value if isinstance(value, Secret) else Secret(str(value))
-
-
-def _scope(settings: Mapping[str, Any]) -> Scope:
-    def texts(name: str) -> tuple[str, ...]:
-        value = settings.get(name) or ()
-        return (value,) if isinstance(value, str) else tuple(value)
-
-    return Scope(
-        workspace=settings.get("workspace") or None,
-        projects=texts("projects"),
-        assignees=texts("assignees"),
-        rename_workspaces=bool(settings.get("rename_workspaces", False)),
-        overlap=float(settings.get("overlap", Scope().overlap)),
-    )

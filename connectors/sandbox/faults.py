@@ -28,6 +28,8 @@ Kind: TypeAlias = Literal[
     "reset-after-apply",  # do it, then break the connection
     "down",  # break every connection
     "truncate",  # do it, then send half of the answer
+    "text",  # answer with ``status`` and ``text`` as plain text
+    "body",  # answer with ``text`` as JSON, whatever it is
     "html",  # a page with status 200 instead of an answer
     "garbage",  # bytes that are no JSON
     "wrong-shape",  # JSON that is no answer
@@ -53,6 +55,7 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True):
     status: int = 503
     retry_after: str | None = None
     seconds: float = 0.05
+    text: str = ""
     location: str = "http://127.0.0.1:9/elsewhere"
 
 
@@ -109,7 +112,7 @@ _FIXED: dict[str, Callable[[], web.Response]] = {
 async def go_wrong(fault: Fault, request: web.Request, apply: Apply) -> web.StreamResponse:
     """Answer as the fault orders; ``apply`` does what was asked and answers as if all were well."""
     match fault.kind:
-        case "status" | "redirect":
+        case "status" | "redirect" | "text" | "body":
             return _instead(fault)
         case "reset-before" | "down":
             return _cut(request)
@@ -123,6 +126,10 @@ async def go_wrong(fault: Fault, request: web.Request, apply: Apply) -> web.Stre
 
 
 def _instead(fault: Fault) -> web.Response:
+    if fault.kind == "text":
+        return web.Response(status=fault.status, text=fault.text)
+    if fault.kind == "body":
+        return web.Response(text=fault.text, content_type="application/json")
     if fault.kind == "redirect":
         return web.Response(status=307, headers={"Location": fault.location})
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
@@ -154,6 +161,8 @@ def _spoilt(fault: Fault, response: web.StreamResponse) -> web.StreamResponse:
     if fault.kind == "truncate":
         return web.Response(status=response.status, body=body[: len(body) // 2], content_type="application/json")
     value = orjson.loads(body)
+    if isinstance(value, list):
+        value = [record for record in value for _ in range(2)]
     for name in ("data", "items"):
         if isinstance(value, dict) and isinstance(value.get(name), list):
             value[name] = [record for record in value[name] for _ in range(2)]

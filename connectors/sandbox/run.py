@@ -8,14 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import orjson
 from aiohttp import web
 
 from connectors.sandbox.asana import Asana
 from connectors.sandbox.custompms import CustomPms
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.server import LINKSTREAM, PERSON, RateLimit, System, Truth, World, application
+from connectors.sandbox.server import LINKSTREAM, PERSON, Door, RateLimit, System, Truth, World, application, door_of
+from connectors.sandbox.trello import Trello
 
-SYSTEMS: dict[str, Callable[[World], System]] = {"asana": Asana, "custompms": CustomPms}
+SYSTEMS: dict[str, Callable[[World], System]] = {"asana": Asana, "custompms": CustomPms, "trello": Trello}
 """Every sandbox by name."""
 
 
@@ -51,9 +53,12 @@ class Sandbox:
 
     def secrets(self, *, person: bool = False) -> dict[str, str]:
         """Its secret settings: linkstream's own, or a person's."""
-        token = PERSON if person else LINKSTREAM
-        opened: Callable[[str], dict[str, str]] | None = getattr(self.system, "secrets", None)
-        return {"token": token} if opened is None else opened(token)
+        return self.door.secrets(PERSON if person else LINKSTREAM)
+
+    @property
+    def door(self) -> Door:
+        """How the system is entered."""
+        return door_of(self.system)
 
     @property
     def truth(self) -> list[Truth]:
@@ -71,12 +76,12 @@ class Sandbox:
     async def act(self, method: str, path: str, body: Any = None, *, token: str = PERSON) -> Any:
         """Do what a person does at the vendor's own API; answer the decoded body. Raises RuntimeError on refusal."""
         session = self._visitor()
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = self.door.headers(token)
         async with session.request(method, f"{self.url}{path}", json=body, headers=headers) as response:
             text = await response.text()
             if response.status >= 400:  # noqa: PLR2004 - refusals begin there
                 raise RuntimeError(f"{method} {path}: found {response.status} {text[:300]}; a success would be right")
-            return await response.json() if text else None
+            return orjson.loads(text) if text else None
 
     async def down(self) -> None:
         """Stop listening, as a machine that is off: connections are refused."""
@@ -148,7 +153,8 @@ def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Cal
     async def run() -> None:
         sandbox = await serve(system, port, count=count, seed=seed)
         say(f"{system} sandbox: {sandbox.url}")
-        say(f"token for linkstream: {LINKSTREAM}")
+        for name, value in sandbox.secrets().items():
+            say(f"{name} for linkstream: {value}")
         say(f"token for a person: {PERSON}")
         say(f"what really happened: {sandbox.origin}/_sandbox/truth")
         try:

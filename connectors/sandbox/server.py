@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -69,8 +70,35 @@ class Problem(Exception):
         self.headers = headers
 
 
+class Door:
+    """How a vendor is entered: with a bearer's token, and by its own way of saying "too often"."""
+
+    def secrets(self, token: str) -> dict[str, str]:
+        """Answer the secret settings of a connector that calls with this token."""
+        return {"token": token}
+
+    def headers(self, token: str) -> dict[str, str]:
+        """Answer the headers with which a person's program calls."""
+        return {"Authorization": f"Bearer {token}"}
+
+    def token(self, request: web.Request) -> str:
+        """Answer whose token a request carries. Raises Problem if the vendor says more than 401."""
+        return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    def is_open(self, request: web.Request) -> bool:  # noqa: ARG002 - a vendor's own may look at it
+        """Tell whether this call needs no token."""
+        return False
+
+    def slow_down(self, wait: int) -> dict[str, str]:
+        """Answer the headers of a refusal for being too often."""
+        return {"Retry-After": str(wait)}
+
+    def decorate(self, request: web.Request, response: web.StreamResponse, limit: RateLimit | None) -> None:
+        """Add what the vendor tells with every answer."""
+
+
 class System(Protocol):
-    """One vendor's behaviour."""
+    """One vendor's behaviour. One that is entered otherwise than by a bearer's token has a ``door``."""
 
     prefix: str
 
@@ -92,6 +120,8 @@ class World:
 
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self.clock = clock or (lambda: time.time_ns() // 1_000)
+        self.date = self.clock
+        """The clock of the ``Date`` header; a test may set the other one apart, which dates records."""
         self.truth: list[Truth] = []
         self.requests: Counter[str] = Counter()
         self.exchanges: deque[Exchange] | None = None
@@ -143,6 +173,10 @@ class RateLimit:
         seen.append(now)
         return 0 if len(seen) <= self.calls else max(1, round(seen[0] + self.seconds - now))
 
+    def remaining(self, token: str) -> int:
+        """Answer how many calls are left to this token in the window."""
+        return max(0, self.calls - len(self._seen.get(token, ())))
+
 
 def application(
     system: System, world: World, *, limit: RateLimit | None = None, latency: float = 0.0
@@ -158,6 +192,7 @@ class _Gate:
 
     def __init__(self, system: System, world: World, limit: RateLimit | None, latency: float) -> None:
         self._system, self._world, self._limit, self._latency = system, world, limit, latency
+        self._door = door_of(system)
 
     def middleware(self) -> Any:
         @web.middleware
@@ -179,21 +214,25 @@ class _Gate:
             await self._admit(request)
             response = await handler(request)
         except Problem as problem:
-            response = json(problem.body, problem.status, problem.headers)
+            response = said(problem.body, problem.status, problem.headers)
         except web.HTTPException as error:
-            response = json(self._system.problem(error.status), error.status)
+            response = said(self._system.problem(error.status), error.status)
+        response.headers["Date"] = formatdate(self._world.date() / 1_000_000, usegmt=True)
+        self._door.decorate(request, response, self._limit)
         if self._world.exchanges is not None:
             self._world.exchanges.append(await _exchange(request, response))
         return response
 
     async def _admit(self, request: web.Request) -> None:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self._door.is_open(request):
+            return
+        token = self._door.token(request)
         author = TOKENS.get(token)
         if author is None:
             raise Problem(401, self._system.problem(401))
         wait = self._limit.wait(token, time.monotonic()) if self._limit else 0
         if wait:
-            raise Problem(429, self._system.problem(429), {"Retry-After": str(wait)})
+            raise Problem(429, self._system.problem(429), self._door.slow_down(wait))
         if request.method in _WRITES and author == TOKENS[READER]:
             raise Problem(403, self._system.problem(403))
         request[AUTHOR] = author
@@ -202,6 +241,19 @@ class _Gate:
                 request[SENT] = orjson.loads(await request.read())
             except orjson.JSONDecodeError:
                 raise Problem(400, self._system.problem(400)) from None
+
+
+def door_of(system: System) -> Door:
+    """Answer how a system is entered."""
+    door = getattr(system, "door", None)
+    return door if isinstance(door, Door) else Door()
+
+
+def said(body: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer a refusal: text as text, all else as JSON."""
+    if isinstance(body, str):
+        return web.Response(status=status, text=body, content_type="text/plain", headers=headers)
+    return json(body, status, headers)
 
 
 def _own_routes(world: World) -> list[web.RouteDef]:

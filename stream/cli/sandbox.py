@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-SYSTEMS = ("asana", "custompms")
+SYSTEMS = ("asana", "custompms", "trello")
 
 
 @click.command("sandbox")
@@ -22,7 +22,7 @@ def command(system: str, port: int, count: int, seed: int) -> None:
       linkstream sandbox asana --port 8801 &
       linkstream sandbox custompms --port 8802 &
 
-    It prints the address and the token that topics.yaml needs.
+    It prints the address and the settings that topics.yaml needs.
     """
     from connectors.sandbox import run
 

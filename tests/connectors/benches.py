@@ -16,6 +16,7 @@ from connectors.memory import MemoryEndpoint
 from connectors.registry import open_endpoint
 from connectors.sandbox.asana import Asana
 from connectors.sandbox.run import Sandbox, serve
+from connectors.sandbox.trello import Trello
 
 HERE = Path(__file__).parent
 
@@ -65,7 +66,7 @@ class SandboxBench:
     def __init__(self, sandbox: Sandbox, connector: str, settings: Mapping[str, Any]) -> None:
         self.sandbox = sandbox
         self.secret = sandbox.token
-        given = {"url": sandbox.url, "token": sandbox.token, **settings}
+        given = {**sandbox.settings(), **sandbox.secrets(), **settings}
         self.endpoint = open_endpoint("bench", connector, given, HERE)
         self._from = 0
 
@@ -77,6 +78,12 @@ class SandboxBench:
 
     def forget_us(self) -> None:
         self._from = len(self.sandbox.truth)
+
+    def heal(self) -> None:
+        """Let everything work again, and forget that the system asked for a pause."""
+        self.sandbox.heal()
+        client: Any = self.endpoint
+        client._client.budget._closed_until = 0.0
 
     def bodies(self) -> list[dict[str, Any]]:
         return [one.request["body"] for one in self.sandbox.truth[self._from :] if one.author == "linkstream"]
@@ -141,3 +148,33 @@ class AsanaBench(SandboxBench):
 
     def sent(self) -> list[dict[str, Any]]:
         return [body["data"] for body in self.bodies()]
+
+
+class TrelloBench(SandboxBench):
+    type, title, text, path = "cards", "name", "desc", "/cards"
+
+    @classmethod
+    async def open(cls, *, record: bool = False, options: dict[str, Any] | None = None, **settings: Any) -> TrelloBench:
+        sandbox = await serve("trello", count=1, record=record, options=options)
+        system = sandbox.system
+        assert isinstance(system, Trello)
+        bench = cls(sandbox, "trello", settings)
+        bench.system = system
+        bench.resize(size=cls.page, list=None)
+        bench.needed = {"idList": system.list}
+        return bench
+
+    system: Trello
+
+    def resize(self, **scope: Any) -> None:
+        endpoint: Any = self.endpoint
+        endpoint._scope = endpoint._lists._scope = msgspec.structs.replace(endpoint._scope, **scope)
+
+    async def add(self, title: str) -> str:
+        return str((await self.sandbox.act("POST", self.path, {"name": title, "idList": self.system.list}))["id"])
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        await self.sandbox.act("PUT", f"{self.path}/{id}", {path: value})
+
+    async def comment(self, card: str, text: str) -> str:
+        return str((await self.sandbox.act("POST", f"/cards/{card}/actions/comments", {"text": text}))["id"])

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.asana_records import complaint, dated, join, split
+from connectors.asana_records import complaint, dated
 from connectors.endpoint import Entity
 from connectors.errors import Refused, Retry, Stale, Unsure
+from connectors.marks import join, split
 from connectors.registry import open_endpoint
 from tests.connectors.benches import AsanaBench
 from tests.connectors.contract import read_all

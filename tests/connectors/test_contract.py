@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.connectors.benches import AsanaBench, CustomPmsBench, MemoryBench
+from tests.connectors.benches import AsanaBench, CustomPmsBench, MemoryBench, TrelloBench
 from tests.connectors.contract import Bench, EndpointContract
 
 
@@ -30,5 +30,13 @@ class TestAsana(EndpointContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[Bench]:
         bench = await AsanaBench.open()
+        yield bench
+        await bench.close()
+
+
+class TestTrello(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await TrelloBench.open()
         yield bench
         await bench.close()
