@@ -82,13 +82,14 @@ class Offer(Struct, frozen=True, kw_only=True, tag="offer"):
     fields: dict[str, Stated]
 
 
-class Propose(Struct, frozen=True, kw_only=True, tag="propose"):
-    """Be my counterpart; ``key`` is the match value that speaks for it."""
+class Propose(Struct, frozen=True, kw_only=True, tag="propose", omit_defaults=True):
+    """Be my counterpart; ``key`` is the match value that speaks for it. ``anew``: you are, tell me everything again."""
 
     edge: str
     sender: Ref
     number: int
     key: str
+    anew: bool = False
 
 
 class Nudge(Struct, frozen=True, kw_only=True, tag="nudge", omit_defaults=True):
@@ -135,12 +136,16 @@ class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
 
 
 class Detach(Struct, frozen=True, kw_only=True, tag="detach"):
-    """The record that was deleted was last known to be there at this time; the link with this number is over."""
+    """The record that was deleted was last known to be there at this time; the link with this number is over.
+
+    ``keep``: it had left the flow, whose policy does not speak of it any more.
+    """
 
     edge: str
     sender: Ref
     number: int
     alive_at: Time
+    keep: bool = False
 
 
 class Ask(Struct, frozen=True, kw_only=True, tag="ask"):

@@ -73,11 +73,19 @@ def _summary(topology: Topology) -> dict[str, Any]:
                 "name": flow.name,
                 "from": flow.left,
                 "to": flow.right,
+                "when": flow.when.text if flow.when else None,
                 "create": flow.create,
+                "when_linked": [{field: through} for field, through in flow.linked],
                 "delete": flow.delete,
                 "ours": flow.ours,
                 "fields": [
-                    {"from": pair.left, "to": pair.right, "as": pair.conversion.name, "direction": pair.direction}
+                    {
+                        "from": pair.left,
+                        "to": pair.right,
+                        "as": pair.conversion.name,
+                        "direction": pair.direction,
+                        "when": pair.when.text if pair.when else None,
+                    }
                     for pair in flow.pairs
                 ],
             }
@@ -120,9 +128,11 @@ def _print(topology: Topology, config: Path) -> None:
 
 def _named(flow: Flow) -> str:
     types = f"{flow.left} - {flow.right}"
-    return types if flow.name == f"{flow.left}~{flow.right}" else f"{flow.name}: {types}"
+    named = types if flow.name == f"{flow.left}~{flow.right}" else f"{flow.name}: {types}"
+    return f"{named}\nwhen {flow.when.text}" if flow.when else named
 
 
 def _pair(pair: Pair) -> str:
     conversion = "" if pair.conversion.name == "same" else f" ({pair.conversion.name})"
-    return f"{pair.left} {_ARROWS[pair.direction]} {pair.right}{conversion}"
+    when = f" when {pair.when.text}" if pair.when else ""
+    return f"{pair.left} {_ARROWS[pair.direction]} {pair.right}{conversion}{when}"

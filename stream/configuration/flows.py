@@ -11,17 +11,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from connectors.document import Path
 from connectors.endpoint import Traits
+from stream.configuration.conditions import condition
 from stream.configuration.form import Parts
 from stream.configuration.report import Report, near
 from stream.configuration.resting import reasons
-from stream.configuration.written import WrittenField, WrittenFlow
+from stream.configuration.written import WrittenCreate, WrittenField, WrittenFlow
 from stream.core.conversions import conversion, injective, one_way, together
 from stream.core.fields import PART, SET, paths_of
-from stream.core.flows import Conversion, Direction, Flow, Pair
+from stream.core.flows import Condition, Conversion, Direction, Flow, Pair
 
 _REFERENCE: Final = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
 _ELEMENTS: Final = ("same", "text", "integer", "enum")
@@ -130,9 +131,11 @@ class _Reader:
             name=self._names[index],
             left=flow.from_,
             right=flow.to,
-            create=flow.create,
+            create="forward" if isinstance(flow.create, WrittenCreate) else flow.create,
             match=tuple(tuple(each.items()) for each in flow.match),
             pairs=tuple(pair for _, pair in pairs),
+            when=self._when((*path, "when"), flow.when, flow, ends),
+            linked=tuple(self._linked((*path, "create"), flow, ends)),
             delete=flow.delete,
             ours=flow.ours,
         )
@@ -148,6 +151,35 @@ class _Reader:
             return
         right = near(field, traits.fields or ())
         self._report.add(path, f"found no field {field!r} in {type}; {right} would be right")
+
+    def _when(self, path: Path, text: str | UnsetType, flow: WrittenFlow, ends: _Ends) -> Condition | None:
+        if text is UNSET:
+            return None
+        try:
+            found = condition(text)
+        except ValueError as error:
+            self._report.add(path, str(error))
+            return None
+        for field in found.reads:
+            self._field(path, flow.from_, ends.left, field)
+        return found
+
+    def _linked(self, path: Path, flow: WrittenFlow, ends: _Ends) -> Iterable[tuple[str, str]]:
+        """The references of which one must lead to a linked record, each with its flow."""
+        if not isinstance(flow.create, WrittenCreate):
+            return
+        for number, each in enumerate(flow.create.when_linked):
+            for field, text in each.items():
+                at = (*path, "when_linked", number, field)
+                self._field(at, flow.from_, ends.left, field)
+                index = self._through(at, text)
+                if index is None:
+                    continue
+                left = self._parts.flows[index].from_
+                if _system(left) != _system(flow.from_):
+                    found = f"found the flow {self._names[index]!r}, whose left side is {left}"
+                    self._report.add(at, f"{found}; a flow from a type of {_system(flow.from_)} would be right")
+                yield field, self._names[index]
 
     def _pair(self, path: Path, field: WrittenField, flow: WrittenFlow, ends: _Ends) -> tuple[Path, Pair] | None:
         self._field((*path, "from"), flow.from_, ends.left, field.from_)
@@ -172,6 +204,7 @@ class _Reader:
             direction=direction,
             reference=self._reference((*path, "reference"), field, flow),
             required=_required(field, flow, direction, ends),
+            when=self._when((*path, "when"), field.when, flow, ends),
         )
 
     def _set(self, path: Path, spec: Any, field: WrittenField, flow: WrittenFlow) -> None:
@@ -206,6 +239,8 @@ class _Reader:
             each = [pair for _, pair in found]
             if any(pair.reference for pair in each):
                 self._report.add(at, "found a reference; fields without one would be right")
+            if any(pair.when for pair in each):
+                self._report.add(at, "found a condition; fields without one, or one for the flow, would be right")
             if len({pair.direction for pair in each}) > 1:
                 says = ", ".join(f"{pair.left} {_SAYS[pair.direction]}" for pair in each)
                 self._report.add(at, f"found {says}; one direction would be right")
@@ -329,7 +364,7 @@ class _Reader:
             self._report.add(path, text)
 
     def _create(self, path: Path, flow: WrittenFlow, ends: _Ends, pairs: list[tuple[Path, Pair]]) -> None:
-        if flow.create in ("forward", "both"):
+        if flow.create != "never":
             mapped = {path for _, pair in pairs if pair.direction != "backward" for path in paths_of(pair.right)}
             self._creatable((*path, "create"), flow.to, ends.right, mapped)
         if flow.create == "both":

@@ -136,7 +136,6 @@ _LIMITS = {
 
 
 _NOT_YET = {
-    "when": "conditions are not supported yet, so no condition",
     "scope": "what is read of a type is said in the settings of its system, so those",
 }
 

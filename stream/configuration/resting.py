@@ -22,8 +22,7 @@ Resting: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def reasons(written: WrittenFlow | WrittenField) -> tuple[str, ...]:
     """Why a flow or a pair rests; nothing if it does not."""
-    decided = getattr(written, "when", UNSET) is not UNSET
-    words = () if written.condition is UNSET or decided else (f"condition: {written.condition}",)
+    words = () if written.condition is UNSET or written.when is not UNSET else (f"condition: {written.condition}",)
     return (*written.open, *words)
 
 

@@ -83,6 +83,22 @@ class WrittenAs(_Written, frozen=True, kw_only=True):
     boolean: WrittenNumber | UnsetType = UNSET
 
 
+Expression: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000, examples=["record.status == 'won'"])]
+
+
+class WrittenCreate(_Written, frozen=True, kw_only=True):
+    """Forward, for some records of the left type."""
+
+    when_linked: Annotated[
+        list[Annotated[dict[FieldPath, str], Meta(min_length=1)]],
+        Meta(
+            min_length=1,
+            description="Only a record that refers to one that is linked itself: alternatives, each a field with an id"
+            " and the flow that links what it names, as {companyId: crm.companies -> trello.organizations}.",
+        ),
+    ]
+
+
 class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from", "as_": "as", "set_": "set"}):
     """Two fields that mean the same."""
 
@@ -105,6 +121,10 @@ class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from",
         bool,
         Meta(description="Both fields are lists, merged element by element; what as and reference say is of each."),
     ] = False
+    when: Annotated[
+        Expression | UnsetType,
+        Meta(description="Only while the left record meets this CEL condition, in both directions."),
+    ] = UNSET
     condition: Annotated[
         str | UnsetType,
         Meta(description="A customer's words for when the pair holds; until it is decided the pair rests."),
@@ -122,8 +142,15 @@ class WrittenFlow(_Written, frozen=True, kw_only=True, rename={"from_": "from"})
     name: Annotated[FlowName | UnsetType, Meta(description="<from>~<to> without it. Links belong to this name.")] = (
         UNSET
     )
+    when: Annotated[
+        Expression | UnsetType,
+        Meta(
+            description="Only left records that meet this CEL condition: record.status == 'won'. One that meets it no"
+            " longer is left alone until it does."
+        ),
+    ] = UNSET
     create: Annotated[
-        Literal["forward", "both", "never"],
+        Literal["forward", "both", "never"] | WrittenCreate,
         Meta(description="forward: a record of the left type without a twin gets one on the right; both: also back."),
     ] = "never"
     match: Annotated[

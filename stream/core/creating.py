@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stream.core.conditions import LEFT_ALONE
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
 from stream.core.offers import said, stated, take
 from stream.core.reading import alike, entire, fresh, stamp
+from stream.core.references import unconnected
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
 from stream.core.versions import DEFAULT, NULL, born, mint
@@ -42,12 +44,13 @@ def create(turn: Turn, end: End) -> None:
     left_out = edge.left_out if edge is not None else ()
     want, owed = _wanted(turn, end, left_out)
     missing = [lead.field for field in owed for lead in end.leads_of(field) if lead.required and not _any(lead, want)]
-    if missing:
-        reason = f"{', '.join(missing)}: its counterpart is not known yet"
-        if edge is None or edge.state != "waiting" or not edge.due:
+    reason = f"{', '.join(missing)}: its counterpart is not known yet" if missing else unconnected(turn, end)
+    if reason:
+        if edge is None or edge.state != "waiting":
             turn.move(end, "waiting")
+        if missing and not turn.row.edges[end.edge].due:
             turn.again(end)
-        turn.change(end, reason=reason)
+        turn.change(end, reason=reason, **({} if missing else {"due": 0}))
         return
     want = {field: each for field, each in want.items() if each.value is not None and field not in left_out}
     turn.move(end, "creating", number=turn.number())
@@ -110,8 +113,8 @@ def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, ec
     later = [
         field for field in turn.leading(end) if not all(_asked(turn, field, lead, want) for lead in end.leads_of(field))
     ]
-    turn.move(end, "linked", peer=peer, number=edge.number)
-    turn.change(end, owed=tuple(later))
+    turn.move(end, "linked", peer=peer, number=edge.number, reason=LEFT_ALONE if edge.idle else "")
+    turn.change(end, owed=tuple(later), idle=edge.idle)
     turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo))
     turn.bonded.append(end)
 
@@ -134,7 +137,8 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     """A record says that we created it (C6, C10).
 
     While the create is in flight nothing is answered: the receipt has the echo. A record that claims us while we are
-    linked elsewhere is a copy that a person made, marker and all.
+    linked elsewhere is a copy that a person made, marker and all. An origin that left its flow says who they are, and
+    no values (E1).
     """
     if edge is not None and edge.state == "creating":
         return
@@ -145,10 +149,11 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
         return
     if edge is None or edge.state != "unknown":
         birth(turn)
-        want, _ = stated(turn, end, turn.leading(end))
+        idle = edge is not None and edge.idle
+        want, _ = stated(turn, end, [] if idle else turn.leading(end))
         number = edge.number if edge is not None and edge.state == "linked" else turn.number()
         turn.move(end, "creating", number=number)
-        edge = turn.change(end, want=want)
+        edge = turn.change(end, want=want, idle=idle)
     attach(turn, end, edge, sender, None, echo=False)
 
 

@@ -80,7 +80,9 @@ def _leave(turn: Turn, reason: str) -> None:
     for end in turn.ends.values():
         edge = row.edges.get(end.edge)
         if edge is not None and edge.state == "linked":
-            turn.mail(edge.peer, Detach(edge=end.peer_edge, sender=turn.key, number=edge.number, alive_at=at))
+            turn.mail(
+                edge.peer, Detach(edge=end.peer_edge, sender=turn.key, number=edge.number, alive_at=at, keep=edge.idle)
+            )
             _sever(turn, end, edge, reason)
 
 
@@ -102,7 +104,7 @@ def detached(turn: Turn, message: Detach) -> None:
     if (edge.peer, edge.number) != (message.sender, message.number):
         return
     _sever(turn, end, edge, f"{edge.peer} was deleted; this copy is kept")
-    if end.removal == "keep":
+    if end.removal == "keep" or edge.idle or message.keep:
         turn.report(f"{end.flow}: {edge.peer} was deleted; this copy is kept")
     elif row.deletion is None:
         row.deletion = Deletion(message.alive_at, end.removal, end.edge)

@@ -18,7 +18,18 @@ from stream.model import Ref, Value
 Convert: TypeAlias = Callable[[Value], Value]
 """A value of one side in the other side's words; raises ValueError when there is no such word."""
 
+Holds: TypeAlias = Callable[[Mapping[str, Value]], bool]
+"""Whether a record, given by its fields, meets a condition; raises ValueError when it cannot be told."""
+
 Direction: TypeAlias = Literal["both", "forward", "backward"]
+
+
+class Condition(Struct, frozen=True):
+    """What a record of a flow's left side has to meet, as it is written, and the fields that it reads."""
+
+    text: str
+    reads: tuple[str, ...]
+    holds: Holds
 
 
 class Conversion(Struct, frozen=True):
@@ -42,6 +53,8 @@ class Pair(Struct, frozen=True, kw_only=True):
     """The flow whose links translate the ids that this field holds."""
     required: Literal["", "a", "b"] = ""
     """The side on which a record cannot be created without this field."""
+    when: Condition | None = None
+    """The pair holds only while the left record meets this, in both directions."""
 
 
 class Flow(Struct, frozen=True, kw_only=True):
@@ -54,6 +67,11 @@ class Flow(Struct, frozen=True, kw_only=True):
     match: tuple[tuple[tuple[str, str], ...], ...] = ()
     """Alternatives; in each, pairs of fields that must all be equal."""
     pairs: tuple[Pair, ...] = ()
+    when: Condition | None = None
+    """Only left records that meet this take part."""
+    linked: tuple[tuple[str, str], ...] = ()
+    """Fields of the left with ids, each with the flow of the records they name: one of those must be linked, or no
+    counterpart is created."""
     delete: Literal["keep", "archive", "delete"] = "keep"
     ours: bool = False
     """The pairs are our choice; the customer's document left them open."""
@@ -77,6 +95,17 @@ class Lead(Struct, frozen=True):
     convert: Convert | None = None
     reference: Reference | None = None
     required: bool = False
+    when: Condition | None = None
+
+
+class Guard(Struct, frozen=True):
+    """A pair that holds only under a condition on this record."""
+
+    name: str
+    field: str
+    when: Condition
+    leads: bool
+    takes: bool
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -100,6 +129,11 @@ class End(Struct, frozen=True, kw_only=True):
     """The other side creates this one."""
     removal: Literal["keep", "archive", "delete"] = "keep"
     """What becomes of this record when the other one is deleted (D2)."""
+    when: Condition | None = None
+    """What this record has to meet; only left sides are asked."""
+    guards: tuple[Guard, ...] = ()
+    needs: tuple[tuple[str, Reference], ...] = ()
+    """References of which one must lead to a linked record before a counterpart is created."""
 
     def leads_of(self, field: str) -> tuple[Lead, ...]:
         """Where a field leads; an element of a set, where its set does."""
@@ -136,6 +170,11 @@ class Flows:
                 self._ends.setdefault(own, {})[end.edge] = end
         self.paths = {name: self._paths(ends.values()) for name, ends in self._ends.items()}
         self.sets = {name: tuple(path for path in paths if SET in path) for name, paths in self.paths.items()}
+        """Per type, all fields that are observed: mapped ones, and those that conditions and criteria read."""
+        self.written = {
+            name: frozenset().union(*(end.takes for end in ends.values())) for name, ends in self._ends.items()
+        }
+        """Per type, the fields that a flow may write."""
         self.plans = {name: self._plan(name) for name in self._ends}
 
     def ends(self, type: str) -> Mapping[str, End]:
@@ -163,7 +202,12 @@ class Flows:
             if pair.direction != ("backward" if left else "forward"):
                 convert = pair.conversion.to if left else pair.conversion.back
                 lead = Lead(
-                    own, peer, convert, self._reference(pair, left=left), pair.required == ("b" if left else "a")
+                    field=own,
+                    peer=peer,
+                    convert=convert,
+                    reference=self._reference(pair.reference, left=left) if pair.reference else None,
+                    required=pair.required == ("b" if left else "a"),
+                    when=pair.when if left else None,
                 )
                 leads[own] = (*leads.get(own, ()), lead)
             if pair.direction != ("forward" if left else "backward"):
@@ -183,12 +227,13 @@ class Flows:
             creates=flow.create == "both" or (left and flow.create == "forward"),
             created=flow.create == "both" or (not left and flow.create == "forward"),
             removal=flow.delete,
+            when=flow.when if left else None,
+            guards=tuple(_guards(flow.pairs)) if left else (),
+            needs=tuple((field, self._reference(name, left=True)) for field, name in flow.linked) if left else (),
         )
 
-    def _reference(self, pair: Pair, *, left: bool) -> Reference | None:
-        if pair.reference is None:
-            return None
-        through = self.flows[pair.reference]
+    def _reference(self, name: str, *, left: bool) -> Reference:
+        through = self.flows[name]
         own, twin = (through.left, through.right) if left else (through.right, through.left)
         return Reference(f"{through.name}/{'a' if left else 'b'}", own, twin, self.fact(twin).integer_ids)
 
@@ -196,15 +241,28 @@ class Flows:
     def _paths(ends: Iterable[End]) -> tuple[str, ...]:
         paths: set[str] = set()
         for end in ends:
-            paths.update(end.leads, end.takes, *end.criteria)
+            paths.update(end.leads, end.takes, *end.criteria, (field for field, _ in end.needs))
+            paths.update(end.when.reads if end.when else (), *(guard.when.reads for guard in end.guards))
         return tuple(sorted(paths))
 
     def _plan(self, type: str) -> int:
         known = [
-            (end.edge, end.peer_type, sorted(end.leads), sorted(end.takes), end.criteria, end.creates)
+            (
+                *(end.edge, end.peer_type, sorted(end.leads), sorted(end.takes), end.criteria, end.creates),
+                *((end.when.text,) if end.when else ()),
+                *((guard.name, guard.when.text) for guard in end.guards),
+                *(field for field, _ in end.needs),
+            )
             for end in self._ends[type].values()
         ]
         return crc32(repr(sorted(known)).encode())
+
+
+def _guards(pairs: Iterable[Pair]) -> Iterable[Guard]:
+    for pair in pairs:
+        if pair.when is not None:
+            leads, takes = pair.direction != "backward", pair.direction != "forward"
+            yield Guard(f"{pair.left} -> {pair.right}", pair.left, pair.when, leads, takes)
 
 
 _NO_FACTS = TypeFacts()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from stream.core import creating, references
+from stream.core import conditions, creating, references
 from stream.core.deleting import LEFT, removing
 from stream.core.flows import End, parse_marker
 from stream.core.matching import enlist, give_up, keys_of, moved, register, release
@@ -27,6 +27,9 @@ TAKEN = "its only counterpart is linked to another record"
 COPY = "a copy of a record that we created; copies are not linked"
 GATE = "both types are being read for the first time"
 CLAIMING = "it was created by us and waits to hear from its origin"
+
+LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
+"""States in which a record may still be linked to whoever comes."""
 
 Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
 
@@ -70,6 +73,7 @@ def settle(turn: Turn) -> None:
     row = turn.row
     if not row.remote or row.gone_at or _claims(turn):
         return
+    conditions.settle(turn)
     register(turn)
     for end in turn.bonded:
         enlist(turn, end, keys_of(end, row.remote))
@@ -78,7 +82,7 @@ def settle(turn: Turn) -> None:
         edge = row.edges.get(end.edge)
         if edge is None:
             _look(turn, end)
-        elif edge.state != "linked":
+        elif edge.state != "linked" and not edge.idle:
             _go_on(turn, end, edge)
 
 
@@ -116,8 +120,11 @@ def _nobody(turn: Turn, end: End) -> None:
 
 
 def _create(turn: Turn, end: End) -> None:
+    """Create, or come back when the gate is open: its opening wakes no row."""
     if turn.view.open(turn.type, end.peer_type):
         creating.create(turn, end)
+    elif not turn.row.edges[end.edge].due:
+        turn.again(end)
 
 
 def _claim(turn: Turn, end: End, position: int) -> None:
@@ -198,7 +205,7 @@ def nudged(turn: Turn, message: Nudge) -> None:
     if turn.row.gone_at:
         if edge is not None and edge.peer == message.sender:
             turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="gone"))
-    elif edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
+    elif edge is None or (edge.state in LOOKING and not edge.idle):
         _propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:
         key = (*keys_of(end, turn.row.remote), "")[0]
@@ -219,7 +226,7 @@ def offered(turn: Turn, message: Offer) -> None:
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
             take(turn, end, message.fields)
-    elif edge is None or edge.state in ("alone", "waiting", "matching", "refused"):
+    elif edge is None or (edge.state in LOOKING and not edge.idle):
         if end.side == "b":
             turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
         elif turn.row.remote:
@@ -240,8 +247,8 @@ def proposed(turn: Turn, message: Propose) -> None:
         _refuse(turn, end, message, why)
         return
     if edge is not None and ours:
-        if message.number > edge.number:  # it began anew, and may have dropped what we had offered
-            turn.change(end, number=message.number, owed=tuple(turn.leading(end)))
+        if message.anew or message.number > edge.number:  # it may have dropped what we had offered
+            turn.change(end, number=max(message.number, edge.number), owed=tuple(turn.leading(end)))
     else:
         bond(turn, end, message.sender, message.number)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
@@ -378,7 +385,7 @@ def resync(turn: Turn) -> None:
             continue
         if edge.state == "linked":
             turn.change(end, owed=tuple(turn.leading(end)))
-        elif edge.state in ("alone", "refused") and not gone:
+        elif edge.state in ("alone", "refused") and not gone and not edge.idle:
             _look(turn, end)
         elif edge.state == "creating":
             creating.send(turn, end, edge)

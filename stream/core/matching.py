@@ -58,6 +58,9 @@ def register(turn: Turn) -> None:
     anew = row.plan != plan
     row.plan = plan
     for end in turn.ends.values():
+        edge = row.edges.get(end.edge)
+        if edge is not None and edge.idle and edge.state != "linked":
+            continue
         if anew:
             enlist(turn, end, keys_of(end, row.remote))
         elif moved(turn, end):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stream.core.fields import PART, SET, element, element_field, group, parts
+from stream.core.conditions import holds, shut
+from stream.core.fields import PART, SET, element, element_field, group, parts, whole
 from stream.core.flows import End, Lead
 from stream.core.references import translate
 from stream.core.row import Cell, Edge
@@ -20,7 +21,7 @@ from stream.model import Conflict, Offer, Stated, Value
 def send(turn: Turn) -> None:
     """Offer what is new to each linked peer (B3)."""
     for name, edge in turn.row.edges.items():
-        if edge.state == "linked" and (turn.touched or edge.owed):
+        if edge.state == "linked" and (turn.touched or edge.owed) and not edge.idle:
             end = turn.ends.get(name)
             if end is not None:
                 _send(turn, end, edge)
@@ -47,6 +48,8 @@ def stated(turn: Turn, end: End, fields: list[str]) -> tuple[dict[str, Stated], 
         if cell is None or cell.version == NULL:
             continue
         for lead in end.leads_of(field):
+            if lead.when is not None and not holds(turn, lead.when, f"{lead.field} -> {lead.peer}"):
+                continue
             known = said(turn, field, lead)
             if known is None:
                 owed.append(field)
@@ -89,10 +92,15 @@ def _forget_bases(turn: Turn) -> None:
 
 
 def take(turn: Turn, end: End, fields: dict[str, Stated]) -> None:
-    """Keep what is newer; answer what is older with what we have (read repair)."""
-    older = []
+    """Keep what is newer; answer what is older with what we have (read repair).
+
+    What a condition shuts out is not kept: the peer will say it again when it is asked (E1, E2).
+    """
+    if turn.row.edges[end.edge].idle:
+        return
+    older, closed = [], shut(turn, end) if end.guards else frozenset()
     for field, stated_ in fields.items():
-        if not end.may_set(field):
+        if not end.may_set(field) or whole(field) in closed:
             continue
         cell = turn.cells.get(field)
         if cell is None or stated_.version > cell.version:

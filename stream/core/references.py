@@ -9,7 +9,7 @@ that stand already are not rewritten: nobody edited them.
 
 from __future__ import annotations
 
-from stream.core.flows import Reference
+from stream.core.flows import End, Reference
 from stream.core.row import Twin
 from stream.core.turn import Turn
 from stream.model import Answer, Ask, Time, Value, id_of
@@ -43,6 +43,27 @@ def translate(turn: Turn, reference: Reference, value: Value, *, ended: bool = F
         return None
     own = id_of(twin.ref)
     return (int(own) if reference.integer and own.isdecimal() else own,)
+
+
+MOST = 16
+"""Ids of one field that are asked for."""
+
+
+def unconnected(turn: Turn, end: End) -> str:
+    """Why a create has to wait for a link of another record; empty if there is one, or none is needed (D1)."""
+    if not end.needs:
+        return ""
+    asked: dict[str, None] = {}
+    for field, reference in end.needs:
+        value = turn.row.remote.get(field)
+        for each in (value if isinstance(value, list) else [value])[:MOST]:
+            if isinstance(each, str | int) and each != "":
+                asked[field] = None
+                if translate(turn, reference, each) is not None:
+                    return ""
+    if asked:
+        return f"{', '.join(asked)}: what it is connected to is not linked yet"
+    return f"{', '.join(field for field, _ in end.needs)}: it is connected to nothing"
 
 
 def ask(turn: Turn, question: Ask) -> None:

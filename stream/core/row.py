@@ -80,6 +80,8 @@ class Edge(
         "tries": "t",
         "attempt": "a",
         "told": "R",
+        "idle": "I",
+        "off": "f",
     },
 ):
     """One end of a flow: who the counterpart is, or how far finding or making one has come."""
@@ -103,6 +105,10 @@ class Edge(
     attempt: int = 0
     told: str = ""
     """Why there is no link, as it was reported last."""
+    idle: bool = False
+    """The record does not meet the flow's condition: nothing goes through this end."""
+    off: tuple[str, ...] = ()
+    """Pairs whose own condition does not hold."""
 
 
 class Write(Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from stream.core import damping
+from stream.core.fields import whole
 from stream.core.reading import apply, entire, fresh, order, read, show, stamp
 from stream.core.row import Write
 from stream.core.turn import Turn
@@ -45,7 +46,7 @@ def plan(turn: Turn) -> None:
         return
     dirty: dict[str, Value] = {}
     for field, cell in turn.cells.items():
-        if cell.carried is None or not turn.view.flows.mapped(turn.type, field):
+        if cell.carried is None or whole(field) not in turn.view.flows.written[turn.type]:
             continue
         value = turn.value(field)
         if value == row.remote.get(field):

@@ -263,6 +263,30 @@ def test_a_reference_names_the_flow_between_the_types() -> None:
         assert pair.reference == "a.projects~b.project"
 
 
+def test_a_condition_reads_fields_that_are_observed_and_never_written() -> None:
+    text = flow(
+        "{from: name, to: title, when: record.owner.name != ''}", when="record.done == true && record.due < '2'"
+    )
+    flows = read(file(text)).flows
+    assert flows.paths["a.tasks"] == ("done", "due", "name", "owner.name")
+    assert flows.written["a.tasks"] == {"name"}
+    ours, theirs = flows.ends("a.tasks")["a.tasks~b.task/a"], flows.ends("b.task")["a.tasks~b.task/b"]
+    assert ours.when is not None
+    assert ours.when.holds({"done": True, "due": "1"})
+    assert not ours.when.holds({"done": False, "due": "1"})
+    assert [guard.name for guard in ours.guards] == ["name -> title"]
+    assert (theirs.when, theirs.guards) == (None, ())
+
+
+def test_a_create_may_ask_for_a_linked_reference() -> None:
+    through = flow("{from: name, to: name}", **{"from": "a.projects", "to": "b.project", "match": ""})
+    flows = read(file(flow(create="{when_linked: [{projects: a.projects -> b.project}]}"), through)).flows
+    end = flows.ends("a.tasks")["a.tasks~b.task/a"]
+    assert end.creates
+    assert [(field, reference.edge) for field, reference in end.needs] == [("projects", "a.projects~b.project/a")]
+    assert "projects" in flows.paths["a.tasks"]
+
+
 def test_a_flow_may_lead_from_a_type_into_itself() -> None:
     topology = read(
         file(flow("{from: name, to: notes}", to="a.tasks", create="never", match="[{name: notes}]", name="copies"))
@@ -320,8 +344,38 @@ BAD = {
     "too often": (S.replace("500ms", "1ms"), "found '1ms'; 100ms to 24h would be right"),
     "too seldom": (S.replace("1.5m", "25h"), "found '25h'; 100ms to 24h would be right"),
     "a scope": (S.replace("poll: 30s", "scope: {}"), "found 'scope'; what is read of a type is said in the settings"),
-    "a condition": (file(flow(when="done == true")), "found 'when'; conditions are not supported yet"),
-    "a condition on a field": (file(flow("{from: name, to: title, when: x}")), "found 'when'; conditions are not"),
+    "a condition within a group": (
+        file(
+            flow(
+                "{from: name, to: title}, {from: due, to: deadline, when: record.done}, {from: notes, to: text}",
+                together="[[due, notes]]",
+            )
+        ),
+        "found a condition; fields without one, or one for the flow, would be right",
+    ),
+    "no condition": (file(flow(when="name = 1")), "found no condition: 1:6: token recognition error at: '= '"),
+    "a condition on nothing": (file(flow(when="done == true")), "undeclared reference to 'done'"),
+    "a condition on an unknown field": (
+        file(flow(when="record.nam == 'x'")),
+        "found no field 'nam' in a.tasks; 'name' would be right",
+    ),
+    "a condition on a field": (
+        file(flow("{from: name, to: title, when: has(record.done)}")),
+        "found has(), to which an empty field is one too; record.done != null would be right",
+    ),
+    "no connection": (file(flow(create="{when_linked: []}")), "found a list; 1 items would be right"),
+    "a connection by nothing": (file(flow(create="{when: x}")), "found 'when'; 'when_linked' would be right"),
+    "a connection of no flow": (
+        file(flow(create="{when_linked: [{projects: a.projects -> b.task}]}")),
+        "found no flow 'a.projects -> b.task'; 'a.tasks -> b.task' would be right",
+    ),
+    "a connection of another system": (
+        file(
+            flow(create="{when_linked: [{projects: back}]}"),
+            flow("{from: title, to: name}", **{"name": "back", "from": "b.task", "to": "a.projects", "match": ""}),
+        ),
+        "found the flow 'back', whose left side is b.task; a flow from a type of a would be right",
+    ),
     "an unknown create": (file(flow(create="forwards")), "found 'forwards'; 'forward' would be right"),
     "an unknown delete": (file(flow(delete="purge")), "found 'purge'; one of archive, delete, keep would be right"),
     "ours as text": (file(flow(ours="maybe")), "found 'maybe'; true or false would be right"),
@@ -582,7 +636,7 @@ def test_the_place_of_a_problem_is_where_it_stands() -> None:
 def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     text = file(
         flow("{from: nme, to: title}", create="forwards"),
-        flow("{from: name, to: titel, when: x}", delet="keep"),
+        flow("{from: name, to: titel, whem: x}", delet="keep"),
         flow(),
     )
     text = (
@@ -593,7 +647,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     told = problems(text + "a: &x 1\n")
     lines = [int(line.split(":")[1]) for line in told]
     assert lines == sorted(lines)
-    for words in ("'pol'", "${NONE}", "'rigt'", "'forwards'", "'when'", "'delet'", "anchor &x", "found 'a'"):
+    for words in ("'pol'", "${NONE}", "'rigt'", "'forwards'", "'whem'", "'delet'", "anchor &x", "found 'a'"):
         assert any(words in line for line in told), (words, told)
 
 

@@ -32,8 +32,9 @@ def flow(  # every part of a flow has a default
     match: tuple[tuple[tuple[str, str], ...], ...] = BY_NAME,
     pairs: tuple[Pair, ...] = FIELDS,
     delete: Literal["keep", "archive", "delete"] = "keep",
+    **more: Any,
 ) -> Flow:
-    return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs, delete=delete)
+    return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs, delete=delete, **more)
 
 
 def view(*flows: Flow, counted: tuple[str, ...] = ALL, lag: Time = 0) -> View:

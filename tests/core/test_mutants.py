@@ -15,6 +15,7 @@ RULES = {
     *(f"B{number}" for number in range(1, 8)),
     *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)),
     *(f"D{number}" for number in range(1, 5)),
+    *(f"E{number}" for number in range(1, 4)),
 }
 
 

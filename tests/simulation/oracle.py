@@ -14,7 +14,7 @@ from collections import Counter
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from stream.core.flows import Flow
+from stream.core.flows import Condition, Flow, Pair, parse_marker
 from stream.core.matching import normal
 from stream.core.row import Row
 from stream.model import Ref, Time
@@ -34,6 +34,8 @@ CHECKS = (
     "names",
     "agree",
     "references",
+    "apart",
+    "connected",
     "latest",
     "lost",
     "few",
@@ -49,6 +51,8 @@ class Group:
     def __init__(self) -> None:
         self.nodes: set[Node] = set()
         self.sources: list[Group] = []
+        self.loose = False
+        """A condition kept these fields equal to others for a time, and does not any more."""
 
     def above(self) -> set[Node]:
         """Its own nodes, and those of every group that leads into it."""
@@ -79,6 +83,13 @@ class Oracle:
             if edge.state == "linked" and name.endswith("/a") and edge.peer in self.rows
         ]
 
+    def meets(self, when: Condition | None, left: Ref) -> bool:
+        return when is None or when.holds({field: self.world.value(left, field) for field in when.reads})
+
+    def holds(self, flow: Flow, pair: Pair, left: Ref) -> bool:
+        """Whether a flow speaks of a record, and of its field."""
+        return self.meets(flow.when, left) and self.meets(pair.when, left)
+
     @cached_property
     def groups(self) -> list[Group]:
         parent: dict[Node, Node] = {}
@@ -89,10 +100,13 @@ class Oracle:
             return node
 
         arrows: list[tuple[Node, Node]] = []
+        loose: set[Node] = set()
         for flow, left, right in self.links:
             for pair in flow.pairs:
                 one, other = (left, pair.left), (right, pair.right)
-                if pair.direction == "both":
+                if not self.holds(flow, pair, left):
+                    loose |= {one, other}
+                elif pair.direction == "both":
                     parent[root(one)] = root(other)
                 else:
                     arrows.append((one, other) if pair.direction == "forward" else (other, one))
@@ -101,7 +115,9 @@ class Oracle:
                 root((ref, field))
         groups: dict[Node, Group] = {}
         for node in parent:
-            groups.setdefault(root(node), Group()).nodes.add(node)
+            group = groups.setdefault(root(node), Group())
+            group.nodes.add(node)
+            group.loose = group.loose or node in loose
         for one, other in arrows:
             groups[root(other)].sources.append(groups[root(one)])
         return list(groups.values())
@@ -183,19 +199,26 @@ class Oracle:
         for ref, row in self.rows.items():
             for end in self.world.flows.ends(ref.split(":")[0]).values():
                 edge = row.edges.get(end.edge)
-                if not end.creates or self._may_be_refused(ref, row, end.edge):
+                if not end.creates or not self.meets(end.when, ref) or self._may_be_refused(ref, row, end.edge):
                     continue
                 self.counts["ends linked"] += 1
                 if edge is None or edge.state != "linked":
                     wrong.append(f"{ref}: no counterpart on {end.edge}: {edge}")
         return wrong
 
-    def _may_be_refused(self, ref: Ref, row: Row, name: str) -> bool:
+    def _may_be_refused(  # noqa: PLR0911  # one answer for each reason
+        self, ref: Ref, row: Row, name: str
+    ) -> bool:
         edge = row.edges.get(name)
         if edge is None:
             return False
         if edge.state == "copy":
             return True
+        if edge.state == "waiting" and "connected to nothing" in edge.reason:
+            end = self.world.flows.ends(ref.split(":")[0])[name]
+            return all(self.world.value(ref, field) is None for field, _ in end.needs)
+        if edge.state == "waiting" and "not linked yet" in edge.reason:
+            return any(system.quirks.needs for system in self.world.systems.values())
         if edge.state == "waiting" and "counterpart is not known" in edge.reason:
             needs = any(system.quirks.needs for system in self.world.systems.values())
             return needs or self._waits_for_another(ref, name)
@@ -228,6 +251,8 @@ class Oracle:
                 for ref, row in self.rows.items():
                     for side, type in (("a", flow.left), ("b", flow.right)):
                         edge = row.edges.get(f"{flow.name}/{side}")
+                        if side == "a" and not self.meets(flow.when, ref):
+                            continue
                         if ref.partition(":")[0] == type and (edge is None or edge.state not in ("linked", "copy")):
                             name = normal(self.world.value(ref, each[0][0 if side == "a" else 1]))
                             free.setdefault(name, {}).setdefault(side, []).append(ref)
@@ -314,6 +339,38 @@ class Oracle:
                     wrong.append(f"{left} names {one}, whose twin is {twin}; {right} names {named}")
         return wrong
 
+    def apart(self) -> list[str]:
+        """What was typed after a record had left its flow is not at its counterpart (E1, E2)."""
+        wrong = []
+        for flow, left, right in self.links:
+            for pair in flow.pairs:
+                if self.holds(flow, pair, left):
+                    continue
+                reads = {field for when in (flow.when, pair.when) if when for field in when.reads}
+                left_at = max(edit.real for field in reads for edit in self.typed[left, field])
+                for edit in self.typed.get((left, pair.left), ()):
+                    self.counts["edits apart"] += 1
+                    value = self.norm(edit.value)
+                    if edit.real > left_at and value is not None and value == self.held((right, pair.right)):
+                        wrong.append(
+                            f"{left} {pair.left}: {edit.value!r} came to {right}, which it has nothing to do with"
+                        )
+        return wrong
+
+    def connected(self) -> list[str]:
+        """Nothing was created from a record that was connected to nothing (E3)."""
+        wrong = []
+        for system in self.world.systems.values():
+            for ref, person, mark in system.created:
+                known = None if person else parse_marker(mark)
+                flow = self.world.flows.flows.get(known[0]) if known else None
+                if known is None or flow is None or not flow.linked:
+                    continue
+                self.counts["created if connected"] += 1
+                if not any(edit.value for field, _ in flow.linked for edit in self.typed.get((known[1], field), ())):
+                    wrong.append(f"{ref}: was created for {known[1]}, which was never connected to anything")
+        return wrong
+
     # Edits
 
     def _edits(self, nodes: set[Node]) -> list[Edit]:
@@ -327,6 +384,8 @@ class Oracle:
         found = []
         for group in self.groups:
             some = min(group.nodes)
+            if group.loose or any(source.loose for source in group.sources):
+                continue
             if self.kind(some) in ("text", "date") and some[1] not in self.world.unordered:
                 node = min(group.nodes, key=lambda node: (not self.follows(node), node))
                 found.append((group, self.held(node)))
@@ -386,7 +445,7 @@ class Oracle:
         )
         wrong = []
         for group in self.groups:
-            if self.kind(min(group.nodes)) not in ("text", "date", "name"):
+            if self.kind(min(group.nodes)) not in ("text", "date", "name") or group.loose:
                 continue
             most = max((written[node] for node in group.nodes), default=0)
             if most:

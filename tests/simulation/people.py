@@ -45,6 +45,13 @@ class People:
                     elif kind == "enum":
                         kind = "flag" if field in FLAGS else "word"
                     self.kinds.setdefault(type, {})[field] = kind
+            for when in (flow.when, *(pair.when for pair in flow.pairs)):
+                for field in when.reads if when else ():
+                    self.kinds[flow.left].setdefault(field, "word")
+            for field, name in flow.linked:
+                through = next(each for each in flows if each.name == name)
+                self.refers[flow.left, field] = through.left
+                self.kinds[flow.left][field] = "one"
         self.namesakes = False
         """Every record has another one of its name beside it."""
         self.names = {type: _name_field(type, flows) for type in self.kinds}
@@ -112,7 +119,7 @@ class People:
             elif what == "flag":
                 fields[field] = False
             elif what == "word":
-                fields[field] = "open"
+                fields[field] = self.world.random.choice(["open", "done"]) if field == "state" else "open"
             elif what in ("one", "one of many") or (self.world.roll() < 0.6 and field != "x1"):
                 fields[field] = self._word(system, name, field, what) if what.startswith("one") else None
             else:

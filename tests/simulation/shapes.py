@@ -8,7 +8,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from connectors.endpoint import Traits
-from stream.core.flows import Conversion, Flow, Pair, TypeFacts
+from stream.configuration.conditions import condition
+from stream.core.flows import Condition, Conversion, Flow, Pair, TypeFacts
 from stream.model import Value
 from stream.topology import read_topology
 from tests.simulation import twenty
@@ -43,9 +44,11 @@ def flow(
     match: bool = True,
     pairs: tuple[Pair, ...] = FIELDS,
     create: Literal["forward", "both", "never"] = "forward",
+    when: Condition | None = None,
+    linked: tuple[tuple[str, str], ...] = (),
 ) -> Flow:
-    name = f"{left}~{right}"
-    return Flow(name=name, left=left, right=right, create=create, match=MATCH if match else (), pairs=pairs)
+    name, found = f"{left}~{right}", MATCH if match else ()
+    return Flow(name=name, left=left, right=right, create=create, match=found, pairs=pairs, when=when, linked=linked)
 
 
 def parented(*, required: bool) -> list[Flow]:
@@ -56,6 +59,9 @@ def parented(*, required: bool) -> list[Flow]:
 SELF = Pair(left="parent", right="parent", reference="a.t~b.t")
 REQUIRED_SELF = Pair(left="parent", right="parent", reference="a.t~b.t", required="b")
 ONE_WAY = (FIELDS[0], Pair(left="x1", right="x1", direction="forward"), FIELDS[2])
+OPEN = condition("record.state == 'open'")
+DEPENDENT = (FIELDS[0], Pair(left="x1", right="x1", when=OPEN), FIELDS[2])
+PARENT = (("parent", "a.p~b.p"), ("other", "a.q~b.p"))
 FIVE = read_topology(
     Path(__file__).parents[2] / "topics.yaml", {"ASANA_TOKEN": "t", "PMS_URL": "http://localhost", "PMS_TOKEN": "t"}
 )
@@ -78,6 +84,10 @@ SHAPES = {
     "diamond": [flow("a.t", "b.t"), flow("a.t", "c.t"), flow("b.t", "d.t"), flow("c.t", "d.t", create="never")],
     "cycle": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "a.t", create="never")],
     "cycle of four": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "d.t"), flow("d.t", "a.t")],
+    "condition": [flow("a.t", "b.t", when=OPEN)],
+    "condition in a chain": [flow("a.t", "b.t"), flow("b.t", "c.t", when=OPEN)],
+    "dependent field": [flow("a.t", "b.t", pairs=DEPENDENT)],
+    "connected": [flow("a.p", "b.p"), flow("a.q", "b.p"), flow("a.t", "b.t", linked=PARENT)],
     "topics.yaml": list(FIVE.flows.flows.values()),
     "twenty": twenty.FLOWS,
 }
@@ -141,7 +151,7 @@ def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False
         pairs = list(each.pairs)
         if left != right:
             way = SPELLED if right else Conversion("back", _back, _to)
-            pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction)
+            pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction, when=pairs[1].when)
         found.append(replaced(each, tuple(pairs)))
     return canonical(found, {name for name, each in quirks.items() if each.trims}) if canonically else found
 
@@ -164,7 +174,7 @@ def canonical(flows: list[Flow], trims: set[str]) -> list[Flow]:
 
 
 def replaced(each: Flow, pairs: tuple[Pair, ...]) -> Flow:
-    return Flow(name=each.name, left=each.left, right=each.right, create=each.create, match=each.match, pairs=pairs)
+    return replace(each, pairs=pairs)
 
 
 def earlier(flows: list[Flow], mode: Mode) -> list[Flow]:

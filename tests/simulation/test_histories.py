@@ -34,6 +34,8 @@ COMPARED = (
     "names",
     "values agreed",
     "references",
+    "edits apart",
+    "created if connected",
     "edits by time",
     "edits",
     "writes against edits",
