@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import Missing, Stale
 from stream.codec import encode
+from stream.core.matching import INDEX
 from stream.errors import BadRecord
 from stream.join import Join
 from stream.model import Wake
@@ -174,10 +175,12 @@ def jump(world: World) -> None:
 def set_aside(world: World) -> None:
     """A record cannot be understood at the moment: it is set aside with its bytes, and the next ones follow.
 
-    Not the first reading of a record: what nobody knows of is created once more.
+    Not the first reading of a record, nor what an index is told: what nobody knows of is created once more.
     """
     partition = world.random.randrange(world.partitions)
     records = world.waiting("join", partition, world.feeds("join"), 1)[:1]
+    if records and records[0].key.startswith(INDEX.encode()):
+        return
     if records and (records[0].topic == MAIL or world.is_born(records[0].key.decode())):
         unit = SimUnit(world, world.lane("join", partition), partition, records)
         park(unit, records[0], "VALUE_CONVERTER", BadRecord("set aside on purpose"), ASIDE)

@@ -126,7 +126,7 @@ MODES = {
     ),
     "rewriters": Mode(
         quirks={"a": Quirks(rewrites="upper"), "b": Quirks(rewrites="lower"), "c": Quirks(rewrites="upper")},
-        excused=frozenset({"latest", "lost", "few", "replay", "quiet", "restless", "waiting", "agree", "apart"}),
+        excused=frozenset({"latest", "lost", "few", "replay", "quiet", "restless", "waiting", "agree"}),
         why="they never agree; each takes the other's form for an edit, and we only slow them down",
     ),
     "no comparing, zombies": Mode(

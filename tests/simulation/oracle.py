@@ -344,7 +344,7 @@ class Oracle:
         wrong = []
         for flow, left, right in self.links:
             for pair in flow.pairs:
-                if self.holds(flow, pair, left):
+                if self.holds(flow, pair, left) or self.fold:
                     continue
                 reads = {field for when in (flow.when, pair.when) if when for field in when.reads}
                 left_at = max(edit.real for field in reads for edit in self.typed[left, field])
