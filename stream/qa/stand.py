@@ -205,12 +205,20 @@ def _parts(ref: Ref) -> tuple[str, str, str]:
 
 @asynccontextmanager
 async def sandboxed(
-    config: Path, folder: Path, *, patience: float = 15.0, count: int = 20, door: Door | None = None
+    config: Path,
+    folder: Path,
+    *,
+    patience: float = 15.0,
+    count: int = 20,
+    door: Door | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> AsyncIterator[Stand]:
     """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
 
     ``door`` may put something between a sandbox and whoever calls it: told of the system's name, its kind and its
-    sandbox, it answers the address to call.
+    sandbox, it answers the address to call. ``settings`` go to every system,
+    ``more`` to every sandbox.
     """
     value = _written(config)
     systems = value.get("systems", {})
@@ -218,33 +226,34 @@ async def sandboxed(
     async with AsyncExitStack() as stack:
         boxes: dict[str, Sandbox] = {}
         plain: dict[str, dict[str, Any]] = {}
-        for number, (name, settings) in enumerate(systems.items()):
-            kind = Path(str(settings["connector"])).stem
+        for number, (name, written) in enumerate(systems.items()):
+            kind = Path(str(written["connector"])).stem
             if kind not in SYSTEMS:
                 raise CannotTry(
                     f"{config}: systems.{name}: found no sandbox of {kind!r}; one of {', '.join(SYSTEMS)}, or --live "
                     "against a test account, would be right"
                 )
-            box = await serve(kind, count=count, seed=number + 1)
+            box = await serve(kind, count=count, seed=number + 1, **more)
             stack.push_async_callback(box.close)
             boxes[name] = box
             plain[name] = _open(box.settings()) | ({} if door is None else {"url": await door(name, kind, box)})
-            systems[name] = {"connector": _connector(settings["connector"], config.parent), **plain[name]}
+            plain[name] |= settings or {}
+            systems[name] = {"connector": _connector(written["connector"], config.parent), **plain[name]}
             for key, secret in box.secrets().items():
                 variable = f"QA_{name}_{key}".upper()
                 environment[variable] = secret
                 systems[name][key] = f"${{{variable}}}"
         value["broker"] = f"sqlite:///{folder / 'linkstream.db'}"
         value["topics"] = {name: {**(topic or {}), "poll": POLL} for name, topic in value["topics"].items()}
-        written = folder / "topics.yaml"
-        written.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
-        topology = read_topology(written, environment)
+        made = folder / "topics.yaml"
+        made.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
+        topology = read_topology(made, environment)
         testers = {}
         for name, system in topology.systems.items():
             mine = {**plain[name], **boxes[name].secrets(person=True)}
             testers[name] = open_endpoint(f"tester at {name}", system.connector, mine, topology.base_dir)
         log = place_of(topology.broker).path
-        stand = Stand(topology, WorkerProcess(folder, written, log, environment), testers, boxes, patience)
+        stand = Stand(topology, WorkerProcess(folder, made, log, environment), testers, boxes, patience)
         try:
             yield stand
         finally:

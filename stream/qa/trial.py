@@ -276,7 +276,7 @@ class Trial:
         """Edit one field on one side, and see it on the other; or see why it cannot be applied."""
         shown = f"{side.field} -> {side.shows}"
         try:
-            expected = await self._typed(side)
+            expected = await self.typed(side)
         except ConnectorError as error:
             self.note(check, "not applied", f"the tester cannot edit it: {error}", field=shown)
             return
@@ -285,7 +285,7 @@ class Trial:
             return
         await self._arrives(check, expected, shown)
 
-    async def _typed(self, side: Side) -> Expected | None:
+    async def typed(self, side: Side) -> Expected | None:
         """Type another value. Raises ConnectorError."""
         here, there = self._ends(left=side.left)
         record = (await self.stand.read(here)).record
@@ -327,7 +327,7 @@ class Trial:
         row = self.stand.row(expected.target)
         return row is not None and same(_first(row.remote.get(expected.side.shows)), expected.value)
 
-    async def _shown(self, expected: Expected) -> float | None:
+    async def shown(self, expected: Expected) -> float | None:
         """Wait until it is so."""
         return await self.stand.until(lambda: self._shows(expected))
 
@@ -346,7 +346,7 @@ class Trial:
             return ""
         return f"{expected.target}: found {got!r}; {expected.value!r} would be right"
 
-    def _two_way(self) -> list[Pair]:
+    def two_way(self) -> list[Pair]:
         """Pairs that both sides may write, by an own word of the tester."""
         assert self.pair is not None
         left, right = self.pair
@@ -362,33 +362,33 @@ class Trial:
         ]
 
     async def _both(self) -> None:
-        pairs = self._two_way()
+        pairs = self.two_way()
         if len(pairs) < _TWO:
             self.note(checklist.BOTH, "not applied", "fewer than two fields can be written on both sides")
             return
         typed = await asyncio.gather(
-            self._typed(Side(pairs[0], left=True)), self._typed(Side(pairs[1], left=False)), return_exceptions=True
+            self.typed(Side(pairs[0], left=True)), self.typed(Side(pairs[1], left=False)), return_exceptions=True
         )
         problems = []
         for expected in typed:
             if isinstance(expected, BaseException):
                 problems.append(str(expected))
             elif expected is not None:
-                await self._shown(expected)
+                await self.shown(expected)
                 problems.append(await self._wrong(expected))
         self.judge(checklist.BOTH, "; ".join(filter(None, problems)), field=f"{pairs[0].left}, {pairs[1].right}")
 
     async def _latest(self) -> None:
         """The second edit is made more than a second after the first: many systems know whole seconds only."""
-        pairs = self._two_way()
+        pairs = self.two_way()
         if not pairs:
             self.note(checklist.LATEST, "not applied", "no field can be written on both sides")
             return
         pair = pairs[0]
         try:
-            await self._typed(Side(pair, left=True))
+            await self.typed(Side(pair, left=True))
             await asyncio.sleep(_APART)
-            expected = await self._typed(Side(pair, left=False))
+            expected = await self.typed(Side(pair, left=False))
         except ConnectorError as error:
             self.note(checklist.LATEST, "failed", str(error), field=pair.left)
             return
@@ -404,9 +404,9 @@ class Trial:
         """The worker is dead: people go on, on both sides."""
         if self.pair is None:
             return
-        for left, pair in zip((True, False), self._two_way()[:_TWO], strict=False):
+        for left, pair in zip((True, False), self.two_way()[:_TWO], strict=False):
             try:
-                expected = await self._typed(Side(pair, left))
+                expected = await self.typed(Side(pair, left))
             except ConnectorError:
                 continue
             if expected is not None:
@@ -419,7 +419,7 @@ class Trial:
             return
         problems, longest = [], 0.0
         for expected in self.dead:
-            took = await self._shown(expected)
+            took = await self.shown(expected)
             longest = max(longest, took or 0.0)
             problems.append(await self._wrong(expected))
         self.judge(checklist.RESTART, "; ".join(filter(None, problems)), seconds=longest)
