@@ -65,6 +65,10 @@ class AsanaEndpoint:
         """Tell what each entity type can do."""
         return {name: kind.traits for name, kind in KINDS.items()}
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours."""
+        return self._client.ahead.seconds()
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor; lists in which nothing changed are passed over in one go."""
         page = await self._next_page(type, cursor)

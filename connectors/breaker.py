@@ -150,6 +150,10 @@ class Guarded:
         """Tell what each entity type can do."""
         return self._endpoint.traits()
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours."""
+        return self._endpoint.clock_ahead()
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         return await self._through(lambda: self._endpoint.page(type, cursor))

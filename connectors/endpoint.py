@@ -96,6 +96,10 @@ class Endpoint(Protocol):
         """Tell what each entity type can do; answers without a network."""
         ...
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours; ``None`` where that is not known."""
+        ...
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor. Raises Retry, Locked, BadAnswer; Refused if the cursor is of no use."""
         ...

@@ -14,7 +14,6 @@ import ipaddress
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlencode
@@ -38,6 +37,7 @@ from connectors.auth import (
     secrets,
 )
 from connectors.budget import Budget, Limits
+from connectors.clock import Ahead, date_of
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
 from connectors.verdicts import Verdict, retry_after, verdict
@@ -147,6 +147,8 @@ class Client:
         self._judge = judge or _no_judge
         self._pause = pause or _no_pause
         self._now = now
+        self.ahead = Ahead()
+        """How the system's clock stands."""
         known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
         more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
         self._redactor = Redactor((*known, *more))
@@ -220,7 +222,7 @@ class Client:
         own = {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
         body = None if request.body is None else _written(request)
         kind = {} if body is None else {"Content-Type": _MEDIA[request.encoding]}
-        sent = SimpleNamespace(begun=False)
+        sent, at = SimpleNamespace(begun=False), self._now()
         try:
             async with (
                 asyncio.timeout(self._deadlines.total),
@@ -233,7 +235,9 @@ class Client:
                     trace_request_ctx=sent,
                 ) as response,
             ):
-                return response.status, _lower(response.headers), await _body(response, self._sizes)
+                told = _lower(response.headers)
+                self.ahead.hear(told, at, self._now())
+                return response.status, told, await _body(response, self._sizes)
         except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
             raise _broken(request, error, begun=sent.begun) from None
         except _TooLarge as error:
@@ -249,7 +253,7 @@ class Client:
             value = decode(body, _name(request))
         except BadAnswer as error:
             raise _unbelievable(request, str(error).partition(": ")[2], error.body) from None
-        return Answer(status=status, headers=headers, body=value, url=self._bare(url), date=_date(headers.get("date")))
+        return Answer(status=status, headers=headers, body=value, url=self._bare(url), date=_date(headers))
 
     def _refusal(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ConnectorError:
         found = _said(headers, body)
@@ -409,11 +413,9 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _date(text: str | None) -> int | None:
-    try:
-        return round(parsedate_to_datetime(text).timestamp()) * 1_000_000 if text else None
-    except ValueError:
-        return None
+def _date(headers: Mapping[str, str]) -> int | None:
+    date = date_of(headers)
+    return None if date is None else round(date) * 1_000_000
 
 
 def _said(headers: Mapping[str, str], body: bytes) -> Any:

@@ -109,6 +109,10 @@ class MemoryEndpoint:
         """Tell what each entity type can do."""
         return self._traits
 
+    def clock_ahead(self) -> float | None:
+        """Its clock is told by nobody."""
+        return None
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         after = self._begin("page", type)

@@ -49,6 +49,10 @@ class RestEndpoint:
         """Tell what each entity type can do."""
         return traits(self._declaration)
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours."""
+        return self._client.ahead.seconds()
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         said, at = self._type(type), resume(cursor)

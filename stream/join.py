@@ -83,6 +83,7 @@ class Join:
             marker=source.marker,
             pristine=source.pristine,
             by_us=source.by_us,
+            ahead=source.ahead_us,
         )
 
     def _turn(self, unit: Unit, record: Record, message: Message, view: View) -> None:

@@ -66,6 +66,8 @@ class Seen(Struct, frozen=True, kw_only=True, tag="seen", omit_defaults=True):
     marker: str | None = None
     pristine: bool = False
     by_us: bool | None = None
+    ahead: Time = 0
+    """By how much the clock behind ``updated_at`` was known to be ahead of ours."""
 
 
 class Gone(Struct, frozen=True, kw_only=True, tag="gone", omit_defaults=True):
@@ -331,6 +333,8 @@ class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
     marker: str | None = None
     pristine: bool = False
     by_us: bool | None = None
+    ahead_us: Time = 0
+    """By how much the system's clock was known to be ahead of ours."""
 
 
 class Change(Struct, frozen=True, kw_only=True):

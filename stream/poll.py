@@ -161,6 +161,7 @@ class Reader:
             marker=entity.marker,
             pristine=entity.pristine,
             by_us=entity.by_us,
+            ahead_us=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
         )
         return Change(
             op="u" if op == "u" else "r",

@@ -291,6 +291,7 @@ class Push:
             marker=entity.marker,
             pristine=entity.pristine,
             by_us=entity.by_us,
+            ahead=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
         )
 
 

@@ -14,7 +14,7 @@ from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
 from stream.core.offers import said, stated, take
-from stream.core.reading import alike, entire, fresh, stamp
+from stream.core.reading import alike, changed_at, entire, fresh, stamp
 from stream.core.references import unconnected
 from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
@@ -214,7 +214,7 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
 
 
 def _time(turn: Turn) -> Time:
-    return turn.row.updated_at or turn.row.read_at
+    return changed_at(turn.row)
 
 
 def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> None:

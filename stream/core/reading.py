@@ -101,9 +101,21 @@ def fresh(row: Row, seen: Seen, lag: Time) -> bool:
 
 
 def edited_at(seen: Seen) -> Time:
-    """When what a reading shows was edited at the latest; never far in the future."""
-    stamp = seen.read_at if seen.updated_at is None else seen.updated_at
+    """When what a reading shows was edited at the latest, by our clock (B8); never far in the future.
+
+    By its own, a system ten minutes slow loses every edit of the last ten minutes to older ones. What is compared
+    with other readings of the same record stays as the system wrote it.
+    """
+    stamp = seen.read_at if seen.updated_at is None else seen.updated_at - seen.ahead
     return min(stamp, seen.read_at + AHEAD)
+
+
+def changed_at(row: Row) -> Time:
+    """When the record was last changed, by our clock, as far as its newest reading says."""
+    if not row.updated_at:
+        return row.read_at
+    at = row.updated_at - row.ahead
+    return min(at, row.read_at + AHEAD) if row.read_at else at
 
 
 def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None = None, *, direct: bool = False) -> None:
@@ -138,7 +150,7 @@ def stamp(row: Row, seen: Seen) -> None:
         row.revision = seen.revision
     row.read_at = seen.read_at
     if seen.updated_at is not None:
-        row.updated_at = max(row.updated_at, seen.updated_at)
+        row.updated_at, row.ahead = max(row.updated_at, seen.updated_at), seen.ahead
     if row.versions:
         slim(row)
     row.pristine = seen.pristine and not row.versions
@@ -158,8 +170,9 @@ def slim(row: Row) -> None:
 
 def known(row: Row) -> Time:
     """When the record was last known to be there. An unchanged record is not published, so this may be early."""
-    first = min(row.read_at, row.updated_at) if row.updated_at else row.read_at
-    return max(row.written_at, first if row.read_at else row.updated_at)
+    changed = row.updated_at - row.ahead
+    first = min(row.read_at, changed) if row.updated_at else row.read_at
+    return max(row.written_at, first if row.read_at else changed)
 
 
 def alive(row: Row, cells: Mapping[str, Cell]) -> Time:

@@ -177,6 +177,7 @@ class Row(
         "deletion": "D",
         "damping": "d",
         "alarm": "A",
+        "ahead": "o",
         "format": "f",
     },
 ):
@@ -220,6 +221,8 @@ class Row(
     deletion: Deletion | None = None
     damping: dict[str, Damp] = {}
     alarm: Time = 0
+    ahead: Time = 0
+    """By how much the clock behind ``updated_at`` was known to be ahead of ours."""
     format: int = FORMAT
 
     @property

@@ -53,6 +53,11 @@ class EndpointContract:
         assert traits.create in {1, 2, 3, 4, 5}
         assert traits.writable is None or {bench.title, bench.text} <= traits.writable
 
+    async def test_its_clock_is_told_or_not(self, bench: Bench) -> None:
+        for _ in range(4):
+            await read_all(bench.endpoint, bench.type)
+        assert bench.endpoint.clock_ahead() in {None, 0.0}
+
     async def test_a_round_brings_every_record_once(self, bench: Bench) -> None:
         ids = {await bench.add(f"number {n}") for n in range(3 * bench.page + 1)}
         found, _ = await read_all(bench.endpoint, bench.type)

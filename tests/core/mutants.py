@@ -306,6 +306,27 @@ MUTANTS = [
         "test_fields.TestB7LessSaysNothingNew.test_of_a_group_each_part_that_is_alike",
     ),
     mutant(
+        "B8",
+        reading.edited_at,
+        "seen.updated_at - seen.ahead",
+        "seen.updated_at",
+        "test_reading.TestB8Clocks.test_an_edit_is_dated_by_our_clock",
+    ),
+    mutant(
+        "B8 first",
+        reading.changed_at,
+        "row.updated_at - row.ahead",
+        "row.updated_at",
+        "test_reading.TestB8Clocks.test_so_is_a_value_at_first_contact",
+    ),
+    mutant(
+        "B8 alive",
+        reading.known,
+        "row.updated_at - row.ahead",
+        "row.updated_at",
+        "test_reading.TestB8Clocks.test_so_is_the_last_time_that_a_record_was_there",
+    ),
+    mutant(
         "C1",
         View.open,
         "return self.counted.issuperset(types)",

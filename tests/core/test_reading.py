@@ -3,9 +3,25 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from stream.core.reading import order
+from stream.core.reading import AHEAD, changed_at, known, order
+from stream.core.row import Row
 from stream.model import Offer, Seen
-from tests.core.build import FIELDS, START, A, B, Table, commands, conflicts, every, flow, linked, only, seen, view
+from tests.core.build import (
+    FIELDS,
+    SECOND,
+    START,
+    A,
+    B,
+    Table,
+    commands,
+    conflicts,
+    every,
+    flow,
+    linked,
+    only,
+    seen,
+    view,
+)
 
 
 def at_a(table: Table, reading: Seen) -> str:
@@ -186,3 +202,41 @@ def test_when_a_record_was_read_is_dropped_where_its_own_time_says_enough() -> N
     for key in (B, A):
         table.bring(key, seen(10.5, name="n", x=None, y=None))
     assert table.row(A).read_at == table.row(B).read_at == 0
+
+
+class TestB8Clocks:
+    """A's clock is ten minutes behind, and that is known."""
+
+    SLOW = -600 * SECOND
+
+    def test_an_edit_is_dated_by_our_clock(self) -> None:
+        table = linked()
+        table.tell(B, seen(700, name="n", x="earlier", y=None))
+        table.tell(A, replace(seen(150, 760, name="n", x="later", y=None), ahead=self.SLOW))
+        table.deliver()
+        assert table.right(A, "x") == table.right(B, "x") == "later"
+        assert table.row(A).cells["x"].version.time == START + 750 * SECOND
+
+    def test_so_is_a_value_at_first_contact(self) -> None:
+        table = Table()
+        table.tell(B, seen(700, name="n", x="earlier", y=None))
+        table.bring(A, replace(seen(150, 760, name="n", x="later", y=None), ahead=self.SLOW))
+        assert table.right(A, "x") == table.right(B, "x") == "later"
+
+    def test_so_is_the_last_time_that_a_record_was_there(self) -> None:
+        row = Row(updated_at=START + 600 * SECOND, ahead=500 * SECOND)
+        assert known(row) == START + 100 * SECOND
+
+    def test_what_is_compared_with_the_same_record_stays_as_it_is(self) -> None:
+        table = linked()
+        table.bring(A, replace(seen(150, 750, name="n", x="x1", y=None), ahead=self.SLOW))
+        table.bring(A, replace(seen(140, 760, name="n", x="x2", y=None), ahead=self.SLOW * 2))
+        assert table.row(A).remote["x"] == "x1"
+        assert table.row(A).updated_at == START + 150 * SECOND
+
+    def test_it_never_leads_into_the_future(self) -> None:
+        table = linked()
+        table.bring(A, replace(seen(150, 160, name="n", x="x1", y=None), ahead=self.SLOW))
+        assert table.row(A).cells["x"].version.time == START + 160 * SECOND + AHEAD
+        assert changed_at(Row(updated_at=START, read_at=START, ahead=self.SLOW)) == START + AHEAD
+        assert changed_at(Row(read_at=START)) == START

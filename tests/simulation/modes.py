@@ -46,6 +46,14 @@ MODES = {
     "trims, names modifier": Mode(quirks={"b": Quirks(trims=True, names_modifier=True)}),
     "seconds": Mode(quirks=everywhere(seconds=True)),
     "skew": Mode(quirks={"a": Quirks(skew=-600 * SECOND), "c": Quirks(skew=600 * SECOND)}),
+    "skew that is known": Mode(
+        quirks={
+            "a": Quirks(skew=-600 * SECOND, dated=True),
+            "b": Quirks(dated=True),
+            "c": Quirks(skew=600 * SECOND, dated=True),
+            "d": Quirks(skew=90 * SECOND, dated=True),
+        }
+    ),
     "seconds, skew": Mode(
         quirks={
             "a": Quirks(seconds=True, skew=-3 * SECOND),

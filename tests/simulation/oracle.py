@@ -394,12 +394,13 @@ class Oracle:
     def latest(self) -> list[str]:
         """No edit is newer than the one that won (I4)."""
         systems = self.world.systems.values()
-        skew = max(abs(system.quirks.skew) for system in systems)
-        coarse = SECOND if any(system.quirks.seconds for system in systems) else 0
+        skew = max(0 if system.quirks.dated else abs(system.quirks.skew) for system in systems)
+        coarse = SECOND if any(system.quirks.seconds or system.quirks.dated for system in systems) else 0
         wrong = []
         for group, final in self._judged():
             edits = self._edits(group.above())
-            times = [shown for edit in edits if self.norm(edit.value) == final and (shown := self._shown(edit))]
+            won = [edit for edit in edits if self.norm(edit.value) == final]
+            times = [shown - self._ahead(edit) for edit in won if (shown := self._shown(edit))]
             if not times or final is None:
                 continue
             for edit in edits:
@@ -407,11 +408,16 @@ class Oracle:
                 self.counts["edits by time"] += 1
                 if not shown or shown < edit.at or self.norm(edit.value) == final or self._overtyped(edits, edit):
                     continue
-                if edit.at > max(times) + 3 * skew + coarse + self.world.jumped:
+                if edit.at - self._ahead(edit) > max(times) + 3 * skew + coarse + self.world.jumped:
                     wrong.append(
                         f"{edit.ref} {edit.field}: {edit.value!r} at {edit.at} lost to {final!r} of {max(times)}"
                     )
         return wrong
+
+    def _ahead(self, edit: Edit) -> Time:
+        """By how much the clock of an edit is known to be ahead; it is judged by the real time then."""
+        quirks = self.quirks(edit.ref)
+        return quirks.skew if quirks.dated else 0
 
     def _overtyped(self, edits: list[Edit], edit: Edit) -> bool:
         value = self.norm(edit.value)

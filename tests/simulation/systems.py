@@ -44,6 +44,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It keeps of ``e5.50`` only ``e5``."""
     seconds: bool = False
     skew: Time = 0
+    dated: bool = False
+    """Its answers tell how its clock stands, to about half a second."""
     compares: bool = True
     names_modifier: bool = False
     listed: bool = False
@@ -235,6 +237,9 @@ class ModelSystem:
             pristine=self.quirks.pristine and record["revision"] == 1,
             by_us=record["us"] if self.quirks.names_modifier else None,
         )
+
+    def clock_ahead(self) -> float | None:
+        return self.quirks.skew / SECOND + 0.4 if self.quirks.dated else None
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """One page, with the paging and the rounds of the real connectors."""
