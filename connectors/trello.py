@@ -69,6 +69,10 @@ class TrelloEndpoint:
 
     # reading
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours."""
+        return self._client.ahead.seconds()
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor; boards in which nothing changed are passed over in one go."""
         kind, at = _kind(type), resume(cursor)
