@@ -14,6 +14,7 @@ from collections import Counter
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from stream.core.fields import PART, SET, element, element_field, whole
 from stream.core.flows import Condition, Flow, Pair, parse_marker
 from stream.core.matching import normal
 from stream.core.row import Row
@@ -102,8 +103,8 @@ class Oracle:
         arrows: list[tuple[Node, Node]] = []
         loose: set[Node] = set()
         for flow, left, right in self.links:
-            for pair in flow.pairs:
-                one, other = (left, pair.left), (right, pair.right)
+            for pair, own, its in self._pairs(flow, left, right):
+                one, other = (left, own), (right, its)
                 if not self.holds(flow, pair, left):
                     loose |= {one, other}
                 elif pair.direction == "both":
@@ -122,6 +123,36 @@ class Oracle:
             groups[root(other)].sources.append(groups[root(one)])
         return list(groups.values())
 
+    def _pairs(self, flow: Flow, left: Ref, right: Ref) -> list[tuple[Pair, str, str]]:
+        """The fields of two linked records that are to be equal: of a set, each element that either of them knows."""
+        found = []
+        for pair in flow.pairs:
+            if SET not in pair.left:
+                found.append((pair, pair.left, pair.right))
+                continue
+            for ref, field, back in ((left, pair.left, False), (right, pair.right, True)):
+                for each in self.rows[ref].remote:
+                    if whole(each) == field:
+                        other = self._twin(pair, str(element(each)), back=back)
+                        if other is not None:
+                            names = element_field(pair.left, element(each)), element_field(pair.right, other)
+                            if back:
+                                names = element_field(pair.left, other), each
+                            found.append((pair, *names))
+        return found
+
+    def _twin(self, pair: Pair, one: str, *, back: bool) -> str | None:
+        """The element that is meant by an element on the other side."""
+        if pair.reference is None:
+            return one
+        flow = self.world.flows.flows[pair.reference]
+        for name, left, right in self.links:
+            if name is flow:
+                ids = left.partition(":")[2], right.partition(":")[2]
+                if ids[back] == one:
+                    return ids[not back]
+        return None
+
     @cached_property
     def typed(self) -> dict[Node, list[Edit]]:
         """What people typed, by field."""
@@ -137,7 +168,7 @@ class Oracle:
             value = value.strip().removeprefix("R:").strip()
             value = value.partition(".")[0] if self.cuts else value
             return WORDS.get(value, value.casefold() if self.fold else value)
-        return plain(value)
+        return tuple(self.norm(each) for each in value) if isinstance(value, list) else plain(value)
 
     def held(self, node: Node) -> Any:
         return self.norm(self.world.value(*node))
@@ -152,7 +183,13 @@ class Oracle:
 
     def kind(self, node: Node) -> str:
         """What people type there; empty for what only a name or a match is made of."""
+        if PART in node[1]:
+            return "group"
         type = node[0].partition(":")[0]
+        if SET in node[1]:
+            return {"elements": "element"}.get(
+                self.world.people.kinds[type][whole(node[1]).removesuffix(SET)], "member"
+            )
         people = self.world.people
         return "name" if people.names.get(type) == node[1] else people.kinds.get(type, {}).get(node[1], "")
 
@@ -323,7 +360,7 @@ class Oracle:
         wrong = []
         for flow, left, right in self.links:
             for pair in flow.pairs:
-                if pair.reference is None:
+                if pair.reference is None or SET in pair.left:
                     continue
                 through = self.world.flows.flows[pair.reference]
                 one, other = self.world.value(left, pair.left), self.world.value(right, pair.right)
@@ -386,7 +423,7 @@ class Oracle:
             some = min(group.nodes)
             if group.loose or any(source.loose for source in group.sources):
                 continue
-            if self.kind(some) in ("text", "date") and some[1] not in self.world.unordered:
+            if self.kind(some) in ("text", "date", "element", "group") and some[1] not in self.world.unordered:
                 node = min(group.nodes, key=lambda node: (not self.follows(node), node))
                 found.append((group, self.held(node)))
         return found
@@ -401,7 +438,7 @@ class Oracle:
             edits = self._edits(group.above())
             won = [edit for edit in edits if self.norm(edit.value) == final]
             times = [shown - self._ahead(edit) for edit in won if (shown := self._shown(edit))]
-            if not times or final is None:
+            if not times or (final is None and self.kind(min(group.nodes)) != "element"):
                 continue
             for edit in edits:
                 shown = self._shown(edit)
@@ -451,7 +488,7 @@ class Oracle:
         )
         wrong = []
         for group in self.groups:
-            if self.kind(min(group.nodes)) not in ("text", "date", "name") or group.loose:
+            if self.kind(min(group.nodes)) not in ("text", "date", "name", "element", "group") or group.loose:
                 continue
             most = max((written[node] for node in group.nodes), default=0)
             if most:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from stream.core.fields import PART, SET
 from stream.core.flows import Flow
 from tests.simulation.systems import NOTE, SECOND, ModelSystem
 
@@ -39,12 +40,16 @@ class People:
                     kind = pair.conversion.name if pair.conversion.name in ("date", "enum") else "text"
                     if pair.reference is not None:
                         through = next(each for each in flows if each.name == pair.reference)
-                        self.refers[type, field] = through.left if left else through.right
+                        self.refers[type, field.removesuffix(SET)] = through.left if left else through.right
                         kind = "one of many" if pair.conversion.name == "first" and left else "one"
                         kind = "own" if pair.left == "id" else kind
                     elif kind == "enum":
                         kind = "flag" if field in FLAGS else "word"
-                    self.kinds.setdefault(type, {})[field] = kind
+                    if PART in field:
+                        kind = "group"
+                    elif SET in field:
+                        kind = "elements of another" if pair.reference is not None else "elements"
+                    self.kinds.setdefault(type, {})[field.removesuffix(SET)] = kind
             for when in (flow.when, *(pair.when for pair in flow.pairs)):
                 for field in when.reads if when else ():
                     self.kinds[flow.left].setdefault(field, "word")
@@ -120,6 +125,10 @@ class People:
                 fields[field] = False
             elif what == "word":
                 fields[field] = self.world.random.choice(["open", "done"]) if field == "state" else "open"
+            elif what.startswith("elements"):
+                fields[field] = self._elements(system, name, field, what, [])
+            elif what == "group":
+                fields[field] = [self.fresh(), self.fresh() if self.world.roll() < 0.5 else None]
             elif what in ("one", "one of many") or (self.world.roll() < 0.6 and field != "x1"):
                 fields[field] = self._word(system, name, field, what) if what.startswith("one") else None
             else:
@@ -148,12 +157,20 @@ class People:
         field = world.random.choice([*sorted(typed), NOTE])
         if world.renaming and world.roll() < world.renaming:
             field = self.names[type]
-        value = self.fresh() if field in (NOTE, self.names[type]) else self._word(system, type, field, kinds[field])
+        if kinds.get(field, "").startswith("elements"):
+            value: Any = self._elements(system, type, field, kinds[field], record.get(field) or [])
+        elif kinds.get(field) == "group":
+            value = [record.get(path) for path in field.split(PART)]
+            value[int(world.roll() < 0.5)] = world.random.choice([self.fresh(), f" {self.fresh()} ", None])
+        else:
+            named = field in (NOTE, self.names[type])
+            value = self.fresh() if named else self._word(system, type, field, kinds[field])
         dice = world.roll()
         if isinstance(value, str) and kinds.get(field) == "text" and field != self.names[type] and dice < 0.4:
             value = f" {value} " if dice < 0.3 else None
-        if system.normal(value) != record.get(field):
-            world.tell("somebody types {!r} over {!r} in {} of {}:{}", value, record.get(field), field, type, id)
+        held = [record.get(path) for path in field.split(PART)] if PART in field else record.get(field)
+        if system.normal(value) != held:
+            world.tell("somebody types {!r} over {!r} in {} of {}:{}", value, held, field, type, id)
             system.edit(kind, id, field, value)
 
     def anybody_edits(self) -> None:
@@ -161,6 +178,16 @@ class People:
         kind = self.world.random.choice(sorted(system.records))
         if system.records[kind]:
             self.edits(system, kind, self.world.random.choice(sorted(system.records[kind], key=int)))
+
+    def _elements(self, system: ModelSystem, type: str, field: str, what: str, held: list[str]) -> list[str]:
+        """A list with some that are new, or without one that was there; what was removed is seldom put back."""
+        if held and self.world.roll() < 0.4:
+            gone = self.world.random.choice(held)
+            return [each for each in held if each != gone]
+        if what == "elements":
+            return [*held, *(self.fresh() for _ in range(self.world.random.choice([0, 1, 2])))]
+        there = sorted(system.records[self.refers[type, field].partition(".")[2]], key=int)
+        return [*held, *(each for each in there if each not in held and self.world.roll() < 0.5)]
 
     def _word(self, system: ModelSystem, type: str, field: str, what: str) -> Any:
         match what:

@@ -56,6 +56,10 @@ def parented(*, required: bool) -> list[Flow]:
     return [flow("a.p", "b.p"), flow("a.t", "b.t", pairs=(*FIELDS, parent))]
 
 
+SETS = (*FIELDS, Pair(left="labels~", right="labels~"))
+GROUP = "g1, g2"
+GROUPS = (*FIELDS, Pair(left=GROUP, right=GROUP))
+MEMBERS = Pair(left="members~", right="members~", reference="a.p~b.p")
 SELF = Pair(left="parent", right="parent", reference="a.t~b.t")
 REQUIRED_SELF = Pair(left="parent", right="parent", reference="a.t~b.t", required="b")
 ONE_WAY = (FIELDS[0], Pair(left="x1", right="x1", direction="forward"), FIELDS[2])
@@ -81,6 +85,9 @@ SHAPES = {
     "required references": parented(required=True),
     "references to its own type": [flow("a.t", "b.t", pairs=(*FIELDS, SELF))],
     "required references to its own type": [flow("a.t", "b.t", pairs=(*FIELDS, REQUIRED_SELF))],
+    "sets": [flow("a.t", "b.t", pairs=SETS), flow("b.t", "c.t", pairs=SETS)],
+    "sets of references": [flow("a.p", "b.p"), flow("a.t", "b.t", pairs=(*FIELDS, MEMBERS))],
+    "groups": [flow("a.t", "b.t", pairs=GROUPS), flow("b.t", "c.t", pairs=GROUPS)],
     "diamond": [flow("a.t", "b.t"), flow("a.t", "c.t"), flow("b.t", "d.t"), flow("c.t", "d.t", create="never")],
     "cycle": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "a.t", create="never")],
     "cycle of four": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "d.t"), flow("d.t", "a.t")],

@@ -16,6 +16,7 @@ from connectors.endpoint import Cursor, Entity, Page, Traits
 from connectors.errors import Missing, Refused, Retry, Stale, Unsure
 from connectors.paging import Paging, Seen, advance
 from connectors.rounds import Round, newest, next_since, resume
+from stream.core.fields import PART, Observer, parts, paths_of
 from stream.model import Ref, Time
 
 SECOND = 1_000_000
@@ -78,6 +79,8 @@ class Surroundings(Protocol):
 
     now: Time
 
+    def special(self, ref: Ref) -> Observer: ...
+    def regrouped(self, type: str, values: Mapping[str, Any]) -> Mapping[str, Any]: ...
     def maybe_crash(self, where: str) -> None: ...
     def answer_lost(self) -> bool: ...
     def refused_connection(self) -> bool: ...
@@ -107,6 +110,14 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
+def by_path(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with the parts of each group apart."""
+    apart: dict[str, Any] = {}
+    for field, value in fields.items():
+        apart.update(zip(field.split(PART), parts(field, value), strict=True) if PART in field else [(field, value)])
+    return apart
+
+
 class ModelSystem:
     """A system as an endpoint, with a truth log and its own manners."""
 
@@ -134,6 +145,8 @@ class ModelSystem:
         return now - now % SECOND if self.quirks.seconds else now
 
     def normal(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.normal(each) for each in value]
         if not isinstance(value, str):
             return value
         kept = value.strip() if self.quirks.trims else value
@@ -151,7 +164,7 @@ class ModelSystem:
     def add(self, kind: str, fields: Mapping[str, Any], *, person: bool = True, marker: str = "") -> str:
         self._next += 1
         id = f"{self._next}"
-        values = {field: self.normal(value) for field, value in fields.items()}
+        values = {path: self.normal(value) for path, value in by_path(fields).items()}
         self.records[kind][id] = {
             "fields": values,
             "updated": self.stamp(),
@@ -164,21 +177,35 @@ class ModelSystem:
         self._remember(kind, id)
         self.created.append((ref, person, marker))
         if person:
-            for field, value in values.items():
-                self.truth.append(Edit(self.stamp(), ref, field, value, None, person=True, real=self.world.now))
+            self._log(ref, {}, values, person=True)
         elif self.quirks.rewrites:
             self.to_rewrite.append((kind, id))
         return id
 
     def edit(self, kind: str, id: str, field: str, value: Any, *, person: bool = True) -> None:
         record = self.records[kind][id]
-        ref, stored, over = f"{self.name}.{kind}:{id}", self.normal(value), record["fields"].get(field)
-        self.truth.append(Edit(self.stamp(), ref, field, stored, over, person, self.world.now))
-        record["fields"][field] = stored
+        stored = {path: self.normal(each) for path, each in by_path({field: value}).items()}
+        self._log(f"{self.name}.{kind}:{id}", record["fields"], stored, person=person)
+        record["fields"].update(stored)
         record["updated"] = max(self.stamp(), record["updated"])
         record["revision"] += 1
         record["us"] = not person
         self._remember(kind, id)
+
+    def _log(self, ref: Ref, before: Mapping[str, Any], stored: Mapping[str, Any], *, person: bool) -> None:
+        """Write down what changes: each element of a set, and a group as a whole."""
+        special = self.world.special(ref)
+        now = {**before, **stored}
+        was, becomes = special(nested(before)), special(nested(now))
+        inside = {path for field in {**was, **becomes} for path in paths_of(field)}
+        plain = {path: (value, before.get(path)) for path, value in stored.items() if path not in inside}
+        spread = {
+            field: (becomes.get(field), was.get(field))
+            for field in {**was, **becomes}
+            if becomes.get(field) != was.get(field)
+        }
+        for field, (value, over) in {**plain, **spread}.items():
+            self.truth.append(Edit(self.stamp(), ref, field, value, over, person, self.world.now))
 
     def rewrite(self) -> None:
         """What was written lately gets the system's own case, as if somebody had typed it."""
@@ -325,7 +352,7 @@ class ModelSystem:
         if self.quirks.compares and (moved or nested(record["fields"]) != base.record):
             raise Stale(f"{type} {base.id}: changed since it was read")
         self.world.writing(self, type, base.id, wanted)
-        for field, value in self._taken(wanted).items():
+        for field, value in self.world.regrouped(f"{self.name}.{type}", self._taken(wanted)).items():
             self.edit(type, base.id, field, value, person=False)
         if self.quirks.rewrites:
             self.to_rewrite.append((type, base.id))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stream.codec import row_of
+from stream.core.fields import SET, elements, paths_of
 from stream.core.row import Row
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ class Watch:
         type, ref = f"{system.name}.{kind}", f"{system.name}.{kind}:{id}"
         self.counts["writes"] += 1
         takes = frozenset().union(*(end.takes for end in self.world.flows.ends(type).values()))
-        for field in wanted:
+        paths = {path for field in takes for path in paths_of(field)}
+        self._lists(ref, takes, wanted)
+        for field in self.world.regrouped(type, wanted):
             self.counts["fields written"] += 1
-            if field not in takes:
+            if not paths.issuperset(paths_of(field)):
                 self.problem("untouched", f"{ref}: {field} is written, and no flow leads to it")
+            if f"{field}{SET}" in takes:
+                continue
             held = self.world.value(ref, field)
             if not system.quirks.compares or not self._typed(system, ref, field):
                 continue
@@ -49,6 +54,17 @@ class Watch:
             self.counts["overwritten"] += 1
             if (ref, field, tuple(held) if isinstance(held, list) else held) not in self.world.first_shown:
                 self.problem("unread", f"{ref} {field}: {held!r} is overwritten, and nobody has read it")
+
+    def _lists(self, ref: str, takes: frozenset[str], wanted: Mapping[str, Any]) -> None:
+        """Before a list is written: nothing goes that nobody has read (A13)."""
+        for name in takes:
+            path = name.removesuffix(SET)
+            if SET in name and path in wanted:
+                stays = elements(name, wanted[path])
+                for field in elements(name, self.world.record(ref)["fields"].get(path)):
+                    self.counts["elements kept"] += field in stays
+                    if field not in stays and (ref, field, True) not in self.world.first_shown:
+                        self.problem("unread", f"{ref} {field}: goes, and nobody has read it")
 
     @staticmethod
     def _typed(system: ModelSystem, ref: str, field: str) -> bool:
@@ -66,8 +82,9 @@ class Watch:
             if mark == marker and not person and ref.startswith(f"{type}:"):
                 self.problem("doubles", f"{type}: a second record for {marker}; {ref} is there")
         takes = frozenset().union(*(end.takes for end in self.world.flows.ends(type).values()))
+        paths = {path for field in takes for path in paths_of(field)}
         for field in wanted:
-            if field not in takes:
+            if field not in paths:
                 self.problem("untouched", f"{type}: {field} is in a create, and no flow leads to it")
 
     def keeping(self, puts: Mapping[bytes, bytes | None], lane: Lane) -> None:

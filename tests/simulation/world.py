@@ -21,7 +21,7 @@ import msgspec
 from connectors.endpoint import Entity, Traits
 from connectors.errors import ConnectorError
 from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
-from stream.core.fields import Observer
+from stream.core.fields import PART, SET, Observer
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.row import Row
 from stream.join import Join
@@ -32,7 +32,7 @@ from stream.push import Push
 from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, WAKE
 from tests.simulation.log import Crash, Fenced, Lane, SimUnit
 from tests.simulation.people import People
-from tests.simulation.systems import SECOND, ModelSystem, Quirks
+from tests.simulation.systems import SECOND, ModelSystem, Quirks, nested
 from tests.simulation.watch import Watch
 
 
@@ -110,6 +110,11 @@ class World:
         }
         self.all_flows = flows
         self.flows = Flows(flows, self.facts)
+        several = {
+            name: [path for path in paths if SET in path or PART in path] for name, paths in self.flows.paths.items()
+        }
+        self.several = {name: Observer(paths) for name, paths in several.items()}
+        self.groups = {name: [path for path in paths if PART in path] for name, paths in several.items()}
         self.types = sorted(f"{system}.{kind}" for system, types in kinds.items() for kind in types)
         self.renaming = 0.0
         self.recovering = False
@@ -165,6 +170,18 @@ class World:
             self.join.load(SimUnit(self, self.lane("join", partition), partition, []))
 
     # Time, chance and what is told of them
+
+    def special(self, ref: Ref) -> Observer:
+        """The sets and groups of a type."""
+        return self.several[ref.partition(":")[0]]
+
+    def regrouped(self, type: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values by path, with the parts of each group that is there together again."""
+        rest = dict(values)
+        for name in self.groups[type]:
+            if name.split(PART)[0] in rest:
+                rest[name] = [rest.pop(path) for path in name.split(PART)]
+        return rest
 
     def clock(self) -> Time:
         """What the workers take for the time."""
@@ -280,7 +297,8 @@ class World:
     def _showed(self, ref: Ref, fields: Mapping[str, Any], updated: Time) -> None:
         shown, born, row = self.first_shown, self.is_born(ref), self.row(ref)
         remote = {} if row is None else row.remote
-        for field, value in fields.items():
+        absent = dict.fromkeys(field for field in remote if SET in field)
+        for field, value in {**absent, **fields}.items():
             known = ref, field, plain(value)
             if not born:  # a value that stands at first contact gets the record's own time, an empty one none
                 shown[known] = max(updated, shown.get(known, 0)) if value is not None else 0
@@ -498,7 +516,8 @@ class World:
 
     def value(self, ref: Ref, field: str) -> Any:
         """What a record holds now, by the truth."""
-        return self.record(ref)["fields"].get(field)
+        fields = self.record(ref)["fields"]
+        return self.special(ref)(nested(fields)).get(field) if SET in field or PART in field else fields.get(field)
 
     def record(self, ref: Ref) -> dict[str, Any]:
         system, _, rest = ref.partition(".")
