@@ -37,13 +37,13 @@ def complete(remote: Mapping[str, Value], seen: Seen, sets: Iterable[str]) -> Se
     for field in silent:
         name = whole(field)
         if name in sets:
-            fields[field] = remote[field] if name in seen.fields else None
+            fields[field] = remote[field] if seen.fields.get(name) is not None else None
     return replace(seen, fields=fields)
 
 
 def forget(row: Row, cells: dict[str, Cell], now: Time) -> None:
     """Let go of removed elements that are of no use any more."""
-    absent = [field for field, value in row.remote.items() if value is None and SET in field]
+    absent = [field for field, value in row.remote.items() if value is None and SET in field[:-1]]
     if not absent:
         return
     owed = {field for edge in row.edges.values() for field in edge.owed}

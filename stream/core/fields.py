@@ -6,7 +6,8 @@ need not know. (A path holds neither ``~`` nor white space.)
 ``labels~"red"``
     A *set* (A13): ``labels~`` is a list whose elements are texts or integers, and each element is a field of its own,
     ``True`` or ``None``. So two people who add different labels at the same time both keep theirs; as one value, the
-    list of the one would erase what the other added.
+    list of the one would erase what the other added. ``labels~`` itself is a field that is always empty: it says that
+    the list was read.
 ``street, city``
     A *group*: several paths with one value, the list of theirs, and therefore with one version. Nobody ever reads the
     street of one edit with the city of another.
@@ -107,11 +108,12 @@ class Observer:
         self._groups = {each: [getter(path) for path in each.split(PART)] for each in fields if PART in each}
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Value]:
-        """The fields of a record. A set that is none stands under its own name, with what is wrong about it."""
+        """The fields of a record; what is wrong about a set stands under its own name."""
         fields = {path: get(record) for path, get in self._plain}
         for name, gets in self._groups.items():
             fields[name] = group([get(record) for get in gets])
         for name, get in self._sets.items():
+            fields[name] = None
             try:
                 fields.update(dict.fromkeys(elements(name, get(record)), True))
             except ValueError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from stream.core import damping, elements
-from stream.core.fields import PART, group, parts
+from stream.core.fields import PART, SET, group, parts, whole
 from stream.core.row import SEEKING, Cell, Row, Write
 from stream.core.turn import Turn
 from stream.core.versions import TICK, born, lost_unseen, mint
@@ -70,11 +70,13 @@ def entire(turn: Turn, seen: Seen) -> Seen:
         return seen
     seen = elements.complete(turn.row.remote, seen, sets)
     for name in sets:
-        if name in seen.fields:
-            turn.report(f"not read: {seen.fields[name]}", name)
-        else:
+        wrong = seen.fields.get(name)
+        if wrong is None:
             turn.clear(name)
-    return replace(seen, fields={field: value for field, value in seen.fields.items() if field not in sets})
+        else:
+            turn.report(f"not read: {wrong}", name)
+            seen = replace(seen, fields={**seen.fields, name: None})
+    return seen
 
 
 def order(seen: Seen) -> tuple[int, Time]:
@@ -123,7 +125,8 @@ def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None =
 
     ``ours`` is a write that may be what the reading shows; ``since`` is the guard read of an attempt of it whose end
     is not known. A ``direct`` reading came past any replica. Fields that were never read before are new to us even
-    in a reading that is not fresh: somebody mapped them since.
+    in a reading that is not fresh: somebody mapped them since. Of a set that was read before, an element that only an
+    old reading shows is none of them: it was removed and forgotten, and came back when old readings came again.
     """
     seen = entire(turn, seen)
     if fresh(turn.row, seen, 0 if direct else turn.fact.lag):
@@ -131,9 +134,10 @@ def read(turn: Turn, seen: Seen, ours: Write | None = None, since: Time | None =
         stamp(turn.row, seen)
         apply(turn, seen, ours, since, hasty=hasty)
         return
-    for field, value in seen.fields.items():
-        if field not in turn.row.remote:
-            meet(turn, field, value, seen)
+    known = turn.row.remote.keys()
+    new = [field for field in seen.fields if field not in known and (SET not in field or whole(field) not in known)]
+    for field in new:
+        meet(turn, field, seen.fields[field], seen)
 
 
 def meet(turn: Turn, field: str, value: Value, seen: Seen) -> None:

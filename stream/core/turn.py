@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stream.core import elements
-from stream.core.fields import SET, whole
+from stream.core.fields import SET
 from stream.core.flows import End, TypeFacts, View
 from stream.core.row import Cell, Edge, Row, State
 from stream.model import Command, Conflict, Message, Ref, Time, Value, type_of
@@ -121,10 +121,9 @@ class Turn:
 
     def leading(self, end: End) -> list[str]:
         """The fields with versions that lead along an end."""
-        fields = [field for field in end.leads if field in self.cells]
         if self.view.flows.sets[self.type]:
-            fields += [field for field in self.cells if SET in field and whole(field) in end.leads]
-        return fields
+            return [field for field in self.cells if end.leads_of(field) and not field.endswith(SET)]
+        return [field for field in end.leads if field in self.cells]
 
     def close(self) -> Row:
         """The new row."""

@@ -202,7 +202,7 @@ MUTANTS = [
     mutant(
         "A13 unread",
         elements.complete,
-        "remote[field] if name in seen.fields else None",
+        "remote[field] if seen.fields.get(name) is not None else None",
         "None",
         "test_elements.TestA13Sets.test_of_a_list_that_is_none_a_person_is_told_and_nothing_is_taken_for_removed",
     ),
@@ -227,6 +227,13 @@ MUTANTS = [
         "False",
         "test_elements.TestForgetting.test_a_row_remembers_so_many",
         "test_elements.TestForgetting.test_a_removal_is_remembered_until_it_is_a_month_old",
+    ),
+    mutant(
+        "A13 old",
+        reading.read,
+        "whole(field) not in known",
+        "True",
+        "test_elements.TestForgetting.test_what_was_removed_and_forgotten_does_not_come_back_with_an_old_reading",
     ),
     mutant(
         "A14",

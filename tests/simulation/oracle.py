@@ -132,7 +132,7 @@ class Oracle:
                 continue
             for ref, field, back in ((left, pair.left, False), (right, pair.right, True)):
                 for each in self.rows[ref].remote:
-                    if whole(each) == field:
+                    if whole(each) == field != each:
                         other = self._twin(pair, str(element(each)), back=back)
                         if other is not None:
                             names = element_field(pair.left, element(each)), element_field(pair.right, other)
@@ -488,7 +488,7 @@ class Oracle:
         )
         wrong = []
         for group in self.groups:
-            if self.kind(min(group.nodes)) not in ("text", "date", "name", "element", "group") or group.loose:
+            if self.kind(min(group.nodes)) not in ("text", "date", "name", "group") or group.loose:
                 continue
             most = max((written[node] for node in group.nodes), default=0)
             if most:

@@ -161,7 +161,7 @@ class People:
             value: Any = self._elements(system, type, field, kinds[field], record.get(field) or [])
         elif kinds.get(field) == "group":
             value = [record.get(path) for path in field.split(PART)]
-            value[int(world.roll() < 0.5)] = world.random.choice([self.fresh(), f" {self.fresh()} ", None])
+            value[int(world.roll() < 0.5)] = world.random.choice([self.fresh(), f" {self.fresh()} "])
         else:
             named = field in (NOTE, self.names[type])
             value = self.fresh() if named else self._word(system, type, field, kinds[field])
