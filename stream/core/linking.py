@@ -26,6 +26,7 @@ from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Pro
 TAKEN = "its only counterpart is linked to another record"
 COPY = "a copy of a record that we created; copies are not linked"
 GATE = "both types are being read for the first time"
+EARLY = "it offered values before it accepted"
 CLAIMING = "it was created by us and waits to hear from its origin"
 
 LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
@@ -231,6 +232,8 @@ def offered(turn: Turn, message: Offer) -> None:
             turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
         elif turn.row.remote:
             _propose(turn, end, message.sender)
+    elif edge.state == "proposed" and edge.peer == message.sender:
+        turn.change(end, reason=EARLY)
 
 
 def proposed(turn: Turn, message: Propose) -> None:
@@ -284,12 +287,19 @@ def bond(turn: Turn, end: End, peer: str, number: int) -> None:
 
 
 def accepted(turn: Turn, message: Accept) -> None:
-    """The other side is ours; an Accept that nobody waits for is taken back, just that one (C2)."""
+    """The other side is ours; an Accept that nobody waits for is taken back, just that one (C2).
+
+    One that was set aside comes after the first offers, which were dropped. They are asked for again: a label that only
+    the other side had never came.
+    """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None:
         return
     if edge is not None and edge.peer == message.sender and edge.state == "proposed" and edge.number == message.number:
         bond(turn, end, message.sender, message.number)
+        if edge.reason == EARLY:
+            edge = turn.change(end, number=turn.number())
+            turn.mail(edge.peer, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=""))
     elif edge is not None and edge.peer == message.sender and edge.state == "linked":
         release(turn, end)
     else:

@@ -349,6 +349,13 @@ MUTANTS = [
         "test_linking.TestC2OnlySideAProposes.test_an_accept_that_nobody_waits_for_is_taken_back",
     ),
     mutant(
+        "C2 early",
+        linking.accepted,
+        "edge.reason == EARLY",
+        "False",
+        "test_elements.TestA13Sets.test_what_was_offered_before_the_accept_came_is_said_again",
+    ),
+    mutant(
         "C2 number",
         linking.declined,
         'edge.number == message.number and edge.state in ("linked", "proposed")',

@@ -10,7 +10,7 @@ from stream.core.conversions import conversion
 from stream.core.elements import KEPT, MONTH
 from stream.core.fields import Observer
 from stream.core.flows import Conversion, Pair
-from stream.model import Ask, Attach, Command, Conflict, Gone, Offer, Receipt, Seen, Stated, Version, Wake
+from stream.model import Accept, Ask, Attach, Command, Conflict, Gone, Offer, Receipt, Seen, Stated, Version, Wake
 from tests.core.build import SECOND, START, A, B, Table, every, flow, linked, only, reports, seen, view
 
 NAME = Pair(left="name", right="name")
@@ -95,6 +95,23 @@ class TestA13Sets:
         assert shown(table, A) == keys(labels("red"))
         assert shown(table, B) == keys(tags("red"))
         assert table.row(B).writing is None
+
+    def test_what_was_offered_before_the_accept_came_is_said_again(self) -> None:
+        """The Accept had been set aside; a label that only the other side had never came."""
+        table = Table(view(flow(pairs=(NAME, LABELS))))
+        table.tell(B, reading(10, **tags("blue")))
+        table.tell(A, reading(10, **labels("red")))
+        late = []
+        while table.mail:
+            to, message = table.mail.popleft()
+            if isinstance(message, Accept) and not late:
+                late.append(message)
+            else:
+                table.tell(to, message)
+        table.bring(A, late[0])
+        answer(table, 20)
+        assert shown(table, A) == keys(labels("red", "blue"))
+        assert shown(table, B) == keys(tags("red", "blue"))
 
     def test_put_back_it_is_there_again(self) -> None:
         table = pair(labels("red"), tags("red"))
