@@ -4,10 +4,27 @@ from typing import Any
 
 import pytest
 
+from stream.codec import bytes_of, encode
 from stream.core.flows import Conversion, Pair
 from stream.core.row import Row
-from stream.model import Attach, Nudge, Offer, Propose, Wake
-from tests.core.build import FIELDS, A, B, commands, conflicts, every, flow, linked, only, reports, seen, view
+from stream.model import Attach, Command, Nudge, Offer, Propose, Wake
+from tests.core.build import (
+    FIELDS,
+    SECOND,
+    START,
+    A,
+    B,
+    Table,
+    commands,
+    conflicts,
+    every,
+    flow,
+    linked,
+    only,
+    reports,
+    seen,
+    view,
+)
 
 FULL = {"name": "n", "y": None}
 
@@ -117,3 +134,44 @@ def test_d4_an_offer_of_a_stranger_over_no_end_of_ours_is_passed_over() -> None:
     assert table.bring(A, Offer(edge="other/a", sender=B, fields={})) == []
     assert table.bring(A, Offer(edge="f/a", sender="b.t:9", fields={})) == []
     assert every(Attach, table.out) == []
+
+
+def test_b5_a_conflict_says_both_values_and_since_when_and_who() -> None:
+    table = linked()
+    table.tell(A, seen(20, name="n", x="mine", y=None))
+    table.tell(B, seen(21, name="n", x="theirs", y=None))
+    before = table.row(A).cells["x"].base
+    table.deliver()
+    [conflict] = conflicts(table.out)
+    assert (conflict.ref, conflict.field) == (A, "x")
+    assert (conflict.lost.value, conflict.lost.author, conflict.lost.version.time) == ("mine", A, START + 20 * SECOND)
+    assert (conflict.won.value, conflict.won.author, conflict.won.version.time) == ("theirs", B, START + 21 * SECOND)
+    assert conflict.won.base is not None
+    assert before is None
+
+
+def test_a_row_of_ten_fields_is_small() -> None:
+    """Beyond its values; with an id of Asana and of a PMS, names as they have them, and every field typed elsewhere."""
+    names = (
+        "name",
+        "notes",
+        "due_on",
+        "start_on",
+        "completed",
+        "status",
+        "owner.email",
+        "phase",
+        "budget",
+        "address.city",
+    )
+    pairs = tuple(Pair(left=each, right=each) for each in names)
+    table = Table(view(flow(pairs=pairs, name="asana.tasks~custompms.task")))
+    left, right = "a.t:1207000000000022", "b.t:5f1a9c3e7b2d4f6081a3c5e7"
+    table.tell(right, seen(20.5, **{each: f"value of {each}" for each in names}))
+    table.bring(left, seen(10.5, **{**dict.fromkeys(names), "name": "value of name"}))
+    command = only(Command, table.out)
+    table.bring(left, table.receipt(command, "done", target=left, after=seen(30.5, **table.row(right).remote)))
+    for key in (left, right):
+        row = table.row(key)
+        assert len(row.cells) == 10
+        assert len(bytes_of(row)) - sum(len(encode(value)) for value in row.remote.values()) <= 600

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from stream.model import Command, Offer, Wake
 from tests.core.build import SECOND, A, B, Table, commands, every, linked, only, reports, seen
 
@@ -189,3 +191,20 @@ def test_d3_a_row_that_was_rolled_back_uses_none_of_its_numbers_again() -> None:
     table.rows[A] = before
     second = only(Command, table.read(B, 30, x="x2"))
     assert second.number > first.number
+
+
+class TestA11AnotherValue:
+    """What was refused or ignored is tried again with another value, and with no other occasion."""
+
+    @pytest.mark.parametrize("outcome", ["refused", "ignored"])
+    def test_it_is_written_when_the_value_changes(self, outcome: str) -> None:
+        table = linked()
+        command = only(Command, table.read(A, 20, x="bad"))
+        if outcome == "refused":
+            table.bring(B, table.receipt(command, "refused", fields={"x": "too long"}))
+        else:
+            table.done(B, command, 21, x="x0")
+        assert table.row(B).notes["x"].startswith("not applied")
+        assert commands(table.bring(B, Wake())) == []
+        assert [each.want for each in commands(table.read(A, 40, x="good")) if each.target == B] == [{"x": "good"}]
+        assert "x" not in table.row(B).notes

@@ -107,6 +107,7 @@ MODES = {
     "refuses": Mode(quirks={"b": Quirks(refuses=X2)}),
     "refuses creates": Mode(quirks={"b": Quirks(needs=X2)}),
     "ignores": Mode(quirks={"b": Quirks(ignores=X2)}),
+    "gives less": Mode(quirks={"b": Quirks(brief=True)}),
     "spells": Mode(quirks={"b": Quirks(spells=True)}),
     "field later": Mode(later="field"),
     "flow later": Mode(later="flow"),

@@ -70,7 +70,7 @@ class Oracle:
         self.counts: Counter[str] = Counter()
         self.rows: dict[Ref, Row] = world.rows()
         self.links = self._links()
-        self.cuts = any(system.quirks.cuts for system in world.systems.values())
+        self.cuts = any(system.quirks.cuts or system.quirks.brief for system in world.systems.values())
         self.fold = any(system.quirks.rewrites for system in world.systems.values())
 
     # What belongs together

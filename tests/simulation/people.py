@@ -90,11 +90,11 @@ class People:
 
     def add(self, name: str, *, twin: bool = False) -> None:
         self.number += 1
-        self._add(name, f"n{self.number}")
+        like = self._add(name, f"n{self.number}")
         first = next((flow for flow in self.flows if flow.left == name), None)
         if twin and first is not None and first.match:
             self.world.now += SECOND
-            self._add(first.right, f" N{self.number} ")
+            self._add(first.right, f" N{self.number} ", like=like)
 
     def copy(self) -> None:
         """Somebody duplicates a record, marker and all; the system gives it a new id."""
@@ -112,7 +112,7 @@ class People:
             self.world.happened["copies"] += 1
             self.world.tell("somebody copies {}.{}:{} as :{}", system.name, kind, id, copied)
 
-    def _add(self, name: str, title: str) -> None:
+    def _add(self, name: str, title: str, *, like: dict[str, Any] | None = None) -> dict[str, Any]:
         system_name, _, kind = name.partition(".")
         system = self.world.systems[system_name]
         fields: dict[str, Any] = {}
@@ -133,9 +133,12 @@ class People:
                 fields[field] = self._word(system, name, field, what) if what.startswith("one") else None
             else:
                 fields[field] = self._word(system, name, field, what)
+        if like is not None and system.quirks.brief and isinstance(like.get("x1"), str):
+            fields["x1"] = like["x1"].partition(".")[0]
         fields[NOTE] = self.fresh()
         id = system.add(kind, fields)
         self.world.tell("somebody adds {}:{} {}", name, id, fields)
+        return fields
 
     # Edits
 
@@ -146,6 +149,8 @@ class People:
     def _text(self, system: ModelSystem, field: str) -> str:
         text = self.fresh()
         if any(each.quirks.cuts for each in self.world.systems.values()):
+            return f"{text}.5"
+        if field == "x1" and not system.quirks.brief and any(each.quirks.brief for each in self.world.systems.values()):
             return f"{text}.5"
         return f"R:{text}" if system.quirks.spells and field == "x1" else text
 

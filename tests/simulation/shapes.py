@@ -29,6 +29,10 @@ def _back(value: Value) -> Value:
     return value.strip().removeprefix("R:")
 
 
+def _less(value: Value) -> Value:
+    return value.partition(".")[0] if isinstance(value, str) else value
+
+
 SPELLED = Conversion("spelled", _to, _back)
 FIELDS = tuple(Pair(left=field, right=field) for field in ("name", "x1", "x2"))
 MATCH = ((("name", "name"),),)
@@ -115,7 +119,7 @@ def fits(shape: str, mode: str) -> bool:
     return not (shape in ROLES and mode in NAMING)
 
 
-NAMING = frozenset({"refuses", "refuses creates", "ignores", "spells", "field later"})
+NAMING = frozenset({"gives less", "refuses", "refuses creates", "ignores", "spells", "field later"})
 ROLES = {
     "topics.yaml": {"asana": "a", "custompms": "b"},
     "twenty": {
@@ -149,6 +153,10 @@ def together(one: Quirks, other: Quirks) -> Quirks:
     )
 
 
+def _system(type: str) -> str:
+    return type.partition(".")[0]
+
+
 def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False) -> list[Flow]:
     """The flows of a shape; where a system spells differently, those across it convert."""
     spelling = {name for name, each in quirks.items() if each.spells}
@@ -156,6 +164,10 @@ def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False
     for each in SHAPES[shape]:
         left, right = (name.partition(".")[0] in spelling for name in (each.left, each.right))
         pairs = list(each.pairs)
+        brief = [name in quirks and quirks[name].brief for name in (_system(each.left), _system(each.right))]
+        if any(brief):
+            way = Conversion("less", *(_less if side else None for side in reversed(brief)))
+            pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction, when=pairs[1].when)
         if left != right:
             way = SPELLED if right else Conversion("back", _back, _to)
             pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction, when=pairs[1].when)

@@ -43,6 +43,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     trims: bool = False
     cuts: bool = False
     """It keeps of ``e5.50`` only ``e5``."""
+    brief: bool = False
+    """Flows give its ``x1`` only ``e5`` of ``e5.50``, and know it."""
     seconds: bool = False
     skew: Time = 0
     dated: bool = False

@@ -52,6 +52,11 @@ class Watch:
             if held is None and field in self.world.unordered:
                 continue  # at first contact an empty field gives way to any value
             self.counts["overwritten"] += 1
+            if field == "x1" and isinstance(held, str) and "." in held and not system.quirks.brief:
+                self.counts["fuller values"] += 1
+                less = any(each.quirks.brief for each in self.world.systems.values())
+                if less and wanted[field] == held.partition(".")[0]:
+                    self.problem("fuller", f"{ref} {field}: {wanted[field]!r} is written over {held!r} (B7)")
             if (ref, field, tuple(held) if isinstance(held, list) else held) not in self.world.first_shown:
                 self.problem("unread", f"{ref} {field}: {held!r} is overwritten, and nobody has read it")
 

@@ -274,3 +274,56 @@ async def test_the_whole_way_and_back() -> None:
     await table.settle()
     assert table.systems["a"].all("t")["1"].record["x"] == "x1"
     assert table.parked() == []
+
+
+class TestListsAndGroups:
+    """The flows of a table know no lists; these do."""
+
+    @staticmethod
+    async def table(**record: Any) -> Bench:
+        table = await bench()
+        table.flows.paths["b.t"] = ("labels~", "name", "street, city")
+        system(table).add("t", {"name": "n", **record})
+        return table
+
+    @staticmethod
+    def command(want: dict[str, Any], base: dict[str, Any] | None = None) -> Command:
+        return Command(number=10, kind="update", type="b.t", target="b.t:1", want=want, base=base or {})
+
+    async def test_a_list_is_written_as_a_whole_with_what_others_added(self) -> None:
+        table = await self.table(labels=["red", "white"])
+        await again(table, self.command({'labels~"red"': None, 'labels~"blue"': True}, {'labels~"red"': True}))
+        assert answers(table)[0].outcome == "done"
+        assert system(table).truth[-1].wanted == {"labels": ["white", "blue"]}
+
+    async def test_what_is_there_already_is_not_written(self) -> None:
+        table = await self.table(labels=["red"])
+        await again(table, self.command({'labels~"red"': True, 'labels~"blue"': None}, {'labels~"blue"': True}))
+        assert (answers(table)[0].outcome, writes(table)) == ("done", [])
+
+    async def test_a_group_is_written_whole_or_is_stale(self) -> None:
+        table = await self.table(street="s", city="c")
+        await again(table, self.command({"street, city": ["t", "c"]}, {"street, city": ["s", "c"]}))
+        assert system(table).truth[-1].wanted == {"street": "t", "city": "c"}
+        await again(table, replace(self.command({"street, city": ["u", "d"]}, {"street, city": ["s", "c"]}), number=11))
+        assert [each.outcome for each in answers(table)] == ["done", "stale"]
+
+    async def test_a_refused_part_is_said_of_the_group(self) -> None:
+        table = await self.table(street="s", city="c")
+        system(table).fail("update", Refused("no", fields={"city": "no such city"}))
+        await again(table, self.command({"street, city": ["t", "x"]}, {"street, city": ["s", "c"]}))
+        assert answers(table)[0].fields == {"street, city": "no such city"}
+
+    async def test_what_is_no_list_is_not_written(self) -> None:
+        table = await self.table(labels="red")
+        await again(table, self.command({'labels~"blue"': True}))
+        assert answers(table)[0].outcome == "refused"
+        assert "a list would be right" in answers(table)[0].reason
+        assert writes(table) == []
+
+    async def test_a_removal_is_stale_when_an_element_was_added(self) -> None:
+        table = await self.table(labels=["red", "blue"])
+        base = {"name": "n", "labels~": None, 'labels~"red"': True, "street, city": None}
+        command = Command(number=10, kind="delete", type="b.t", target="b.t:1", want={}, base=base)
+        await again(table, command)
+        assert answers(table)[0].outcome == "stale"
