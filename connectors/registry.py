@@ -41,7 +41,7 @@ class BadSettings(Exception):
         self.problems = problems
 
 
-_DECLARED = ("custompms",)
+_DECLARED = ("crmoffice", "customerp", "custompms")
 """Declarations that come with the package."""
 
 BUILT_IN: tuple[str, ...] = (*VENDORS, *_DECLARED)

@@ -42,6 +42,7 @@ class RestEndpoint:
         self._declaration = declaration
         self._client = client
         self._values = values or {}
+        self._unmarked: set[str] = set()
         self._lists = Lists(declaration, client, self._values)
         self._now = now
 
@@ -118,6 +119,9 @@ class RestEndpoint:
         said = self._type(type)
         if said.create is None:
             raise Refused(f"{type}: found a record to create; {self._declaration.connector} creates none of this type")
+        if type in self._unmarked and said.marker is not None and marker:
+            what = f"found that the system forgets our mark in {said.marker.field}"
+            raise Refused(f"{type}: {what}; a field that it keeps would be right, or no marker")
         fields = bodies.new(type, said, said.create, wanted, marker)
         values = self._above(type, said, said.create, wanted)
         body = bodies.laid_out(said.create, said, fields)
@@ -125,7 +129,10 @@ class RestEndpoint:
             answer = await self._write(said, wanted, request(said.create, "POST", values, body=body))
         except (Stale, Missing) as error:  # a create is based on no record
             raise Refused(str(error)) from None
-        return await self._held(type, said, said.create, answer, marker=marker, parent=self._parent(said, values))
+        held = await self._held(type, said, said.create, answer, marker=marker, parent=self._parent(said, values))
+        if said.marker is not None and held.marker != marker and marker:
+            self._unmarked.add(type)  # this one is known; another one, unanswered, could never be found again
+        return held
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         """Change these paths of a record."""

@@ -12,12 +12,20 @@ import orjson
 from aiohttp import web
 
 from connectors.sandbox.asana import Asana
+from connectors.sandbox.crmoffice import CrmOffice
+from connectors.sandbox.customerp import CustomErp
 from connectors.sandbox.custompms import CustomPms
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import LINKSTREAM, PERSON, Door, RateLimit, System, Truth, World, application, door_of
 from connectors.sandbox.trello import Trello
 
-SYSTEMS: dict[str, Callable[[World], System]] = {"asana": Asana, "custompms": CustomPms, "trello": Trello}
+SYSTEMS: dict[str, Callable[[World], System]] = {
+    "asana": Asana,
+    "crmoffice": CrmOffice,
+    "customerp": CustomErp,
+    "custompms": CustomPms,
+    "trello": Trello,
+}
 """Every sandbox by name."""
 
 
@@ -153,8 +161,9 @@ def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Cal
     async def run() -> None:
         sandbox = await serve(system, port, count=count, seed=seed)
         say(f"{system} sandbox: {sandbox.url}")
-        for name, value in sandbox.secrets().items():
-            say(f"{name} for linkstream: {value}")
+        for name, value in {**sandbox.settings(), **sandbox.secrets()}.items():
+            if name != "url":
+                say(f"{name} for linkstream: {value}")
         say(f"token for a person: {PERSON}")
         say(f"what really happened: {sandbox.origin}/_sandbox/truth")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-SYSTEMS = ("asana", "custompms", "trello")
+SYSTEMS = ("asana", "crmoffice", "customerp", "custompms", "trello")
 
 
 @click.command("sandbox")

@@ -74,7 +74,7 @@ class SandboxBench:
         await self.sandbox.act("DELETE", f"{self.path}/{id}")
 
     def lose_answer(self) -> None:
-        self.sandbox.fault("reset-after-apply", method="POST", count=1)
+        self.sandbox.fault("reset-after-apply", method="POST", path=f"*{self.path}*", count=1)
 
     def forget_us(self) -> None:
         self._from = len(self.sandbox.truth)
@@ -118,6 +118,38 @@ class CustomPmsBench(SandboxBench):
 
     async def edit(self, id: str, path: str, value: Any) -> None:
         await self.sandbox.act("PATCH", f"{self.path}/{id}", {path: value})
+
+
+class CrmOfficeBench(SandboxBench):
+    type, title, text, path = "activity", "subject", "note", "/activities"
+
+    @classmethod
+    async def open(cls, *, record: bool = False) -> CrmOfficeBench:
+        return cls(await serve("crmoffice", record=record), small("crmoffice", cls.page), {})
+
+    async def add(self, title: str) -> str:
+        return str((await self.sandbox.act("POST", self.path, {self.title: title}))["id"])
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        await self.sandbox.act("PATCH", f"{self.path}/{id}", {path: value})
+
+
+class CustomErpBench(SandboxBench):
+    type, title, text, path = "project", "name", "comment", "/projects"
+
+    @classmethod
+    async def open(cls, *, record: bool = False) -> CustomErpBench:
+        return cls(await serve("customerp", record=record), small("customerp", cls.page), {})
+
+    async def add(self, title: str) -> str:
+        await self.sandbox.act("POST", self.path, {"project": {"name": title}})
+        return self.sandbox.truth[-1].id
+
+    async def edit(self, id: str, path: str, value: Any) -> None:
+        await self.sandbox.act("PATCH", f"{self.path}/{id}", {"project": {path: value}})
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [body["project"] for body in self.bodies()]
 
 
 class AsanaBench(SandboxBench):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.connectors.benches import AsanaBench, CustomPmsBench, MemoryBench, TrelloBench
+from tests.connectors.benches import AsanaBench, CrmOfficeBench, CustomErpBench, CustomPmsBench, MemoryBench, TrelloBench
 from tests.connectors.contract import Bench, EndpointContract
 
 
@@ -22,6 +22,22 @@ class TestCustomPms(EndpointContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[Bench]:
         bench = await CustomPmsBench.open()
+        yield bench
+        await bench.close()
+
+
+class TestCrmOffice(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await CrmOfficeBench.open()
+        yield bench
+        await bench.close()
+
+
+class TestCustomErp(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await CustomErpBench.open()
         yield bench
         await bench.close()
 

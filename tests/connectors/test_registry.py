@@ -11,20 +11,25 @@ from connectors.budget import Budget
 from connectors.positions import BadDocument
 from connectors.registry import BUILT_IN, BadSettings, describe, guarded, open_endpoint, settings_of
 from connectors.rest import RestEndpoint
-from connectors.sandbox.run import SYSTEMS
+from connectors.sandbox.run import SYSTEMS, serve
 from connectors.vendors import VENDORS
 
 HERE = Path(__file__).parent
 TOKEN = "canary-91b3"
-SECRETS = {"trello": {"key", "token"}}
 
 
-def test_every_connector_can_be_described_and_has_a_sandbox() -> None:
+async def test_every_connector_can_be_described_and_has_a_sandbox() -> None:
     assert set(BUILT_IN) == set(SYSTEMS)
     for name in BUILT_IN:
         assert all(one.create in {None, 1, 2, 3, 4, 5} for one in describe(name, HERE).values())
-        secret = {one for one, setting in settings_of(name, HERE).items() if setting.secret}
-        assert secret == SECRETS.get(name, {"token"})
+        sandbox = await serve(name)
+        asked = settings_of(name, HERE)
+        assert {one for one, setting in asked.items() if setting.secret} == sandbox.secrets().keys()
+        assert {one for one, setting in asked.items() if setting.required} <= {
+            **sandbox.settings(),
+            **sandbox.secrets(),
+        }.keys()
+        await sandbox.close()
 
 
 def test_every_file_of_a_connector_is_registered() -> None:
