@@ -58,8 +58,9 @@ bench: $(READY) ## measure all, side by side with stock Faust; writes docs/bench
 lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
 	@$(BIN)/python requirements/lock.py $(ARGS)
 
-schema: $(READY) ## write schema/topics.schema.json
+schema: $(READY) ## write schema/topics.schema.json and schema/connector.schema.json
 	@$(BIN)/linkstream schema > schema/topics.schema.json
+	@$(BIN)/linkstream connector schema > schema/connector.schema.json
 
 clean: ## remove .venv, caches and builds; var/ with its links stays
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage coverage.xml

@@ -51,15 +51,15 @@ def settings_of(connector: str, base_dir: Path) -> Mapping[str, Setting]:
     """Answer the settings that a connector takes. Raises BadDocument for a bad declaration, LookupError for none."""
     if connector in VENDORS:
         return VENDORS[connector].settings
-    declared = _declaration(connector, base_dir)
-    asked: dict[str, Setting] = {"url": Setting(schema=TEXT, required=declared.url is None, about="the address")}
-    asked |= {name: Setting(schema=WORD, required=True, about=about) for name, about in declared.settings.items()}
+    said = declared(connector, base_dir)
+    asked: dict[str, Setting] = {"url": Setting(schema=TEXT, required=said.url is None, about="the address")}
+    asked |= {name: Setting(schema=WORD, required=True, about=about) for name, about in said.settings.items()}
     asked |= {
         header.setting: Setting(schema=TEXT, required=True, secret=True, about=f"the value of {name}")
-        for name, header in declared.headers.items()
+        for name, header in said.headers.items()
         if isinstance(header, FromSetting)
     }
-    return {**asked, **_auth_settings(declared.auth), **COMMON}
+    return {**asked, **_auth_settings(said.auth), **COMMON}
 
 
 def _auth_settings(auth: AuthKind) -> dict[str, Setting]:
@@ -81,7 +81,7 @@ def describe(connector: str, base_dir: Path) -> Mapping[str, Traits]:
     """Tell what the entity types of a connector can do, without a network."""
     if connector in VENDORS:
         return VENDORS[connector].traits
-    return traits(_declaration(connector, base_dir))
+    return traits(declared(connector, base_dir))
 
 
 def open_endpoint(
@@ -103,34 +103,34 @@ def open_endpoint(
     try:
         if connector in VENDORS:
             return VENDORS[connector].open(settings, budgets, now)
-        return _declared(_declaration(connector, base_dir), settings, base_dir, budgets, now)
+        return _opened(declared(connector, base_dir), settings, base_dir, budgets, now)
     except ValueError as error:
         raise BadSettings(name, [("url", str(error).removeprefix("url: "))]) from None
 
 
-def _declared(
-    declared: Declaration,
+def _opened(
+    said: Declaration,
     settings: Mapping[str, Any],
     base_dir: Path,
     budgets: Budgets | None,
     now: Callable[[], float],
 ) -> RestEndpoint:
-    values = {name: str(settings[name]) for name in declared.settings}
+    values = {name: str(settings[name]) for name in said.settings}
     headers = {
         name: secret(settings[value.setting]) if isinstance(value, FromSetting) else filled(value, values)
-        for name, value in declared.headers.items()
+        for name, value in said.headers.items()
     }
-    auth = _auth(declared, settings, headers, base_dir)
+    auth = _auth(said, settings, headers, base_dir)
     plan = Plan(
-        url=declared.url or "",
+        url=said.url or "",
         auth=auth,
         credential=auth.secrets() if isinstance(auth, OAuth2) else secrets(auth),
-        limits=declared.limits,
-        complaint=complaint(declared.errors),
+        limits=said.limits,
+        complaint=complaint(said.errors),
         headers=headers,
-        verdicts={status: Verdict[name.upper()] for name, each in asdict(declared.statuses).items() for status in each},
+        verdicts={status: Verdict[name.upper()] for name, each in asdict(said.statuses).items() for status in each},
     )
-    return RestEndpoint(declared, client(plan, settings, budgets), values, now=now)
+    return RestEndpoint(said, client(plan, settings, budgets), values, now=now)
 
 
 def guarded(
@@ -167,7 +167,8 @@ def _what(error: Any) -> str:
     return f"a value against {error.validator} {error.validator_value}"[:160]
 
 
-def _declaration(connector: str, base_dir: Path) -> Declaration:
+def declared(connector: str, base_dir: Path) -> Declaration:
+    """Read a declaration, by its name or its path. Raises BadDocument, LookupError."""
     if connector in _DECLARED:
         return read_declaration(Path(__file__).with_name(f"{connector}.yaml"))
     if not connector.endswith((".yaml", ".yml")):
@@ -178,9 +179,9 @@ def _declaration(connector: str, base_dir: Path) -> Declaration:
 
 
 def _auth(
-    declared: Declaration, settings: Mapping[str, Any], headers: Mapping[str, str | Secret], base_dir: Path
+    said: Declaration, settings: Mapping[str, Any], headers: Mapping[str, str | Secret], base_dir: Path
 ) -> Auth | OAuth2:
-    auth = declared.auth
+    auth = said.auth
     match auth.kind:
         case "none":
             return Anonymous()
@@ -191,7 +192,7 @@ def _auth(
         case "header" | "query":
             return ApiKey(auth.kind, auth.name, secret(settings[auth.setting]))
         case "oauth2":
-            base = settings.get("url") or declared.url or ""
+            base = settings.get("url") or said.url or ""
             grant = Grant(
                 url=settings.get("token_url") or token_url(base, auth.token or ""),
                 client=str(settings[auth.client]),

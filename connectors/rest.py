@@ -39,16 +39,16 @@ class RestEndpoint:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._declaration = declaration
+        self.declaration = declaration
         self._client = client
         self._values = values or {}
         self._unmarked: set[str] = set()
-        self._lists = Lists(declaration, client, self._values)
+        self.lists = Lists(declaration, client, self._values)
         self._now = now
 
     def traits(self) -> Mapping[str, Traits]:
         """Tell what each entity type can do."""
-        return traits(self._declaration)
+        return traits(self.declaration)
 
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
@@ -57,8 +57,8 @@ class RestEndpoint:
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         said, at = self._type(type), resume(cursor)
-        listed = await self._lists.page(type, at.page, self._since(said, at.since))
-        entities, gone, rejected = sorted_out(type, said, listed.items, listed.parent, self._declaration.zone)
+        listed = await self.lists.page(type, at.page, self._since(said, at.since))
+        entities, gone, rejected = sorted_out(type, said, listed.items, listed.parent, self.declaration.zone)
         begun = at.begun or listed.answer.date or round(self._now() * _SECOND)
         seen = newest(at.newest, *(entity.updated_at for entity in entities))
         if listed.following is not None:
@@ -107,18 +107,18 @@ class RestEndpoint:
         found: dict[str, Entity] = {}
         state = None
         while True:
-            listed = await self._lists.page(type, state, extra)
-            entities, _, _ = sorted_out(type, said, listed.items, listed.parent, self._declaration.zone)
+            listed = await self.lists.page(type, state, extra)
+            entities, _, _ = sorted_out(type, said, listed.items, listed.parent, self.declaration.zone)
             found |= {entity.id: entity for entity in entities if entity.marker == marker}
             state = listed.following
             if state is None:
-                return tuple(sorted(found.values(), key=_age(said, self._declaration.zone)))
+                return tuple(sorted(found.values(), key=_age(said, self.declaration.zone)))
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         """Create a record, marked."""
         said = self._type(type)
         if said.create is None:
-            raise Refused(f"{type}: found a record to create; {self._declaration.connector} creates none of this type")
+            raise Refused(f"{type}: found a record to create; {self.declaration.connector} creates none of this type")
         if type in self._unmarked and said.marker is not None and marker:
             what = f"found that the system forgets our mark in {said.marker.field}"
             raise Refused(f"{type}: {what}; a field that it keeps would be right, or no marker")
@@ -139,7 +139,7 @@ class RestEndpoint:
         said = self._type(type)
         operation = said.update
         if operation is None:
-            raise Refused(f"{type}: found a record to change; {self._declaration.connector} changes none of this type")
+            raise Refused(f"{type}: found a record to change; {self.declaration.connector} changes none of this type")
         fields = bodies.changed(type, said, wanted, base.marker)
         fresh = await self._unchanged(type, base, wanted) if said.compare != "never" or operation.whole else base
         if operation.whole:
@@ -159,16 +159,16 @@ class RestEndpoint:
                 await self._unchanged(type, base, {})
             await self._client.call(request(said.delete, "DELETE", self._of_one(said, base.id)))
         else:
-            raise Refused(f"{type}: found {how}; {self._declaration.connector} cannot do that with this type")
+            raise Refused(f"{type}: found {how}; {self.declaration.connector} cannot do that with this type")
 
     async def close(self) -> None:
         """Give connections back."""
         await self._client.close()
 
     def _type(self, name: str) -> Type:
-        said = self._declaration.types.get(name)
+        said = self.declaration.types.get(name)
         if said is None:
-            raise Refused(f"{name}: found no such type; one of {', '.join(self._declaration.types)} would be right")
+            raise Refused(f"{name}: found no such type; one of {', '.join(self.declaration.types)} would be right")
         return said
 
     def _since(self, said: Type, since: int | None) -> Pairs:
@@ -177,7 +177,7 @@ class RestEndpoint:
         if asked is None or since is None:
             return ()
         early = since if asked.bound == "inclusive" else since - _SECOND
-        zone = self._declaration.zone if asked.local else None
+        zone = self.declaration.zone if asked.local else None
         return ((asked.parameter, asked.value.replace("{since}", write_time(early, asked.format, zone))),)
 
     def _of_one(self, said: Type, id: str) -> dict[str, str]:
@@ -201,7 +201,7 @@ class RestEndpoint:
 
     def _entity(self, type: str, said: Type, record: Any, parent: str | None) -> Entity:
         try:
-            return entity(said, record, parent, self._declaration.zone)
+            return entity(said, record, parent, self.declaration.zone)
         except ValueError as error:
             body = orjson.dumps(None if record is ABSENT else record)[:_SHOWN]
             raise BadAnswer(f"{type}: {error}", body=body) from None

@@ -81,6 +81,10 @@ def _id(type: str, number: int, values: Mapping[str, Any]) -> str:
 class _Login(Door):
     """Access tokens are handed out at an address that is open."""
 
+    def secrets(self, token: str) -> dict[str, str]:
+        """Answer the secret settings that lead to a token."""
+        return {"client_secret": "sandbox-client-secret", "refresh_token": f"refresh-{token}"}
+
     def is_open(self, request: web.Request) -> bool:
         """Tell whether this call needs no token."""
         return request.path == "/connect/token"
@@ -107,10 +111,6 @@ class CrmOffice:
             marker="externalReference",
         )
         self.tables = self._register.tables
-
-    def secrets(self, token: str) -> dict[str, str]:
-        """Answer the secret settings that lead to a token."""
-        return {"client_secret": "sandbox-client-secret", "refresh_token": f"refresh-{token}"}
 
     def routes(self) -> list[web.RouteDef]:
         """List the calls."""

@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "status": "stream.cli.status",
     "links": "stream.cli.links",
     "schema": "stream.cli.schema",
+    "connector": "stream.cli.connector",
     "sandbox": "stream.cli.sandbox",
     "version": "stream.cli.version",
 }
