@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.connectors.benches import AsanaBench, CrmOfficeBench, CustomErpBench, CustomPmsBench, MemoryBench, TrelloBench
+from tests.connectors.benches import (
+    AsanaBench,
+    CrmOfficeBench,
+    CustomErpBench,
+    CustomPmsBench,
+    MemoryBench,
+    TrelloBench,
+)
 from tests.connectors.contract import Bench, EndpointContract
 
 
