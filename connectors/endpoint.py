@@ -115,6 +115,8 @@ class Endpoint(Protocol):
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         """Create a record with these values by path, marked; answers what the system then held.
 
+        An empty marker marks nothing: so a person's record is made.
+
         Raises Refused (with fields when known), Retry (surely not created), Unsure, Locked.
         """
         ...

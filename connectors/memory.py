@@ -155,7 +155,7 @@ class MemoryEndpoint:
         if missing:
             raise Refused(f"{type}: found no {', '.join(missing)}; values would be right", fields=missing)
         self._refuse_unwritable(type, wanted)
-        made = self._add(type, wanted, marker, "us")
+        made = self._add(type, wanted, marker or None, "us")
         _end(after)
         return made
 

@@ -66,7 +66,7 @@ def client(plan: Plan, settings: Mapping[str, Any], budgets: Budgets | None) -> 
     base = str(settings.get("url") or plan.url)
     wanted = msgspec.convert({**msgspec.to_builtins(plan.limits), **settings.get("limits", {})}, Limits)
     around = None
-    if plan.shared is not None:
+    if plan.shared is not None and "windows" not in settings.get("limits", {}):  # whoever sets windows knows better
         keys, limits = plan.shared
         around = _budget((base, "shared", *keys), limits, budgets, None)
     return Client(

@@ -215,6 +215,8 @@ class TrelloEndpoint:
 
     async def _found(self, values: dict[str, Any], marker: str) -> Entity:
         """Found a workspace under a slug that is our marker, then give it the one that is wanted."""
+        if not marker:
+            return self._held("organizations", await self._write("POST", "/organizations", slug_for(values)))
         later = slug_for({path: values.pop(path) for path in ("name",) if path in values})
         made = short(marker, _SLUG)
         held = self._held("organizations", await self._write("POST", "/organizations", {**values, "name": made}))

@@ -43,6 +43,10 @@ POLL = "300ms"
 Door: TypeAlias = Callable[[str, str, Sandbox], Awaitable[str]]
 
 
+FREE = {"windows": [[100_000, 1.0]], "below": {}, "reads": 32, "writes": 16}
+"""Sandboxes without limits are asked without limits."""
+
+
 class CannotTry(Exception):
     """The stand cannot be put up; the message says what was found and what would be right."""
 
@@ -237,7 +241,7 @@ async def sandboxed(
             stack.push_async_callback(box.close)
             boxes[name] = box
             plain[name] = _open(box.settings()) | ({} if door is None else {"url": await door(name, kind, box)})
-            plain[name] |= settings or {}
+            plain[name] |= {"limits": FREE, **(settings or {})}
             systems[name] = {"connector": _connector(written["connector"], config.parent), **plain[name]}
             for key, secret in box.secrets().items():
                 variable = f"QA_{name}_{key}".upper()

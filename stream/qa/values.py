@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
 from stream.core.flows import Convert, Pair
@@ -74,7 +75,11 @@ def _plain(value: Value) -> Value:
     if not isinstance(value, str):
         return value
     text = value.strip()
-    return re.sub(r"\.0+(?=Z|\+00:00)", "", text).replace("+00:00", "Z") or None
+    if _DAY.match(text) and len(text) > len("2027-01-04"):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(text)
+            return moment.astimezone(UTC) if moment.tzinfo else moment
+    return text or None
 
 
 def _said(value: Value, convert: Convert | None) -> Value:

@@ -126,6 +126,13 @@ class EndpointContract:
         assert [one.id for one in listed if one.marker == "v1.mark-1"] == [made.id]
         assert await bench.endpoint.find(bench.type, "v1.mark-2", 0) == ()
 
+    async def test_an_empty_marker_marks_nothing(self, bench: Bench) -> None:
+        made = await bench.endpoint.create(bench.type, {**bench.needed, bench.title: "a person's"}, "")
+        assert not made.marker
+        again = await bench.endpoint.read(bench.type, made.id)
+        assert again.marker is None
+        assert pick(again.record, bench.title) == "a person's"
+
     async def test_the_marker_outlives_writes(self, bench: Bench) -> None:
         made = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
         other = await bench.endpoint.update(bench.type, made, {bench.title: "newer"})
