@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.declaration import Operation, Type, field_type
+from connectors.declaration import Marker, Operation, Type, field_type
 from connectors.endpoint import Entity, Record
 from connectors.errors import Refused
 from connectors.fields import ABSENT, pick, place
-from connectors.marks import join
+from connectors.marks import join, short
 
 
 def checked(type: str, said: Type, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,13 @@ def new(type: str, said: Type, operation: Operation, wanted: Mapping[str, Any], 
     marker = said.marker
     if marker is None or not mark:
         return values
-    return {**values, marker.field: join(_text(values.get(marker.field)), mark) if marker.kind == "line" else mark}
+    carries = join(_text(values.get(marker.field)), mark) if marker.kind == "line" else spelt(marker, mark)
+    return {**values, marker.field: carries}
+
+
+def spelt(marker: Marker, mark: str) -> str:
+    """Answer our mark as it stands in a field of its own."""
+    return short(mark, marker.longest) if marker.kind == "code" else mark
 
 
 def changed(type: str, said: Type, wanted: Mapping[str, Any], mark: str | None) -> dict[str, Any]:
@@ -56,7 +62,8 @@ def whole(said: Type, base: Entity, fields: Mapping[str, Any]) -> dict[str, Any]
     held = {path: value for path in said.writable or () if (value := pick(base.record, path)) is not ABSENT}
     marker = said.marker
     if marker is not None and base.marker:
-        held[marker.field] = base.marker if marker.kind == "value" else join(_text(held.get(marker.field)), base.marker)
+        text = _text(held.get(marker.field))
+        held[marker.field] = join(text, base.marker) if marker.kind == "line" else spelt(marker, base.marker)
     return {**held, **fields}
 
 

@@ -156,8 +156,13 @@ class Marker(_Said, frozen=True, kw_only=True):
 
     field: str
     kind: Annotated[
-        Literal["value", "line"], Meta(description="value: the field is ours; line: the last line of people's text")
+        Literal["value", "line", "code"],
+        Meta(
+            description="value: the field is ours; line: the last line of people's text; code: a short code, where "
+            "there may also be one of people"
+        ),
     ] = "value"
+    longest: Annotated[int, Meta(ge=29, description="code: letters that the field takes")] = 50
     filter: Annotated[str | None, Meta(description="The parameter that finds records by it")] = None
     settle: Annotated[float, Meta(ge=0, description="Seconds after which the search surely finds a new record")] = 0.0
 

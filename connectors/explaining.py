@@ -185,7 +185,9 @@ def _mark(type_: Type) -> str:
     marker = type_.marker
     if marker is None:
         return f"none; class 5: {SURE[5]}" if type_.create else ""
-    where = f"the last line of {marker.field}" if marker.kind == "line" else f"{marker.field}, which is ours"
+    where = {"line": f"the last line of {marker.field}", "code": f"a code in {marker.field}"}.get(
+        marker.kind, f"{marker.field}, which is ours"
+    )
     by = f"by the parameter {marker.filter}" if marker.filter else "by reading the list"
     sure = 4 if marker.settle else 3
     late = f", surely after {marker.settle:g} s" if marker.settle else ""

@@ -62,7 +62,7 @@ def _contradictions(document: Document, said: Declaration) -> Iterator[tuple[At,
         yield from _unknown_fields(at, entity)
         yield from _operations(document, at, said, entity)
         yield from _reading(at, said, entity)
-        yield from _writing(at, entity)
+        yield from _writing(at, entity, document.value["types"][name])
 
 
 def _top(said: Declaration) -> Iterator[tuple[At, str]]:
@@ -175,7 +175,7 @@ def _reading(at: At, said: Declaration, entity: Type) -> Iterator[tuple[At, str]
             )
 
 
-def _writing(at: At, entity: Type) -> Iterator[tuple[At, str]]:
+def _writing(at: At, entity: Type, written: dict[str, Any]) -> Iterator[tuple[At, str]]:
     update = entity.update
     if update and update.whole and not entity.writable:
         yield (*at, "update"), "found 'whole' without 'writable'; the fields to send would be right"
@@ -188,5 +188,7 @@ def _writing(at: At, entity: Type) -> Iterator[tuple[At, str]]:
     marker = entity.marker
     if marker and marker.kind == "line" and entity.writable is not None and marker.field not in entity.writable:
         yield (*at, "marker", "field"), f"found {marker.field!r}; a text that is writable would be right"
+    if marker and marker.kind != "code" and "longest" in (written.get("marker") or {}):
+        yield (*at, "marker", "longest"), f"found 'longest' beside kind {marker.kind}; kind code would be right"
     if entity.archive is not None and update is None:
         yield (*at, "archive"), "found no 'update' that could write it; one would be right"

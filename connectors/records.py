@@ -17,7 +17,7 @@ from connectors.declaration import Declaration, Errors, Field, FieldType, Type, 
 from connectors.endpoint import Entity, Record, Rejected, Traits
 from connectors.fields import ABSENT, pick, place, read_time, texts, without
 from connectors.http import Complaint
-from connectors.marks import split
+from connectors.marks import long, split
 
 LARGEST = 1 << 19
 """Bytes of the largest record: what comes of it must still fit into one message of a log, which take a megabyte."""
@@ -93,18 +93,22 @@ def _below(field: str, record: Record, parent: str | None) -> tuple[str, Record]
 
 
 def _unmarked(said: Type, record: Record) -> tuple[Record, str | None]:
+    """Answer the record without our mark, and the mark."""
     if said.marker is None:
         return record, None
-    found = pick(record, said.marker.field)
-    if said.marker.kind == "value":
-        return without(record, said.marker.field), found if isinstance(found, str) and found else None
-    if not isinstance(found, str):
-        return record, None
-    text, mark = split(found)
-    if mark is not None:
-        record = without(record, said.marker.field)
-        place(record, said.marker.field, text)
-    return record, mark
+    field, found = said.marker.field, pick(record, said.marker.field)
+    match said.marker.kind:
+        case "value":
+            return without(record, field), found if isinstance(found, str) and found else None
+        case "code":
+            mark = long(found)
+            return (record if mark is None else without(record, field)), mark
+        case "line":
+            text, mark = split(found) if isinstance(found, str) else ("", None)
+            if mark is not None:
+                record = without(record, field)
+                place(record, field, text)
+            return record, mark
 
 
 def _changed(said: Type, record: Record, zone: str) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import orjson
+from msgspec.structs import replace
 from yarl import URL
 
 from connectors import bodies
@@ -100,7 +101,7 @@ class RestEndpoint:
         if said.marker is None:
             raise Refused(f"{type}: found no field for a marker; a declared one would be right")
         if said.marker.filter is not None:
-            extra: Pairs = ((said.marker.filter, marker),)
+            extra: Pairs = ((said.marker.filter, bodies.spelt(said.marker, marker)),)
         else:
             overlap = round((said.since.overlap if said.since else 0.0) * _SECOND)
             extra = self._since(said, since - overlap)
@@ -109,7 +110,8 @@ class RestEndpoint:
         while True:
             listed = await self.lists.page(type, state, extra)
             entities, _, _ = sorted_out(type, said, listed.items, listed.parent, self.declaration.zone)
-            found |= {entity.id: entity for entity in entities if entity.marker == marker}
+            known = {marker, bodies.spelt(said.marker, marker)}  # a code too long for it holds but a digest
+            found |= {entity.id: replace(entity, marker=marker) for entity in entities if entity.marker in known}
             state = listed.following
             if state is None:
                 return tuple(sorted(found.values(), key=_age(said, self.declaration.zone)))
@@ -130,8 +132,11 @@ class RestEndpoint:
         except (Stale, Missing) as error:  # a create is based on no record
             raise Refused(str(error)) from None
         held = await self._held(type, said, said.create, answer, marker=marker, parent=self._parent(said, values))
-        if said.marker is not None and held.marker != marker and marker:
-            self._unmarked.add(type)  # this one is known; another one, unanswered, could never be found again
+        if said.marker is None or not marker:
+            return held
+        if held.marker in {marker, bodies.spelt(said.marker, marker)}:
+            return replace(held, marker=marker)
+        self._unmarked.add(type)  # this one is known; another one, unanswered, could never be found again
         return held
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:

@@ -11,6 +11,7 @@ from aiohttp import web
 from connectors.auth import ApiKey, Secret
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import read_time, write_time
+from connectors.marks import short
 from connectors.registry import BadSettings, open_endpoint, settings_of
 from tests.connectors.contract import read_all
 from tests.connectors.test_http import server
@@ -106,6 +107,27 @@ async def test_a_mark_may_be_the_last_line_of_a_text() -> None:
         {"name": "y"},
     ]
     assert found == read
+
+
+@pytest.mark.parametrize("longest", [29, 200])
+async def test_a_mark_may_be_a_code_among_those_of_people(longest: int) -> None:
+    mark = "own.first~own.second|own.first:qXz7Kp2LmV9RtW4yB8cN"
+    code = short(mark, longest)
+    text = said(PLAIN, marker=f"{{field: code, kind: code, filter: codes, longest: {longest}}}", compare="never")
+    ours, theirs = {"id": "1", "code": code.upper()}, {"id": "2", "code": "10-A"}
+    system = Things(ours, [ours, theirs], [ours, theirs], theirs)
+    async with things(text, system) as endpoint:
+        made = await endpoint.create("thing", {"a": 1}, mark)
+        (found,) = await endpoint.find("thing", mark, 0)
+        listed = (await endpoint.page("thing", None)).entities
+        await endpoint.update("thing", listed[1], {"a": 2})
+    assert len(code) <= longest
+    assert system.asked[0][3] == {"a": 1, "code": code}
+    assert system.asked[1][2] == {"codes": code}
+    assert (made.marker, made.record, found) == (mark, {"id": "1"}, made)
+    assert [one.marker for one in listed] == [mark if longest > 29 else code, None]
+    assert listed[1].record == theirs
+    assert system.asked[3][3] == {"a": 2}
 
 
 # answers
