@@ -11,6 +11,7 @@ from aiohttp import web
 from connectors.auth import ApiKey, Secret
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import read_time, write_time
+from connectors.http import Request
 from connectors.marks import short
 from connectors.registry import BadSettings, open_endpoint, settings_of
 from tests.connectors.contract import read_all
@@ -305,6 +306,14 @@ async def test_a_key_in_the_query_is_in_no_error_and_no_cursor() -> None:
         with pytest.raises(BadAnswer) as bad:
             await endpoint.page("thing", None)
     assert "canary-1" not in f"{bad.value!r} {vars(bad.value)}"
+
+
+async def test_a_key_in_the_query_is_not_in_what_an_answer_says_of_itself() -> None:
+    system = Things(answer(302, Location="/things/1?a=b&key=canary-1"), {"id": "1"})
+    async with things(PLAIN, system, auth=ApiKey("query", "key", Secret("canary-1"))) as endpoint:
+        got = await endpoint._client.call(Request(method="GET", path="/old"))
+    assert system.asked[1][2] == {"a": "b", "key": "canary-1"}
+    assert got.url.endswith("/things/1?a=b")
 
 
 # times

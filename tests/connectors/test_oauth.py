@@ -16,6 +16,7 @@ from connectors.auth import Grant, Secret
 from connectors.errors import ConnectorError, Locked, Retry
 from connectors.http import Client, Request
 from connectors.oauth import OAuth2, token_url
+from tests.connectors.test_http import server
 
 SECRET, REFRESH, KEY = "canary-secret-1", "canary-refresh-1", "canary-subscription-1"
 GET = Request(method="GET", path="/things", one=True)
@@ -189,6 +190,22 @@ async def test_what_the_token_endpoint_does_is_an_error_of_ours(
     assert not [one for one in (SECRET, REFRESH, KEY) if one in told]
 
 
+async def test_the_token_endpoint_tells_no_secret_by_itself() -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response({"error": f"{SECRET} {KEY} {(await request.post())['refresh_token']}"}, status=400)
+
+    async with server(echo) as url:
+        headers = (("Key", Secret(KEY)),)
+        grant = Grant(
+            url=url, client="us", secret=Secret(SECRET), refresh=Secret(REFRESH), place="form", headers=headers
+        )
+        tokens = OAuth2(grant)
+        with pytest.raises(Locked) as locked:
+            await tokens.bearer()
+        await tokens.close()
+    assert "canary" not in str(locked.value)
+
+
 async def test_a_replaced_refresh_token_is_used_and_kept(tmp_path: Path) -> None:
     vendor, clock, file = Vendor(), Clock(), tmp_path / "refresh"
     vendor.replaces = True
@@ -210,7 +227,7 @@ async def test_a_token_that_is_echoed_is_not_shown() -> None:
     vendor = Vendor()
 
     async def echo(request: web.Request) -> web.Response:
-        return web.json_response({"error": request.headers["Authorization"]}, status=422)
+        return web.json_response({"error": request.headers["Authorization"].removeprefix("Bearer ")}, status=422)
 
     vendor.api = echo  # type: ignore[method-assign]
     async with opened(vendor) as client:
