@@ -65,9 +65,7 @@ def check(shell: Shell, declaration: str, live: bool, settings: tuple[str, ...],
 
     Exit codes: 0 right, 1 --live found something wrong, 2 mistakes in the file or the settings.
     """
-    from connectors.registry import declared
-
-    said = declared(declaration, Path())
+    said = _declared(declaration)
     found = asyncio.run(_tried(shell, declaration, settings)) if live else None
     if settings and not live:
         raise click.UsageError("found -s without --live; --live would be right")
@@ -94,6 +92,19 @@ def schema() -> None:
     from connectors.explaining import schema_text
 
     click.echo(schema_text(), nl=False)
+
+
+def _declared(declaration: str) -> Declaration:
+    """Read a declaration. Raises BadDocument, UsageError."""
+    from connectors.registry import declared
+    from connectors.vendors import VENDORS
+
+    if declaration in VENDORS:
+        raise click.UsageError(f"FILE: found {declaration}, which is code; a declaration would be right")
+    try:
+        return declared(declaration, Path())
+    except LookupError as error:
+        raise click.UsageError(str(error).replace("connector:", "FILE:", 1)) from None
 
 
 async def _tried(shell: Shell, declaration: str, settings: tuple[str, ...]) -> list[Found]:
