@@ -137,10 +137,11 @@ class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
     sender: Ref
 
 
-class Detach(Struct, frozen=True, kw_only=True, tag="detach"):
+class Detach(Struct, frozen=True, kw_only=True, tag="detach", omit_defaults=True):
     """The record that was deleted was last known to be there at this time; the link with this number is over.
 
-    ``keep``: it had left the flow, whose policy does not speak of it any more.
+    ``keep``: it had left the flow, whose policy does not speak of it any more. ``shown``: the versions on the screen of
+    who deleted it, by the receiver's fields.
     """
 
     edge: str
@@ -148,6 +149,7 @@ class Detach(Struct, frozen=True, kw_only=True, tag="detach"):
     number: int
     alive_at: Time
     keep: bool = False
+    shown: dict[str, Version] = {}
 
 
 class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
@@ -158,12 +160,16 @@ class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class Answer(Struct, frozen=True, kw_only=True, tag="answer", omit_defaults=True):
-    """My counterpart on this edge of mine; none yet without ``twin``. The highest number is the latest."""
+    """My counterpart on this edge of mine; none any more without ``twin``. The highest number is the latest.
+
+    ``later``: too many ask for me to tell you by myself; ask again.
+    """
 
     edge: str
     sender: Ref
     number: int
     twin: Ref | None = None
+    later: bool = False
 
 
 class Register(Struct, frozen=True, kw_only=True, tag="register", omit_defaults=True):
@@ -242,7 +248,8 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt", omit_defaults=Tr
     done: ``before`` is what the target held right before, ``after`` what it then held. found: a create had
     happened before, ``after`` is the record. stale: ``before`` is the record as it is now. refused: ``fields``
     says why, per field, as far as the system said. retry: nothing known to be done, ask again after ``wait``.
-    ``guard_at`` is the time of the first attempt's guard read, when an earlier attempt may have written.
+    ``guard_at`` is the time of the first attempt's guard read, when an earlier attempt may have written; ``at`` when a
+    record was removed, or found missing.
     """
 
     number: int
@@ -251,6 +258,7 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt", omit_defaults=Tr
     before: Seen | None = None
     after: Seen | None = None
     guard_at: Time | None = None
+    at: Time | None = None
     fields: dict[str, str] = {}
     reason: str = ""
     wait: float | None = None

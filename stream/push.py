@@ -92,8 +92,12 @@ class Push:
         self._traits: Mapping[str, Traits] = endpoint.traits()
 
     async def __call__(self, unit: Unit) -> None:
-        """Work a unit of commands off; two for one record, one after the other."""
-        wave: dict[bytes, Job] = {}
+        """Work a unit of commands off; of several for one record the newest.
+
+        A row asks for a second write only when it has heard of the first: the older ones come again. Done one after the
+        other, the note of the second would be kept before the receipt of the first, and a crash would lose that.
+        """
+        jobs: dict[bytes, Job] = {}
         for record in unit:
             try:
                 command = decode_command(record.value)
@@ -101,16 +105,13 @@ class Push:
                 park(unit, record, "VALUE_CONVERTER", error, "undecodable")
                 continue
             key = ledger_key(record.key, command)
-            if key in wave:
-                await self._work(unit, wave)
-                wave = {}
-            note = unit.get(key)
-            wave[key] = Job(record, command, _decode_note(note) if note else None)
-        if wave:
-            await self._work(unit, wave)
+            if key not in jobs or jobs[key].command.number <= command.number:
+                note = unit.get(key)
+                jobs[key] = Job(record, command, _decode_note(note) if note else None)
+        if jobs:
+            await self._work(unit, list(jobs.values()))
 
-    async def _work(self, unit: Unit, wave: Mapping[bytes, Job]) -> None:
-        jobs = list(wave.values())
+    async def _work(self, unit: Unit, jobs: list[Job]) -> None:
         await asyncio.gather(*(self._look(job) for job in jobs))
         begun = [job for job in jobs if job.receipt is None]
         if begun:
@@ -172,6 +173,10 @@ class Push:
             job.receipt = Receipt(
                 number=command.number, outcome="stale", target=command.target, before=seen, guard_at=job.since
             )
+        elif removal and before is not None and _state(before) != _state(seen):
+            # It was removed and brought back, or changed meanwhile: whoever did that wants it.
+            reason = "it was changed while it was being removed"
+            job.receipt = Receipt(number=command.number, outcome="refused", target=command.target, reason=reason)
         elif not open_ and not removal:
             job.receipt = Receipt(
                 number=command.number, outcome="done", target=command.target, before=before or seen, after=seen
@@ -205,6 +210,10 @@ class Push:
                 after = self._seen(command.type, found, begun_at)
                 job.receipt = Receipt(number=command.number, outcome="found", target=ref, after=after)
                 return
+            if note.target and _later(note, command):  # it was done, and deleted since: read again, it is not repeated
+                ref = f"{command.type}:{note.target}"
+                job.receipt = Receipt(number=command.number, outcome="found", target=ref)
+                return
         job.note = Note(command.number, "begun", begun_at)  # whatever began before was not found: it came to nothing
 
     async def _find(self, command: Command, note: Note, traits: Traits) -> Entity | None:
@@ -231,7 +240,8 @@ class Push:
             elif command.kind != "update":
                 assert job.base is not None
                 await self._endpoint.remove(_short(command.type), job.base, command.kind)
-                job.receipt = Receipt(number=command.number, outcome="done", target=command.target)
+                done_at = self._clock()
+                job.receipt = Receipt(number=command.number, outcome="done", target=command.target, at=done_at)
                 return
             else:
                 assert job.base is not None
@@ -273,7 +283,7 @@ class Push:
         number, target, reason = job.command.number, job.command.target, str(error)
         match error:
             case Missing():
-                return Receipt(number=number, outcome="missing", target=target, reason=reason)
+                return Receipt(number=number, outcome="missing", target=target, reason=reason, at=self._clock())
             case Refused(fields=fields):
                 said = Observer.refused(fields, job.command.want, apart=job.command.kind == "update")
                 return Receipt(number=number, outcome="refused", target=target, fields=said, reason=reason)
@@ -293,6 +303,11 @@ class Push:
             by_us=entity.by_us,
             ahead=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
         )
+
+
+def _state(seen: Seen) -> tuple[Time | None, int | None]:
+    """What a system changes with every change of a record."""
+    return seen.updated_at, seen.revision
 
 
 def _later(note: Note, command: Command) -> bool:

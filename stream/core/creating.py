@@ -158,12 +158,17 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
 
 
 def attached(turn: Turn, end: End, message: Attach) -> None:
-    """We were created for the sender: link, with the versions of what it asked for."""
+    """We were created for the sender: link, with the versions of what it asked for.
+
+    An Attach of before, said again, does not make the link older: the Detach that once followed would end it.
+    """
     edge = turn.row.edges.get(end.edge)
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != message.sender:
         turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))
         return
     if edge is not None and edge.state == "severed" and message.number <= edge.number:
+        return
+    if edge is not None and edge.state == "linked" and message.number < edge.number:
         return
     stood = bool(turn.cells)
     if not stood:

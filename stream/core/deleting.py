@@ -2,7 +2,8 @@
 
 Absence is no evidence. A record is gone when its system says so, when our own command removed it, or when a write
 found it missing twice. Its links are over then, and each counterpart is told when the record was last known to be
-there: the last reading, or the newest value that it showed. In doubt that is too early, and data is kept.
+there, by its last reading or write, and which versions it showed: whoever deleted it saw those. A version that it was
+offered is no sign of life. In doubt that time is too early, and data is kept.
 
 What the counterpart does is its flow's policy. ``keep``: it stays and is left alone. ``archive`` and ``delete``: it
 follows, unless one of its values is newer than that time. The command is guarded like any write, and what it finds
@@ -19,14 +20,17 @@ from __future__ import annotations
 from stream.core import references
 from stream.core.flows import End
 from stream.core.matching import keys_of, release, withdraw
-from stream.core.reading import alive, known, order, read
+from stream.core.reading import SECOND, known, order, read
 from stream.core.row import Deletion, Edge, Write
 from stream.core.turn import Turn
 from stream.core.writing import again, send
-from stream.model import Detach, Gone, Receipt, Seen
+from stream.model import Detach, Gone, Receipt, Seen, Time, Version
 
 LEFT = "this record was deleted"
 ARCHIVED = "this record was archived, as its counterpart was deleted"
+
+COARSE = 1000
+"""Microseconds into a second up to which a time may be a whole second, and the ticks that were added to it."""
 
 UNLINKED = frozenset({"alone", "waiting", "matching", "proposed", "claiming"})
 """States that a deleted record is not in any more; a create in flight is waited for."""
@@ -76,14 +80,35 @@ def _withdraw(turn: Turn) -> None:
 def _leave(turn: Turn, reason: str) -> None:
     """Tell every counterpart that the record is deleted, and since when at the latest."""
     row = turn.row
-    at = row.deletion.alive_at if row.deletion is not None else alive(row, turn.cells)
+    at = row.deletion.alive_at if row.deletion is not None else known(row)
     for end in turn.ends.values():
         edge = row.edges.get(end.edge)
         if edge is not None and edge.state == "linked":
             turn.mail(
-                edge.peer, Detach(edge=end.peer_edge, sender=turn.key, number=edge.number, alive_at=at, keep=edge.idle)
+                edge.peer,
+                Detach(
+                    edge=end.peer_edge,
+                    sender=turn.key,
+                    number=edge.number,
+                    alive_at=at,
+                    keep=edge.idle,
+                    shown=_shown(turn, end),
+                ),
             )
             _sever(turn, end, edge, reason)
+
+
+def _shown(turn: Turn, end: End) -> dict[str, Version]:
+    """The versions that were on the screen of who deleted the record, or the first of those that it followed."""
+    if turn.row.deletion is not None:
+        shown = turn.row.deletion.shown
+    else:
+        shown = {field: cell.carried or cell.version for field, cell in turn.cells.items()}
+    return {
+        lead.peer + field.removeprefix(lead.field): version
+        for field, version in shown.items()
+        for lead in end.leads_of(field)
+    }
 
 
 def _sever(turn: Turn, end: End, edge: Edge, reason: str) -> None:
@@ -96,24 +121,24 @@ def detached(turn: Turn, message: Detach) -> None:
     """The counterpart was deleted: keep this record, or let it follow, as the flow says.
 
     Only the link with this number is over: an old message said twice does not undo the link of a record that came
-    back.
+    back, nor one that another old message has just brought back, for the record would be removed with it.
     """
     row, end, edge = turn.row, turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.state != "linked":
         return
-    if (edge.peer, edge.number) != (message.sender, message.number):
+    if (edge.peer, edge.number) != (message.sender, message.number) or message.number <= edge.ended:
         return
     _sever(turn, end, edge, f"{edge.peer} was deleted; this copy is kept")
     if end.removal == "keep" or edge.idle or message.keep:
         turn.report(f"{end.flow}: {edge.peer} was deleted; this copy is kept")
     elif row.deletion is None:
-        row.deletion = Deletion(message.alive_at, end.removal, end.edge)
+        row.deletion = Deletion(message.alive_at, end.removal, end.edge, message.shown)
 
 
 def _remove(turn: Turn, deletion: Deletion) -> None:
     """Ask for the removal, unless something here is newer than the deletion."""
     row = turn.row
-    newer = [field for field, cell in turn.cells.items() if cell.version.time > deletion.alive_at]
+    newer = [field for field, cell in turn.cells.items() if _newer(field, cell.version, deletion)]
     if newer:
         _keep(turn, deletion, f"{', '.join(sorted(newer))} is newer than its deletion")
         return
@@ -124,6 +149,19 @@ def _remove(turn: Turn, deletion: Deletion) -> None:
     }
     row.writing = Write(turn.number(), {}, base, {}, turn.now)
     send(turn, row.writing)
+
+
+def _newer(field: str, version: Version, deletion: Deletion) -> bool:
+    """Whether a value is newer than the deletion; one of the same whole second may be, and is kept.
+
+    A system that stamps whole seconds says 10:05:07 of an edit at 10:05:07.9, and the record was deleted at 10:05:07.5.
+    """
+    shown = deletion.shown.get(field)
+    if shown is not None and version <= shown:
+        return False
+    part = version.time % SECOND
+    latest = version.time - part + SECOND - 1 if part < COARSE else version.time
+    return latest > deletion.alive_at
 
 
 def _keep(turn: Turn, deletion: Deletion, reason: str) -> None:
@@ -144,7 +182,7 @@ def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
     before = receipt.before
     match receipt.outcome:
         case "done" | "found" | "missing":
-            _removed(turn, archived=receipt.outcome != "missing")
+            _removed(turn, receipt.at or turn.now, archived=receipt.outcome != "missing")
         case "stale" if before is not None:
             held = tuple(sorted((*held, before), key=order))
         case "refused" if deletion is not None:
@@ -162,14 +200,17 @@ def _agrees(turn: Turn, seen: Seen) -> bool:
     return all(turn.row.remote.get(field) == value for field, value in seen.fields.items())
 
 
-def _removed(turn: Turn, *, archived: bool) -> None:
-    """The record went at our command; an archived one is still there, and linked to nobody."""
+def _removed(turn: Turn, at: Time, *, archived: bool) -> None:
+    """The record went at our command; an archived one is still there, and linked to nobody.
+
+    ``at`` is when it went, not when that is heard of: who brings it back in between has the last word.
+    """
     row = turn.row
     if archived and row.deletion is not None and row.deletion.how == "archive":
         _leave(turn, ARCHIVED)
         row.deletion = None
     else:
-        row.gone_at = row.gone_at or turn.now
+        row.gone_at = row.gone_at or at
 
 
 def returned(turn: Turn, seen: Seen) -> bool:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from stream.core import conditions, creating, references
 from stream.core.deleting import LEFT, removing
 from stream.core.flows import End, parse_marker
-from stream.core.matching import enlist, give_up, keys_of, moved, register, release
+from stream.core.matching import enlist, give_up, keys_of, moved, register, release, withdraw
 from stream.core.offers import take
 from stream.core.row import SEEKING, Edge
 from stream.core.turn import Turn
@@ -204,8 +204,7 @@ def nudged(turn: Turn, message: Nudge) -> None:
     if end is None or end.side != "a" or not turn.row.remote or removing(turn):
         return
     if turn.row.gone_at:
-        if edge is not None and edge.peer == message.sender:
-            turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="gone"))
+        _gone_too(turn, end, edge, message.sender)
     elif edge is None or (edge.state in LOOKING and not edge.idle):
         _propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:
@@ -216,17 +215,29 @@ def nudged(turn: Turn, message: Nudge) -> None:
         _propose(turn, end, message.sender)
 
 
+def _gone_too(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
+    """A deleted record is asked for a link: whoever found it by its values heard an old message of it."""
+    if turn.row.writing is not None:
+        return  # not judged yet; who asks will ask again
+    withdraw(turn, end, keys_of(end, turn.row.remote))
+    if edge is not None and edge.peer == sender:
+        turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="gone"))
+
+
 def offered(turn: Turn, message: Offer) -> None:
     """Take an offer of the counterpart. Somebody else's means that we lost our link: attach again (D4).
 
-    A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever.
+    A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever. While
+    it is linked it takes what it is offered, for a tombstone may be judged wrong: what was dropped is not said again.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or turn.row.gone_at:
+    if end is None:
         return
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
             take(turn, end, message.fields)
+    elif turn.row.gone_at:
+        return
     elif edge is None or (edge.state in LOOKING and not edge.idle):
         if end.side == "b":
             turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
@@ -247,6 +258,8 @@ def proposed(turn: Turn, message: Propose) -> None:
     ours = edge is not None and state == "linked" and edge.peer == message.sender
     why = None if ours else _objection(turn, end, message, edge)
     if why is not None:
+        if why == "gone":
+            withdraw(turn, end, keys_of(end, turn.row.remote))
         _refuse(turn, end, message, why)
         return
     if edge is not None and ours:
@@ -326,7 +339,7 @@ def declined(turn: Turn, message: Refuse) -> None:
             enlist(turn, end, keys_of(end, turn.row.remote))
             references.tell(turn, end.edge, None)
     elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
-        del turn.row.edges[end.edge]  # it came back, and its counterpart of then is gone: look anew
+        _look(turn, end)  # it came back, and its counterpart of then is gone
 
 
 def reunite(turn: Turn) -> None:

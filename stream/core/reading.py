@@ -6,8 +6,6 @@ versions to say, never for values. What our own write caused is no edit: that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from stream.core import damping, elements
@@ -177,14 +175,6 @@ def known(row: Row) -> Time:
     changed = row.updated_at - row.ahead
     first = min(row.read_at, changed) if row.updated_at else row.read_at
     return max(row.written_at, first if row.read_at else changed)
-
-
-def alive(row: Row, cells: Mapping[str, Cell]) -> Time:
-    """When a record that is gone was last known to be there: no earlier than what it showed then (D2).
-
-    Whoever deleted it had the newest value on screen that it showed, whatever the clocks say.
-    """
-    return max((known(row), *((cell.carried or cell.version).time for cell in cells.values())))
 
 
 def apply(

@@ -77,7 +77,7 @@ def ask(turn: Turn, question: Ask) -> None:
     if edge is not None and edge.state == "linked":
         _answer(turn, question.sender, question.edge, edge.peer)
     elif not known:
-        _answer(turn, question.sender, question.edge, None)
+        _answer(turn, question.sender, question.edge, None, later=True)
 
 
 def tell(turn: Turn, edge: str, peer: str | None) -> None:
@@ -86,14 +86,15 @@ def tell(turn: Turn, edge: str, peer: str | None) -> None:
         _answer(turn, row, edge, peer)
 
 
-def _answer(turn: Turn, row: str, edge: str, peer: str | None) -> None:
-    turn.mail(row, Answer(edge=edge, sender=turn.key, number=turn.number(), twin=peer))
+def _answer(turn: Turn, row: str, edge: str, peer: str | None, *, later: bool = False) -> None:
+    turn.mail(row, Answer(edge=edge, sender=turn.key, number=turn.number(), twin=peer, later=later))
 
 
 def answer(turn: Turn, told: Answer) -> None:
     """Keep who a twin is; a late answer does not undo a newer one (D1).
 
-    Of a twin that was lost nobody asks again: who told of the loss will tell of the next one.
+    Of a twin that was lost nobody asks again, known or not: who told of the loss will tell of the next one. Asked
+    again, a deleted record was asked every minute, for ever.
     """
     name = f"{told.edge}|{told.sender}"
     known = turn.row.twins.get(name)
@@ -101,13 +102,13 @@ def answer(turn: Turn, told: Answer) -> None:
         return
     turn.row.twins = {
         **turn.row.twins,
-        name: Twin(told.twin or known.ref, told.number, not told.twin and bool(known.ref)),
+        name: Twin(told.twin or known.ref, told.number, not told.twin and not told.later),
     }
 
 
 def due(turn: Turn) -> Time:
     """When to ask again; zero for never."""
-    numbers = [twin.number for twin in turn.row.twins.values() if not twin.ref]
+    numbers = [twin.number for twin in turn.row.twins.values() if not (twin.ref or twin.lost)]
     if not numbers:
         return 0
     again = turn.now + (SOON if any(numbers) else LATE)
@@ -117,6 +118,6 @@ def due(turn: Turn) -> Time:
 def wake(turn: Turn) -> None:
     """Ask again whatever has no answer yet."""
     for name, twin in turn.row.twins.items():
-        if not twin.ref:
+        if not (twin.ref or twin.lost):
             edge, _, asked = name.partition("|")
             turn.mail(asked, Ask(edge=edge, sender=turn.key))

@@ -82,6 +82,7 @@ class Edge(
         "told": "R",
         "idle": "I",
         "off": "f",
+        "ended": "e",
     },
 ):
     """One end of a flow: who the counterpart is, or how far finding or making one has come."""
@@ -109,6 +110,8 @@ class Edge(
     """The record does not meet the flow's condition: nothing goes through this end."""
     off: tuple[str, ...] = ()
     """Pairs whose own condition does not hold."""
+    ended: int = 0
+    """The newest number of a link of this end that is over: nobody is to be told of its end again."""
 
 
 class Write(Struct, frozen=True, array_like=True):
@@ -130,6 +133,8 @@ class Deletion(Struct, frozen=True, array_like=True):
     """When the first of them all was last known to be there; what is newer wins over the deletion."""
     how: Literal["archive", "delete"]
     edge: str
+    shown: dict[str, Version] = {}
+    """What the one that was deleted showed then; these are not newer, whatever the clocks say."""
 
 
 class Damp(Struct, frozen=True, array_like=True):

@@ -48,7 +48,8 @@ AGAIN = 30_000_000
 LONGEST = 3600_000_000
 """Microseconds between repetitions, at most."""
 
-_NO_EDGE = Edge()
+_NO_EDGE = Edge(state="alone")
+_BONDS = ("linked", "severed")
 
 Output: TypeAlias = Mail | Command | Conflict | Alarm | Report
 
@@ -155,10 +156,14 @@ class Turn:
         return self.row.edges.get(end.edge)
 
     def move(self, end: End, state: State, *, peer: Ref = "", number: int = 0, reason: str = "") -> Edge:
-        """Put an end into a state; what it keeps are its locks, and what was reported of it while it has no link."""
+        """Put an end into a state.
+
+        What it keeps are its locks, the number of the link that is over, and what was reported while it has no link.
+        """
         old = self.row.edges.get(end.edge, _NO_EDGE)
         told = "" if state == "linked" else old.told
-        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks, told=told)
+        ended = max(old.ended, old.number) if old.state in _BONDS and number != old.number else old.ended
+        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks, told=told, ended=ended)
         self.row.edges[end.edge] = edge
         return edge
 

@@ -110,20 +110,20 @@ def receive(turn: Turn, receipt: Receipt, write: Write) -> None:
         case "refused":
             _refused(turn, receipt, write)
         case "missing":
-            _missing(turn, write)
+            _missing(turn, write, receipt.at or turn.now)
         case "superseded" | "unknown":  # pragma: no branch  # the last of a closed union
             pass
     for seen in held:
         read(turn, seen)
 
 
-def _missing(turn: Turn, write: Write) -> None:
+def _missing(turn: Turn, write: Write, at: Time) -> None:
     """Only what is missing twice, apart in time, is gone: some systems lose sight of a record for a moment (D2)."""
     row = turn.row
     if row.gone_at:
         return
     if row.missing_at and turn.now >= row.missing_at + TWICE:
-        row.gone_at = turn.now
+        row.gone_at = at
         return
     row.missing_at = row.missing_at or turn.now
     row.writing = replace(write, attempt=write.attempt + 1, due=turn.now + TWICE)

@@ -10,7 +10,7 @@ from stream.core.flows import Flows, TypeFacts, View
 from stream.core.matching import key_of
 from stream.core.row import Deletion, Index
 from stream.core.writing import TWICE
-from stream.model import Attach, Claim, Command, Detach, Gone, Nudge, Offer, Propose, Refuse, Wake
+from stream.model import Attach, Claim, Command, Detach, Gone, Nudge, Offer, Propose, Refuse, Register, Wake
 from tests.core.build import (
     ALL,
     BY_NAME,
@@ -160,7 +160,36 @@ class TestD2Time:
         table.tell(A, seen(500, 52, **FULL))
         assert only(Detach, table.tell(A, gone(200))).alive_at == START + 52 * SECOND
 
-    def test_it_is_never_older_than_what_the_record_showed(self) -> None:
+    def test_an_equal_value_that_it_was_offered_is_no_sign_of_life(self) -> None:
+        """A was deleted at 40 and silent; B, linked at 60, was edited at 50. With the time of B's values B went too."""
+        table = Table(view(flow(delete="delete")))
+        table.tell(B, seen(50, **{**FULL, "y": "edited"}))
+        table.tell(A, seen(10, **FULL))
+        table.deliver()
+        command = only(Command, table.out)
+        for _ in range(2):
+            table.now += TWICE
+            out = table.bring(A, table.receipt(command, "missing"))
+        assert commands(out) == []
+        assert "y is newer" in reports(out)[0]
+
+    def test_what_it_was_only_offered_was_not_seen(self) -> None:
+        table = pair()
+        command = only(Command, table.read(B, 220, x="x1"))
+        assert table.bring(A, gone(230)) == []
+        out = table.bring(A, table.receipt(command, "missing"))
+        assert commands(out) == []
+        assert "x is newer" in reports(out)[0]
+
+    def test_a_value_of_the_same_whole_second_is_kept(self) -> None:
+        table = pair()
+        table.tell(A, seen(50.5, 52, other="not mapped", **FULL))
+        table.tell(B, seen(50, **{**FULL, "x": "x1"}))
+        table.mail.clear()
+        out = table.bring(A, gone(200))
+        assert "x is newer" in reports(out)[0]
+
+    def test_what_the_record_showed_is_not_newer(self) -> None:
         """Two records are linked that hold the same; the younger one's values were on the screen of who deleted."""
         table = Table(view(flow(delete="delete")))
         table.tell(B, seen(60, **FULL))
@@ -373,6 +402,55 @@ class TestD2Return:
         table.bring(A, seen(10, 300, **FULL))
         assert table.bring(A, gone(200)) == []
 
+    def test_nor_does_one_of_a_link_that_never_was(self) -> None:
+        table = pair()
+        detach = Detach(edge="f/b", sender=A, number=table.edge(B, "f/b").number - 1, alive_at=table.now)
+        assert table.bring(B, detach) == []
+
+    def test_an_old_attach_does_not_make_the_link_older(self) -> None:
+        """Said again, Attach and Detach removed the copy of a record that had come back."""
+        table = pair()
+        number = table.edge(B, "f/b").number
+        assert table.bring(B, Attach(edge="f/b", sender=A, number=number - 1, want={})) == []
+        assert table.edge(B, "f/b").number == number
+
+    def test_a_link_that_is_over_does_not_end_again(self) -> None:
+        """All topics were read once more: the copy was linked to the deleted record again, and removed with it."""
+        table = pair("keep")
+        number = table.edge(B, "f/b").number
+        table.bring(B, gone(200))
+        detach = Detach(edge="f/b", sender=A, number=number, alive_at=table.now)
+        table.bring(A, gone(210))
+        table.bring(B, seen(250, **FULL))
+        assert table.edge(B, "f/b").state == "alone"
+        table.view = view(flow(delete="delete"))
+        table.tell(B, Attach(edge="f/b", sender=A, number=number, want={}))
+        assert table.edge(B, "f/b").state == "linked"
+        assert commands(table.tell(B, detach)) == []
+
+    def test_what_is_offered_before_a_tombstone_is_judged_is_taken(self) -> None:
+        """The write in flight went well, the record was there, and the offer was never said again."""
+        table = pair()
+        command = only(Command, table.read(B, 20, x="x1"))
+        table.bring(A, gone(29))
+        table.read(B, 22, y="y1")
+        assert only(Command, table.done(A, command, 30)).want == {"y": "y1"}
+
+    def test_a_link_is_not_given_up_before_a_tombstone_is_judged(self) -> None:
+        table = pair()
+        only(Command, table.read(B, 20, x="x1"))
+        table.bring(A, gone(29))
+        assert table.tell(A, Nudge(edge="f/a", sender=B, number=table.now)) == []
+
+    def test_a_removed_record_that_was_brought_back_before_we_heard_is_there(self) -> None:
+        """With the time at which the receipt was heard, it was taken for deleted while it was there."""
+        table = pair()
+        command = removing(table)
+        table.tell(B, seen(250, 250, **FULL))
+        at, table.now = START + 240 * SECOND, START + 300 * SECOND
+        table.bring(B, table.receipt(command, "done", target=B, at=at))
+        assert table.row(B).gone_at == 0
+
     def test_an_old_detach_does_not_undo_the_new_link(self) -> None:
         table = pair("keep")
         detach = only(Detach, table.bring(A, gone(200)))
@@ -433,7 +511,7 @@ class TestD2Return:
         table = pair("keep")
         table.bring(A, gone(200))
         assert only(Refuse, table.tell(A, Nudge(edge="f/a", sender=B, number=table.now))).why == "gone"
-        assert table.tell(A, Nudge(edge="f/a", sender="b.t:2")) == []
+        assert only(Register, table.tell(A, Nudge(edge="f/a", sender="b.t:2"))).present is False
         assert table.tell(A, Wake(resync=True)) == []
         assert table.row(A).edges["f/a"].reason == LEFT
 
@@ -471,4 +549,6 @@ def test_two_counterparts_that_are_deleted_are_one_deletion() -> None:
             table.done(C, command, 25)
     table.bring(A, gone(200))
     table.bring(C, gone(210))
-    assert table.row(B).deletion == Deletion(START + 20 * SECOND, "delete", "f/b")
+    deletion = table.row(B).deletion
+    assert deletion is not None
+    assert replace(deletion, shown={}) == Deletion(START + 20 * SECOND, "delete", "f/b")

@@ -136,9 +136,16 @@ class TestD1References:
         table = asked()
         assert table.row(A).alarm == table.row(A).last + LATE
         assert only(Ask, table.tell(A, Wake())).sender == A
-        table.tell(A, Answer(edge="p/a", sender="a.p:7", number=5))
+        table.tell(A, Answer(edge="p/a", sender="a.p:7", number=5, later=True))
         assert table.row(A).alarm == table.now + SOON
         assert only(Ask, table.tell(A, Wake())).sender == A
+
+    def test_a_record_that_has_no_twin_any_more_is_not_asked_again(self) -> None:
+        """A deleted one was asked every minute, for ever."""
+        table = asked()
+        table.tell(A, Answer(edge="p/a", sender="a.p:7", number=5))
+        assert table.row(A).alarm == 0
+        assert every(Ask, table.tell(A, Wake())) == []
 
     def test_ids_that_are_numbers_stay_numbers(self) -> None:
         table = asked(integer=True, parent=7)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from stream.core.flows import Flow
 from tests.simulation import faults
-from tests.simulation.modes import MODES, X2
+from tests.simulation.modes import MODES, X2, Removal
 from tests.simulation.oracle import Oracle
 from tests.simulation.shapes import NAMESAKES, SHAPES, earlier, facts_of, fits, flows_of, quirks_of, traits_of
 from tests.simulation.systems import SECOND, Quirks
@@ -43,6 +43,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     stalled: tuple[int, int, int]
     """A partition, and from when to when it stands still."""
     quirks: dict[str, Quirks]
+    removals: tuple[Removal, ...] = ("keep",)
+    """What flows do about deletions, in turns."""
 
 
 def combinations() -> list[tuple[str, str]]:
@@ -88,7 +90,13 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
         ),
         stalled=(dice.choice([-1, 0, 1]), start, start + 40),
         quirks=quirks_of(shape, quirks),
+        removals=_policies(how.removals, dice),
     )
+
+
+def _policies(removals: tuple[Removal, ...], dice: random.Random) -> tuple[Removal, ...]:
+    """One for all flows, or, where there are several, any for each."""
+    return removals if len(removals) == 1 else tuple(dice.choices(removals, k=4))
 
 
 def _drawn(dice: random.Random) -> dict[str, Quirks]:
@@ -98,6 +106,7 @@ def _drawn(dice: random.Random) -> dict[str, Quirks]:
         name: Quirks(
             trims=dice.random() < 0.4,
             seconds=dice.random() < 0.3,
+            tells=dice.random() < 0.7,
             skew=dice.choice([0, 0, -3 * SECOND, 600 * SECOND]),
             names_modifier=dice.random() < 0.3,
             listed=dice.random() < 0.3,
@@ -113,7 +122,7 @@ def _drawn(dice: random.Random) -> dict[str, Quirks]:
 def walk(drawn: Plan) -> World:
     """Go through the steps, then let everything come to rest."""
     how = MODES[drawn.mode]
-    flows = flows_of(drawn.shape, drawn.quirks, canonically=how.canonical)
+    flows = flows_of(drawn.shape, drawn.quirks, drawn.removals, canonically=how.canonical)
     world = World(
         drawn.seed,
         flows,
@@ -128,7 +137,8 @@ def walk(drawn: Plan) -> World:
         world.replan(earlier(flows, how))
     world.renaming = how.renaming
     world.people.namesakes = drawn.shape in NAMESAKES
-    world.namesakes = world.people.namesakes or bool(how.renaming) or bool({"at once", "copy"} & set(how.steps))
+    seldom = bool({"at once", "copy", "restore"} & set(how.steps))
+    world.namesakes = world.people.namesakes or bool(how.renaming) or seldom
     for step in drawn.steps:
         world.random.seed(drawn.seed << 12 | step.number)
         world.steps += 1
@@ -150,7 +160,7 @@ def walk(drawn: Plan) -> World:
         faults.recover(world)
     world.tell("people and faults rest")
     world.rounds = world.settle()
-    if world.happened["rollbacks"]:
+    if world.happened["rollbacks"] or (world.happened["late duplicates"] and world.happened["deletes"]):
         faults.resync(world)  # the slow one: a row that was lost as a whole has been read again only now
         world.rounds = world.settle()
     return world
@@ -173,6 +183,8 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.anybody_edits()
         case "at once":
             world.people.at_once()
+        case "delete" | "archive" | "restore":
+            world.people.removes(step.kind)
         case "copy":
             world.people.copy()
         case "replan":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 from tests.simulation.systems import SECOND, Quirks
+
+Removal: TypeAlias = Literal["keep", "archive", "delete"]
 
 
 class Mode(Struct, frozen=True, kw_only=True):
@@ -25,6 +27,8 @@ class Mode(Struct, frozen=True, kw_only=True):
     """What is configured only in the middle of the history."""
     steps: dict[str, int] = {}
     """How often, beside the usual: faults and acts of people by name, as weights of 1000."""
+    removals: tuple[Removal, ...] = ("keep",)
+    """What flows do about deletions; of several, each flow draws one."""
     swarm: bool = False
     """Quirks are drawn for each history."""
     excused: frozenset[str] = frozenset()
@@ -38,6 +42,10 @@ def everywhere(**quirks: Any) -> dict[str, Quirks]:
 
 X2 = frozenset({"x2"})
 LATE = 3 * SECOND // 2
+ANY: tuple[Removal, ...] = ("keep", "archive", "delete")
+DELETING = {"delete": 12, "archive": 6}
+RETURNING = {**DELETING, "restore": 8}
+AGAIN = "read again from the start, the deletion of a record that came back may be followed once more"
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
 MODES = {
     "plain": Mode(),
@@ -117,6 +125,34 @@ MODES = {
         steps={"copy": 15},
         excused=frozenset({"names"}),
         why="a copy has the name of its original; it is reported, and linked to nobody",
+    ),
+    "deletes, kept": Mode(steps=RETURNING),
+    "deletes, archived": Mode(steps=DELETING, removals=("archive",)),
+    "deletes, deleted": Mode(steps=DELETING, removals=("delete",)),
+    "deletes": Mode(steps=DELETING, removals=ANY, racing=0.1),
+    "deletes, unsaid": Mode(steps=DELETING, removals=ANY, quirks={"a": Quirks(tells=False), "c": Quirks(tells=False)}),
+    "deletes, returns": Mode(steps=RETURNING, removals=ANY, excused=frozenset({"replay"}), why=AGAIN),
+    "deletes, seconds, skew": Mode(
+        steps=RETURNING,
+        removals=ANY,
+        quirks={
+            "a": Quirks(seconds=True, skew=-3 * SECOND),
+            "b": Quirks(seconds=True),
+            "c": Quirks(seconds=True, skew=600 * SECOND),
+        },
+        excused=frozenset({"replay"}),
+        why=AGAIN,
+    ),
+    "deletes, swarm": Mode(steps=RETURNING, removals=ANY, swarm=True, excused=frozenset({"replay"}), why=AGAIN),
+    "deletes, late duplicates": Mode(
+        steps={**RETURNING, "again": 60}, removals=ANY, excused=frozenset({"replay"}), why=AGAIN
+    ),
+    "deletes, zombies": Mode(
+        quirks=everywhere(idempotent=True),
+        steps={**RETURNING, "zombie": 60, "revive": 30},
+        removals=ANY,
+        excused=frozenset({"replay"}),
+        why=AGAIN,
     ),
     "rollback": Mode(
         steps={"snapshot": 20, "rollback": 15},

@@ -14,10 +14,11 @@ from collections import Counter
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from stream.core.deleting import ARCHIVED
 from stream.core.fields import PART, SET, element, element_field, whole
 from stream.core.flows import Condition, Flow, Pair, parse_marker
 from stream.core.matching import normal
-from stream.core.row import Row
+from stream.core.row import Edge, Row
 from stream.model import Ref, Time
 from tests.simulation.log import Lane
 from tests.simulation.systems import SECOND, Edit, Quirks
@@ -37,6 +38,7 @@ CHECKS = (
     "references",
     "apart",
     "connected",
+    "deletions",
     "latest",
     "lost",
     "few",
@@ -69,19 +71,20 @@ class Oracle:
         self.excused = excused
         self.counts: Counter[str] = Counter()
         self.rows: dict[Ref, Row] = world.rows()
-        self.links = self._links()
+        self.links = self._links("linked")
+        self.past = self._links("linked", "severed")
         self.cuts = any(system.quirks.cuts or system.quirks.brief for system in world.systems.values())
         self.fold = any(system.quirks.rewrites for system in world.systems.values())
 
     # What belongs together
 
-    def _links(self) -> list[tuple[Flow, Ref, Ref]]:
+    def _links(self, *states: str) -> list[tuple[Flow, Ref, Ref]]:
         flows = self.world.flows.flows
         return [
             (flows[name[:-2]], ref, edge.peer)
             for ref, row in self.rows.items()
             for name, edge in row.edges.items()
-            if edge.state == "linked" and name.endswith("/a") and edge.peer in self.rows
+            if edge.state in states and name.endswith("/a") and edge.peer in self.rows
         ]
 
     def meets(self, when: Condition | None, left: Ref) -> bool:
@@ -93,6 +96,15 @@ class Oracle:
 
     @cached_property
     def groups(self) -> list[Group]:
+        """What is kept equal now."""
+        return self._groups(self.links)
+
+    @cached_property
+    def once(self) -> list[Group]:
+        """What is kept equal now, or was while the records were there."""
+        return self.groups if len(self.past) == len(self.links) else self._groups(self.past)
+
+    def _groups(self, links: list[tuple[Flow, Ref, Ref]]) -> list[Group]:
         parent: dict[Node, Node] = {}
 
         def root(node: Node) -> Node:
@@ -102,7 +114,7 @@ class Oracle:
 
         arrows: list[tuple[Node, Node]] = []
         loose: set[Node] = set()
-        for flow, left, right in self.links:
+        for flow, left, right in links:
             for pair, own, its in self._pairs(flow, left, right):
                 one, other = (left, own), (right, its)
                 if not self.holds(flow, pair, left):
@@ -152,6 +164,18 @@ class Oracle:
                 if ids[back] == one:
                     return ids[not back]
         return None
+
+    @cached_property
+    def removed(self) -> set[Ref]:
+        """Records that were deleted, archived or brought back at any time: meanwhile nobody could find them."""
+        return {each.ref for system in self.world.systems.values() for each in system.removals}
+
+    @cached_property
+    def removed_names(self) -> set[str]:
+        """Their names: a copy that was kept is not a stranger's to find, and a stranger gets one of its own."""
+        return {
+            str(self.held((ref, self.world.people.names[ref.partition(":")[0]]))).casefold() for ref in self.removed
+        }
 
     @cached_property
     def typed(self) -> dict[Node, list[Edit]]:
@@ -214,8 +238,8 @@ class Oracle:
         self.counts["silences"] += 1
         if world.writes != writes or self._made() != made:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
-        if "replay" in self.excused:
-            return []
+        if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
+            return []  # a link that did not come to be before one was deleted is told of once more, and translates
         for again in ("once", "twice"):
             for (agent, _), lane in world.lanes.items():
                 if agent != "poll":
@@ -236,7 +260,9 @@ class Oracle:
         for ref, row in self.rows.items():
             for end in self.world.flows.ends(ref.split(":")[0]).values():
                 edge = row.edges.get(end.edge)
-                if not end.creates or not self.meets(end.when, ref) or self._may_be_refused(ref, row, end.edge):
+                if not end.creates or not row.remote or row.gone_at or not self.meets(end.when, ref):
+                    continue
+                if self._may_be_refused(ref, row, end.edge) or not self.shown(ref):
                     continue
                 self.counts["ends linked"] += 1
                 if edge is None or edge.state != "linked":
@@ -249,23 +275,23 @@ class Oracle:
         edge = row.edges.get(name)
         if edge is None:
             return False
-        if edge.state == "copy":
+        if edge.state == "copy" or self._apart(ref, edge):
             return True
         if edge.state == "waiting" and "connected to nothing" in edge.reason:
             end = self.world.flows.ends(ref.split(":")[0])[name]
             return all(self.world.value(ref, field) is None for field, _ in end.needs)
         if edge.state == "waiting" and "not linked yet" in edge.reason:
-            return any(system.quirks.needs for system in self.world.systems.values())
+            return bool(self.removed) or any(system.quirks.needs for system in self.world.systems.values())
         if edge.state == "waiting" and "counterpart is not known" in edge.reason:
-            needs = any(system.quirks.needs for system in self.world.systems.values())
+            needs = bool(self.removed) or any(system.quirks.needs for system in self.world.systems.values())
             return needs or self._waits_for_another(ref, name)
         if edge.state == "refused":
             peer = self.world.flows.ends(ref.split(":")[0])[name].peer_type
             needs = self.quirks(peer).needs
             if any(self.world.value(ref, field) is None for field in needs):
                 return True
-            if self.world.namesakes:
-                return True  # it has a name that another one had when that was linked
+            if self.world.namesakes or self.removed:
+                return True  # it has a name that another one had when that was linked, or still has, kept
         return False
 
     def _waits_for_another(self, ref: Ref, name: str) -> bool:
@@ -279,6 +305,20 @@ class Oracle:
                         return True
         return False
 
+    def _apart(self, ref: Ref, edge: Edge) -> bool:
+        """Whether two were linked until one was deleted."""
+        if {ref, edge.peer} <= self.removed:
+            return edge.state == "severed"  # both were away at some time, and asked each other in vain
+        gone = self.rows[edge.peer].gone_at if edge.peer in self.rows else 0
+        return edge.state == "severed" and bool(gone or edge.reason == ARCHIVED or self._archived(edge.peer))
+
+    def shown(self, ref: Ref) -> bool:
+        """Whether pages show a record; an edit of one that was put away right after is read by nobody."""
+        return self.world.is_there(ref) and not self._archived(ref)
+
+    def _archived(self, ref: Ref) -> bool:
+        return bool(self.world.record(ref)["archived"])
+
     def matched(self) -> list[str]:
         """No two records with one name, and no third, are left without each other."""
         wrong = []
@@ -290,7 +330,8 @@ class Oracle:
                         edge = row.edges.get(f"{flow.name}/{side}")
                         if side == "a" and not self.meets(flow.when, ref):
                             continue
-                        if ref.partition(":")[0] == type and (edge is None or edge.state not in ("linked", "copy")):
+                        free_ = edge is None or edge.state not in ("linked", "copy", "severed")
+                        if ref.partition(":")[0] == type and free_ and not row.gone_at and self.shown(ref):
                             name = normal(self.world.value(ref, each[0][0 if side == "a" else 1]))
                             free.setdefault(name, {}).setdefault(side, []).append(ref)
                 self.counts["names without a link"] += len(free)
@@ -319,7 +360,7 @@ class Oracle:
             (mark, ref.split(":")[0])
             for system in self.world.systems.values()
             for ref, person, mark in system.created
-            if not person
+            if not person and ref not in self.removed
         )
         self.counts["created"] += len(marks)
         return [f"{kind}: {count} records with the marker {mark}" for (mark, kind), count in marks.items() if count > 1]
@@ -333,6 +374,8 @@ class Oracle:
                 if not field or (self.world.people.namesakes and f"{system.name}.{kind}" in self.world.people.origins):
                     continue
                 found = Counter(str(self.norm(record["fields"].get(field))).casefold() for record in records.values())
+                for away in self.removed_names:
+                    found.pop(away, None)
                 self.counts["names"] += len(found)
                 wrong += [
                     f"{system.name}.{kind}: {name} stands {many} times" for name, many in found.items() if many > 1
@@ -345,7 +388,7 @@ class Oracle:
         for group in self.groups:
             if any(self.kind(node).startswith("one") for node in group.nodes):
                 continue
-            values = {self.held(node) for node in group.nodes if self.follows(node)}
+            values = {self.held(node) for node in group.nodes if self.follows(node) and self.shown(node[0])}
             if self.kind(min(group.nodes)) == "name":  # a record found by its marker is ours up to white space and case
                 values = {normal(value) for value in values}
             self.counts["values agreed"] += len(group.nodes)
@@ -368,6 +411,8 @@ class Oracle:
                 if pair.direction == "forward" and (one is None or (right, pair.right) in self.typed):
                     continue
                 self.counts["references"] += 1
+                if {left, right, f"{through.left}:{one}", f"{through.right}:{other}"} & self.removed:
+                    continue  # a reference that stands is not rewritten when its record gets another twin
                 twin = one and twins.get((through.name, f"{through.left}:{one}"))
                 named = other and f"{through.right}:{other}"
                 if (one and twin is None) or (named and (through.name, named) not in linked):
@@ -408,6 +453,38 @@ class Oracle:
                     wrong.append(f"{ref}: was created for {known[1]}, which was never connected to anything")
         return wrong
 
+    def deletions(self) -> list[str]:
+        """What is deleted is noticed, its links are over at both ends, and whoever stays is reported (D2)."""
+        wrong = []
+        for ref, row in self.rows.items():
+            if row.remote and self.quirks(ref).tells and not self.world.is_there(ref):
+                self.counts["deletions"] += 1
+                if not row.gone_at:
+                    wrong.append(f"{ref}: it was deleted, and nobody noticed")
+            if row.gone_at and self.shown(ref):
+                wrong.append(f"{ref}: it is there, and is believed to be deleted")
+            for name, edge in row.edges.items():
+                wrong += [f"{ref}: {name}: {each}" for each in self._edge_of_two(ref, row, edge)]
+        return wrong
+
+    def _edge_of_two(self, ref: Ref, row: Row, edge: Edge) -> list[str]:
+        peer = self.rows.get(edge.peer)
+        if edge.state == "linked" and (row.gone_at or (peer is not None and peer.gone_at)):
+            return [f"still linked to {edge.peer}; one of both is gone"]
+        if edge.state != "severed" or row.gone_at:
+            return []
+        self.counts["copies of deleted ones"] += 1
+        if not self._apart(ref, edge):
+            return [f"apart from {edge.peer}, which is there"]
+        said = [
+            record
+            for record in self.world.parked()
+            if record.key == ref.encode() and any(b"this copy is kept" in value for _, value in record.headers)
+        ]
+        if not said and edge.reason != ARCHIVED and ref not in self.removed:
+            return [f"{edge.peer} was deleted, and nobody was told that this copy is kept"]
+        return []
+
     # Edits
 
     def _edits(self, nodes: set[Node]) -> list[Edit]:
@@ -416,16 +493,16 @@ class Oracle:
     def _shown(self, edit: Edit) -> Time | None:
         return self.world.first_shown.get((edit.ref, edit.field, plain(edit.value)))
 
-    def _judged(self) -> list[tuple[Group, Any]]:
+    def _judged(self, groups: list[Group]) -> list[tuple[Group, set[Any]]]:
         """Groups of texts and dates, with what their records hold in the end; every such value was typed once."""
         found = []
-        for group in self.groups:
+        for group in groups:
             some = min(group.nodes)
             if group.loose or any(source.loose for source in group.sources):
                 continue
             if self.kind(some) in ("text", "date", "element", "group") and some[1] not in self.world.unordered:
-                node = min(group.nodes, key=lambda node: (not self.follows(node), node))
-                found.append((group, self.held(node)))
+                held = {self.held(node) for node in group.nodes if self.follows(node)}
+                found.append((group, held or {self.held(some)}))
         return found
 
     def latest(self) -> list[str]:
@@ -434,8 +511,10 @@ class Oracle:
         skew = max(0 if system.quirks.dated else abs(system.quirks.skew) for system in systems)
         coarse = SECOND if any(system.quirks.seconds or system.quirks.dated for system in systems) else 0
         wrong = []
-        for group, final in self._judged():
-            edits = self._edits(group.above())
+        for group, finals in self._judged(self.groups):
+            if len(finals) > 1:
+                continue  # one of them was deleted; "agree" says whether there is another reason
+            edits, final = self._edits(group.above()), min(finals)
             won = [edit for edit in edits if self.norm(edit.value) == final]
             times = [shown - self._ahead(edit) for edit in won if (shown := self._shown(edit))]
             if not times or (final is None and self.kind(min(group.nodes)) != "element"):
@@ -458,23 +537,26 @@ class Oracle:
 
     def _overtyped(self, edits: list[Edit], edit: Edit) -> bool:
         value = self.norm(edit.value)
+        if self.removed:  # whom it was linked to before is not known any more; every text is typed once
+            edits = [each for several in self.typed.values() for each in several]
         return any(other.real >= edit.real and self.norm(other.over) == value for other in edits if other is not edit)
 
     def lost(self) -> list[str]:
         """Every edit that was read is the final value, was typed over, or is among the conflicts (I1)."""
         lost = {(conflict.ref, conflict.field, self.norm(conflict.lost.value)) for conflict in self.world.conflicts()}
         wrong = []
-        for group, final in self._judged():
+        for group, finals in self._judged(self.once):
             edits = self._edits(group.nodes)
             for edit in edits:
                 self.counts["edits"] += 1
                 value = self.norm(edit.value)
-                if value is None or value in (final, self.norm(edit.over)) or self._shown(edit) is None:
+                if value is None or value in finals or value == self.norm(edit.over) or self._shown(edit) is None:
                     continue
                 if self._overtyped(edits, edit):
                     continue
-                if not any((ref, field, value) in lost for ref, field in group.nodes):
-                    wrong.append(f"{edit.ref} {edit.field}: {value!r} is gone and nobody was told; {final!r} stands")
+                nodes = {(ref, field) for ref, field, _ in lost} if self.removed else group.nodes
+                if not any((ref, field, value) in lost for ref, field in nodes):
+                    wrong.append(f"{edit.ref} {edit.field}: {value!r} is gone and nobody was told; {finals} stand")
         return wrong
 
     def few(self) -> list[str]:
@@ -487,9 +569,11 @@ class Oracle:
             (edit.ref, edit.field) for system in self.world.systems.values() for edit in system.truth if not edit.person
         )
         wrong = []
-        for group in self.groups:
+        for group in self.once:
             if self.kind(min(group.nodes)) not in ("text", "date", "name", "group") or group.loose:
                 continue
+            if any(ref in self.removed for ref, _ in group.nodes):
+                continue  # whom it was linked to before, and whose edits it was told of, is not known any more
             most = max((written[node] for node in group.nodes), default=0)
             if most:
                 edits = len(self._edits(group.above()))
@@ -521,9 +605,15 @@ class Oracle:
             self.counts["rows at rest"] += 1
             if row.writing is not None:
                 wrong.append(f"{ref}: still writing {row.writing}")
-            wrong += [
-                f"{ref}.{field}: still dirty" for field, cell in row.cells.items() if cell.carried and not cell.rejected
-            ]
+            wrong += (
+                []
+                if row.gone_at
+                else [
+                    f"{ref}.{field}: still dirty"
+                    for field, cell in row.cells.items()
+                    if cell.carried and not cell.rejected
+                ]
+            )
         return wrong
 
     def understood(self) -> list[str]:

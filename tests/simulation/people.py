@@ -112,6 +112,22 @@ class People:
             self.world.happened["copies"] += 1
             self.world.tell("somebody copies {}.{}:{} as :{}", system.name, kind, id, copied)
 
+    # Removals
+
+    def removes(self, how: str) -> None:
+        """Somebody deletes or archives a record, or brings one back."""
+        found = []
+        for system in self.world.systems.values():
+            for kind, records in system.records.items():
+                there = [(id, record["archived"]) for id, record in records.items()]
+                dead = [(id, True) for id in system.dead[kind]]
+                found += [(system, kind, id) for id, put_away in (*there, *dead) if put_away == (how == "restore")]
+        if found:
+            system, kind, id = self.world.random.choice(found)
+            self.world.happened[f"{how}s"] += 1
+            self.world.tell("somebody {}s {}.{}:{}", how, system.name, kind, id)
+            system.remove_(kind, id, how)
+
     def _add(self, name: str, title: str, *, like: dict[str, Any] | None = None) -> dict[str, Any]:
         system_name, _, kind = name.partition(".")
         system = self.world.systems[system_name]
@@ -181,8 +197,9 @@ class People:
     def anybody_edits(self) -> None:
         system = self.world.systems[self.world.random.choice(sorted(self.world.systems))]
         kind = self.world.random.choice(sorted(system.records))
-        if system.records[kind]:
-            self.edits(system, kind, self.world.random.choice(sorted(system.records[kind], key=int)))
+        there = sorted((id for id, record in system.records[kind].items() if not record["archived"]), key=int)
+        if there:
+            self.edits(system, kind, self.world.random.choice(there))
 
     def _elements(self, system: ModelSystem, type: str, field: str, what: str, held: list[str]) -> list[str]:
         """A list with some that are new, or without one that was there; what was removed is seldom put back."""

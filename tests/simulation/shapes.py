@@ -13,7 +13,7 @@ from stream.core.flows import Condition, Conversion, Flow, Pair, TypeFacts
 from stream.model import Value
 from stream.topology import read_topology
 from tests.simulation import twenty
-from tests.simulation.modes import Mode
+from tests.simulation.modes import Mode, Removal
 from tests.simulation.systems import Quirks
 
 
@@ -157,11 +157,13 @@ def _system(type: str) -> str:
     return type.partition(".")[0]
 
 
-def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False) -> list[Flow]:
+def flows_of(
+    shape: str, quirks: dict[str, Quirks], removals: tuple[Removal, ...] = ("keep",), *, canonically: bool = False
+) -> list[Flow]:
     """The flows of a shape; where a system spells differently, those across it convert."""
     spelling = {name for name, each in quirks.items() if each.spells}
     found = []
-    for each in SHAPES[shape]:
+    for number, each in enumerate(SHAPES[shape]):
         left, right = (name.partition(".")[0] in spelling for name in (each.left, each.right))
         pairs = list(each.pairs)
         brief = [name in quirks and quirks[name].brief for name in (_system(each.left), _system(each.right))]
@@ -171,7 +173,7 @@ def flows_of(shape: str, quirks: dict[str, Quirks], *, canonically: bool = False
         if left != right:
             way = SPELLED if right else Conversion("back", _back, _to)
             pairs[1] = Pair(left="x1", right="x1", conversion=way, direction=pairs[1].direction, when=pairs[1].when)
-        found.append(replaced(each, tuple(pairs)))
+        found.append(replace(each, pairs=tuple(pairs), delete=removals[number % len(removals)]))
     return canonical(found, {name for name, each in quirks.items() if each.trims}) if canonically else found
 
 
@@ -188,16 +190,12 @@ def canonical(flows: list[Flow], trims: set[str]) -> list[Flow]:
             else pair
             for pair in each.pairs
         ]
-        found.append(replaced(each, tuple(pairs)))
+        found.append(replace(each, pairs=tuple(pairs)))
     return found
-
-
-def replaced(each: Flow, pairs: tuple[Pair, ...]) -> Flow:
-    return replace(each, pairs=pairs)
 
 
 def earlier(flows: list[Flow], mode: Mode) -> list[Flow]:
     """What was configured at first."""
     if mode.later == "field":
-        return [replaced(each, tuple(pair for pair in each.pairs if pair.left != "x2")) for each in flows]
+        return [replace(each, pairs=tuple(pair for pair in each.pairs if pair.left != "x2")) for each in flows]
     return flows[:1] if mode.later == "flow" else flows

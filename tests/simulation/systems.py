@@ -37,6 +37,15 @@ class Edit(msgspec.Struct, frozen=True):
     """When it happened, by no system's clock."""
 
 
+class Removal(msgspec.Struct, frozen=True):
+    """A record was deleted, archived or brought back: ``how`` says which."""
+
+    at: Time
+    ref: Ref
+    how: str
+    person: bool
+
+
 class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """How a model system behaves."""
 
@@ -72,6 +81,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Fields without which a create is refused, and no field is named."""
     spells: bool = False
     """Its own values look different: ``R:e5`` for ``e5``."""
+    tells: bool = True
+    """Pages report what was deleted; otherwise only who reads the record finds out."""
     rewrites: str = ""
     """Some time after a write it puts texts into ``upper`` or ``lower`` case."""
 
@@ -92,6 +103,7 @@ class Surroundings(Protocol):
     def count(self, what: str) -> None: ...
     async def pause(self) -> None: ...
     def interrupt(self, system: ModelSystem, kind: str, id: str) -> None: ...
+    def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None: ...
     def trails(self) -> bool: ...
     def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None: ...
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None: ...
@@ -135,6 +147,8 @@ class ModelSystem:
         self.world = world
         self.quirks = quirks
         self.records: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in types}
+        self.dead: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in types}
+        self.removals: list[Removal] = []
         self.truth: list[Edit] = []
         self.created: list[tuple[Ref, bool, str]] = []
         self.past: dict[tuple[str, str], list[tuple[Time, dict[str, Any]]]] = {}
@@ -174,6 +188,7 @@ class ModelSystem:
             "marker": marker or None,
             "us": not person,
             "born": self.world.now,
+            "archived": False,
         }
         ref = f"{self.name}.{kind}:{id}"
         self._remember(kind, id)
@@ -209,11 +224,29 @@ class ModelSystem:
         for field, (value, over) in {**plain, **spread}.items():
             self.truth.append(Edit(self.stamp(), ref, field, value, over, person, self.world.now))
 
+    def remove_(self, kind: str, id: str, how: str, *, person: bool = True) -> None:
+        """Delete or archive a record, or bring one back (``restore``)."""
+        ref = f"{self.name}.{kind}:{id}"
+        self.removals.append(Removal(self.world.now, ref, how, person))
+        if how == "delete":
+            self.dead[kind][id] = self.records[kind].pop(id)
+            return
+        if how == "restore" and id in self.dead[kind]:
+            self.records[kind][id] = self.dead[kind].pop(id)
+        record = self.records[kind][id]
+        record["archived"] = how == "archive"
+        record["updated"] = max(self.stamp(), record["updated"])
+        record["revision"] += 1
+        record["us"] = not person
+        self._remember(kind, id)
+
     def rewrite(self) -> None:
         """What was written lately gets the system's own case, as if somebody had typed it."""
         case = str.upper if self.quirks.rewrites == "upper" else str.lower
         pending, self.to_rewrite = self.to_rewrite, []
         for kind, id in pending:
+            if id not in self.records[kind]:
+                continue
             for field, value in list(self.records[kind][id]["fields"].items()):
                 if field.startswith("x") and isinstance(value, str) and case(value) != value:
                     self.world.tell("{}.{}:{} rewrites {} {!r}", self.name, kind, id, field, value)
@@ -273,12 +306,17 @@ class ModelSystem:
     async def page(self, type: str, cursor: Cursor) -> Page:
         """One page, with the paging and the rounds of the real connectors."""
         self._stop()
-        at = resume(cursor)
+        cursor = cursor or {"round": None, "told": 0}
+        at = resume(cursor["round"])
         if at.page is not None and self.world.expired():
             raise Refused("found a page token that has expired")
         whole = self.traits()[type].changes == "list"
         since = None if whole else at.since
-        ids = [id for id, record in self.records[type].items() if since is None or record["updated"] >= since]
+        ids = [
+            id
+            for id, record in self.records[type].items()
+            if not record["archived"] and (since is None or record["updated"] >= since)
+        ]
         following = None
         if self.quirks.pages:
             ids.sort(key=lambda each: (0 if whole else self.records[type][each]["updated"], int(each)))
@@ -288,6 +326,8 @@ class ModelSystem:
             body = [(id, self.records[type][id]["revision"]) for id in ids]
             following = advance(paging, at.page, Seen(ids=ids, body=body, headers={}, digest=f"{start}{body}"))
         entities = tuple(self.entity(type, id, self.shown(type, id)) for id in ids)
+        gone = {each.ref.partition(":")[2] for each in self.removals[cursor["told"] :] if self.quirks.tells}
+        there, told = sorted(id for id in gone if id in self.dead[type]), len(self.removals)
         begun, seen = at.begun or self.stamp(), newest(at.newest, *(entity.updated_at for entity in entities))
         await self.world.pause()
         self.world.maybe_crash("while it reads a page")
@@ -296,8 +336,8 @@ class ModelSystem:
             ahead = Round(since=at.since, page=following, newest=seen, begun=begun)
         else:
             ahead = Round(since=None if whole else next_since(at.since, seen, begun, 2.0))
-        told = msgspec.to_builtins(ahead) or None
-        return Page(entities=entities, cursor=told, more=following is not None, since=ahead.since)
+        round_ = {"round": msgspec.to_builtins(ahead) or None, "told": told}
+        return Page(entities=entities, gone=tuple(there), cursor=round_, more=following is not None, since=ahead.since)
 
     async def read(self, type: str, id: str) -> Entity:
         self._stop()
@@ -349,10 +389,7 @@ class ModelSystem:
         return entity
 
     def _update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
-        record = self.records[type][base.id]
-        moved = self.dated(type) and record["updated"] != base.updated_at
-        if self.quirks.compares and (moved or nested(record["fields"]) != base.record):
-            raise Stale(f"{type} {base.id}: changed since it was read")
+        self._compared(type, base)
         self.world.writing(self, type, base.id, wanted)
         for field, value in self.world.regrouped(f"{self.name}.{type}", self._taken(wanted)).items():
             self.edit(type, base.id, field, value, person=False)
@@ -368,7 +405,22 @@ class ModelSystem:
         return taken
 
     async def remove(self, type: str, base: Entity, how: str) -> None:
-        raise NotImplementedError
+        await self._before()
+        self.world.interrupt(self, type, base.id)
+        self._compared(type, base)
+        self.world.removing(self, type, base.id, how)
+        self.remove_(type, base.id, how, person=False)
+        self._after(f"removed {self.name}.{type}:{base.id} ({how})")
+
+    def _compared(self, type: str, base: Entity) -> dict[str, Any]:
+        """The record, if it is as it was read."""
+        if base.id not in self.records[type]:
+            raise Missing(f"{type} {base.id}: not there")
+        record = self.records[type][base.id]
+        moved = self.dated(type) and record["updated"] != base.updated_at
+        if self.quirks.compares and (moved or nested(record["fields"]) != base.record):
+            raise Stale(f"{type} {base.id}: changed since it was read")
+        return record
 
     async def close(self) -> None:
         return

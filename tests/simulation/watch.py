@@ -84,13 +84,51 @@ class Watch:
         type = f"{system.name}.{kind}"
         self.counts["creates"] += 1
         for ref, person, mark in system.created:
-            if mark == marker and not person and ref.startswith(f"{type}:"):
+            if mark == marker and not person and ref.startswith(f"{type}:") and self.world.is_there(ref):
                 self.problem("doubles", f"{type}: a second record for {marker}; {ref} is there")
         takes = frozenset().union(*(end.takes for end in self.world.flows.ends(type).values()))
         paths = {path for field in takes for path in paths_of(field)}
         for field in wanted:
             if field not in paths:
                 self.problem("untouched", f"{type}: {field} is in a create, and no flow leads to it")
+
+    def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None:
+        """Before a removal: a flow asks for it, and nothing was typed there after anything was deleted (D2)."""
+        ref = f"{system.name}.{kind}:{id}"
+        self.counts["removals"] += 1
+        together, deleted = self._together(ref), {}
+        for other in self.world.systems.values():
+            for each in other.removals:
+                if each.how in ("delete", "archive") and each.ref in together:
+                    deleted[each.ref] = max(each.at, deleted.get(each.ref, 0)) if each.person else 0
+        row, ends = self.world.row(ref), self.world.flows.ends(f"{system.name}.{kind}")
+        edges = {} if row is None else row.edges
+        asked = [name for name, edge in edges.items() if ends[name].removal == how and edge.peer in deleted]
+        if not asked:
+            self.problem("removed", f"{ref}: {how}d, and no flow asks for that: {edges}")
+        skew = max(abs(each.quirks.skew) for each in self.world.systems.values())
+        latest = max(deleted.values(), default=0) + 3 * skew
+        mapped = self.world.flows.paths[f"{system.name}.{kind}"]
+        for edit in system.truth if system.quirks.compares else ():
+            if edit.person and edit.ref == ref and edit.field in mapped:
+                self.counts["edits before a removal"] += 1
+                what = self.world.people.kinds[f"{system.name}.{kind}"].get(edit.field, "")
+                if edit.value is None or what not in ("text", "date"):
+                    continue  # put back or emptied before a lost answer was looked into, it is not seen
+                if edit.real > latest and edit.value == self.world.value(ref, edit.field):
+                    self.problem("removed", f"{ref}: {how}d, with {edit.value!r} typed after the last deletion")
+
+    def _together(self, ref: str) -> set[str]:
+        """All that is or was linked to a record, over any number of links."""
+        found, todo = {ref}, [ref]
+        rows = self.world.rows()
+        while todo:
+            each = todo.pop()
+            peers = {edge.peer for edge in rows[each].edges.values() if edge.peer} if each in rows else set()
+            peers |= {other for other, row in rows.items() if any(edge.peer == each for edge in row.edges.values())}
+            todo += peers - found
+            found |= peers
+        return found
 
     def keeping(self, puts: Mapping[bytes, bytes | None], lane: Lane) -> None:
         """Before rows are kept: versions never go back (I14)."""

@@ -253,6 +253,10 @@ class World:
         self.writes += 1
         self.watch.writing(system, kind, id, wanted)
 
+    def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None:
+        self.writes += 1
+        self.watch.removing(system, kind, id, how)
+
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None:
         self.watch.creating(system, kind, wanted, marker)
 
@@ -522,8 +526,14 @@ class World:
     def record(self, ref: Ref) -> dict[str, Any]:
         system, _, rest = ref.partition(".")
         kind, _, id = rest.partition(":")
-        found: dict[str, Any] = self.systems[system].records[kind][id]
-        return found
+        known: dict[str, Any] = self.systems[system].records[kind].get(id) or self.systems[system].dead[kind][id]
+        return known
+
+    def is_there(self, ref: Ref) -> bool:
+        """Whether a record was not deleted, by the truth."""
+        system, _, rest = ref.partition(".")
+        kind, _, id = rest.partition(":")
+        return id in self.systems[system].records[kind]
 
 
 class Paused:

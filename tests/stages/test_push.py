@@ -92,8 +92,17 @@ class TestCreateOnce:
 
     async def test_under_whatever_number_the_earlier_record_is_found(self) -> None:
         table = await pushed(create(10))
-        await again(table, create(10), create(20))
+        await again(table, create(10))
+        await again(table, create(20))
         assert [each.outcome for each in answers(table)] == ["done", "found", "found"]
+        assert writes(table) == ["create"]
+
+    async def test_read_again_a_create_whose_record_was_deleted_since_is_not_repeated(self) -> None:
+        """Replayed, it came back; and nobody had asked for it."""
+        table = await pushed(create(10))
+        system(table).drop("t", "1")
+        await again(table, create(10))
+        assert [(each.outcome, each.target) for each in answers(table)] == [("done", "b.t:1"), ("found", "b.t:1")]
         assert writes(table) == ["create"]
 
     async def test_one_that_was_deleted_since_is_made_again(self) -> None:
@@ -187,14 +196,16 @@ class TestUpdates:
 
     async def test_an_older_number_than_the_ledger_has_is_superseded(self) -> None:
         table = await pushed(update(20), record=True)
-        await again(table, update(10, base="x1", want="x0"), update(20))
+        await again(table, update(10, base="x1", want="x0"))
+        await again(table, update(20))
         assert [each.outcome for each in answers(table)] == ["done", "superseded", "superseded"]
         assert len(writes(table)) == 1
 
-    async def test_two_for_one_record_go_one_after_the_other(self) -> None:
-        table = await pushed(update(10), update(20, base="x1", want="x2"), record=True)
-        assert [each.outcome for each in answers(table)] == ["done", "done"]
-        assert system(table).all("t")["1"].record["x"] == "x2"
+    async def test_of_two_for_one_record_in_a_unit_the_newer_is_done(self) -> None:
+        """One after the other, the note of the second made the end of the first durable without its receipt."""
+        table = await pushed(update(20), update(10, want="x2"), update(20), record=True)
+        assert [(each.number, each.outcome) for each in answers(table)] == [(20, "done")]
+        assert system(table).all("t")["1"].record["x"] == "x1"
 
 
 def delete(number: int = 10, base: str = "x0") -> Command:
@@ -229,6 +240,14 @@ class TestRemovals:
         table = await pushed(delete(), record=True, fail=("remove", Unsure("no answer"), {"when": "after"}))
         await again(table, delete())
         assert [each.outcome for each in answers(table)] == ["retry", "missing"]
+
+    async def test_one_that_was_brought_back_is_not_removed_again(self) -> None:
+        """The answer was lost, somebody brought the record back, and the next attempt removed it again."""
+        table = await pushed(delete(), record=True, fail=("remove", Unsure("no answer"), {}))
+        system(table).edit("t", "1", {"note": "wanted"})
+        await again(table, delete())
+        assert answers(table)[-1].outcome == "refused"
+        assert "1" in system(table).all("t")
 
     async def test_a_removal_said_twice_is_made_once(self) -> None:
         table = await pushed(delete(), record=True)
