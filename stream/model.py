@@ -176,7 +176,8 @@ class Register(Struct, frozen=True, kw_only=True, tag="register", omit_defaults=
     """To an index: I carry your key, or not any more."""
 
     sender: Ref
-    side: str
+    edge: str
+    """The sender's own."""
     present: bool = True
     linked: bool = False
 
@@ -198,13 +199,14 @@ class Release(Struct, frozen=True, kw_only=True, tag="release"):
 
 
 class Found(Struct, frozen=True, kw_only=True, tag="found"):
-    """From an index: these carry the key; ``taken`` says that all of them are linked already."""
+    """From an index: these carry the key; ``taken``: all are linked already; ``many``: it is full, come again later."""
 
     edge: str
     key: str
     number: int
     candidates: tuple[Ref, ...]
     taken: bool = False
+    many: bool = False
 
 
 class Free(Struct, frozen=True, kw_only=True, tag="free"):

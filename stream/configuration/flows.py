@@ -122,6 +122,7 @@ class _Reader:
             for number, field in enumerate(flow.fields)
             if not reasons(field) and (pair := self._pair((*path, "fields", number), field, flow, ends)) is not None
         ]
+        self._itself(path, flow)
         self._match(path, flow, ends)
         self._create(path, flow, ends, pairs)
         self._delete(path, flow, ends)
@@ -350,6 +351,12 @@ class _Reader:
                 names = [self._names[index] for index in found]
                 self._report.add(path, f"found {len(found)} flows {text}; a name, {near('', names)}, would be right")
         return None
+
+    def _itself(self, path: Path, flow: WrittenFlow) -> None:
+        """A type and itself: each record would be both a left and a right one, and its counterpart get one of its own."""
+        if flow.from_ == flow.to:
+            text = f"found {flow.to} on both sides, so that each counterpart would get one of its own"
+            self._report.add((*path, "to"), f"{text}; another type would be right")
 
     def _match(self, path: Path, flow: WrittenFlow, ends: _Ends) -> None:
         for number, each in enumerate(flow.match):

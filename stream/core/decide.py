@@ -12,7 +12,19 @@ from __future__ import annotations
 
 from copy import copy
 
-from stream.core import creating, damping, deleting, elements, linking, matching, offers, reading, references, writing
+from stream.core import (
+    creating,
+    damping,
+    deleting,
+    elements,
+    index,
+    linking,
+    matching,
+    offers,
+    reading,
+    references,
+    writing,
+)
 from stream.core.flows import View
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Output, Turn
@@ -49,7 +61,7 @@ def decide(
 ) -> tuple[Row | Index | None, list[Output]]:
     """What a message does to the row under ``key``: the new row, and what goes out, in order."""
     if key.startswith(matching.INDEX):
-        return matching.decide_index(key, None if isinstance(row, Row) else row, message, view, now)
+        return index.decide_index(key, None if isinstance(row, Row) else row, message, view, now)
     type_, colon, _ = key.partition(":")
     if not (colon and view.flows.ends(type_)):
         return row, []

@@ -121,6 +121,8 @@ class End(Struct, frozen=True, kw_only=True):
     """Own fields that the peer may set; and how a value of ours looks in its words, which may say less."""
     criteria: tuple[tuple[str, ...], ...]
     """Own fields of each match alternative."""
+    criterion_names: tuple[str, ...]
+    """The same on both ends."""
     watched: tuple[str, ...]
     """All of them: no match value changes but with one of these."""
     creates: bool
@@ -223,6 +225,7 @@ class Flows:
             leads=leads,
             takes=takes,
             criteria=criteria,
+            criterion_names=tuple(",".join(f"{one}={two}" for one, two in each) for each in flow.match),
             watched=tuple(dict.fromkeys(field for each in criteria for field in each)),
             creates=flow.create == "both" or (left and flow.create == "forward"),
             created=flow.create == "both" or (not left and flow.create == "forward"),

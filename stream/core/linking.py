@@ -25,6 +25,7 @@ from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Pro
 
 TAKEN = "its only counterpart is linked to another record"
 COPY = "a copy of a record that we created; copies are not linked"
+MANY = "so many records carry its match value that they are not counted"
 GATE = "both types are being read for the first time"
 EARLY = "it offered values before it accepted"
 CLAIMING = "it was created by us and waits to hear from its origin"
@@ -75,7 +76,7 @@ def settle(turn: Turn) -> None:
     if not row.remote or row.gone_at or _claims(turn):
         return
     conditions.settle(turn)
-    register(turn)
+    changed, anew = row.plan, register(turn)
     for end in turn.bonded:
         enlist(turn, end, keys_of(end, row.remote))
         references.tell(turn, end.edge, row.edges[end.edge].peer)
@@ -83,18 +84,21 @@ def settle(turn: Turn) -> None:
         edge = row.edges.get(end.edge)
         if edge is None:
             _look(turn, end)
-        elif edge.state != "linked" and not edge.idle:
-            _go_on(turn, end, edge)
+        elif edge.state == "linked":
+            if anew and changed:  # what was only read so far may be mapped now
+                turn.change(end, owed=tuple(turn.leading(end)))
+        elif not edge.idle:
+            _go_on(turn, end, edge, anew=anew)
 
 
-def _go_on(turn: Turn, end: End, edge: Edge) -> None:
-    """Begin anew when the record changed; try again what may be possible now."""
+def _go_on(turn: Turn, end: End, edge: Edge, *, anew: bool) -> None:
+    """Begin anew when the record changed, or what it is matched by; try again what may be possible now."""
     match edge.state:
-        case "alone" | "waiting" | "matching" if moved(turn, end):
+        case "alone" | "waiting" | "matching" if anew or moved(turn, end):
             _look(turn, end)
         case "waiting":
             _create(turn, end)
-        case "refused" if turn.row.remote != turn.before:
+        case "refused" if anew or turn.row.remote != turn.before:
             _look(turn, end)
         case _:
             pass
@@ -146,13 +150,21 @@ def _awaited(turn: Turn, message: Found | Free) -> tuple[End, Edge] | None:
 
 
 def found(turn: Turn, message: Found) -> None:
-    """Somebody carries the value: propose, if there is no doubt who (C4)."""
+    """Somebody carries the value: propose, if there is no doubt who (C4).
+
+    Whoever is linked already is no counterpart: the next value may find one that is free. But nothing is created.
+    """
     awaited = _awaited(turn, message)
     if awaited is None:
         return
-    end, _ = awaited
-    if message.taken:
+    end, edge = awaited
+    if message.taken and edge.position + 1 < len(keys_of(end, turn.row.remote)) and not message.many:
+        turn.change(end, reason=TAKEN)
+        _claim(turn, end, edge.position + 1)
+    elif message.taken:
         give_up(turn, end, TAKEN)
+    elif message.many:
+        give_up(turn, end, MANY)
     elif len(message.candidates) != 1:
         some = ", ".join(message.candidates[:5])
         give_up(turn, end, f"{len(message.candidates)} records match it, and nothing says which: {some}")
@@ -160,6 +172,9 @@ def found(turn: Turn, message: Found) -> None:
         _propose(turn, end, message.candidates[0])
     else:
         turn.mail(message.candidates[0], Nudge(edge=end.peer_edge, sender=turn.key))
+    if message.many:
+        turn.change(end, tries=edge.tries)
+        turn.again(end)
 
 
 def free(turn: Turn, message: Free) -> None:
@@ -179,6 +194,8 @@ def free(turn: Turn, message: Free) -> None:
     keys = keys_of(end, turn.row.remote)
     if edge.position + 1 < len(keys):
         _claim(turn, end, edge.position + 1)
+    elif edge.reason == TAKEN:
+        give_up(turn, end, TAKEN)
     else:
         _nobody(turn, end)
 
@@ -360,10 +377,13 @@ def _ask_back(turn: Turn, end: End, edge: Edge) -> None:
 
 
 def _try_again(turn: Turn, end: End, edge: Edge) -> None:
-    """Ask the index once more, but not at once: it may not know yet what the other side knows."""
+    """Ask the indexes once more, but not at once: they may not know yet what the other side knows.
+
+    All of them: the locks of those that had said "nobody" are given back, and somebody may be there by then.
+    """
     release(turn, end)
     turn.move(end, "matching")
-    turn.change(end, key=edge.key, tries=edge.tries)
+    turn.change(end, key=(*keys_of(end, turn.row.remote), "")[0], tries=edge.tries)
     turn.again(end)
 
 
@@ -384,6 +404,10 @@ def wake(turn: Turn) -> None:
                 creating.send(turn, end, turn.change(end, due=0))
             case "severed":
                 _ask_back(turn, end, edge)
+            case "refused":
+                enlist(turn, end, keys_of(end, turn.row.remote))
+                _look(turn, end)
+                turn.change(end, tries=edge.tries)
             case _:
                 turn.again(end)
 
@@ -408,8 +432,6 @@ def resync(turn: Turn) -> None:
             continue
         if edge.state == "linked":
             turn.change(end, owed=tuple(turn.leading(end)))
-        elif edge.state in ("alone", "refused") and not gone and not edge.idle:
-            _look(turn, end)
         elif edge.state == "creating":
             creating.send(turn, end, edge)
 

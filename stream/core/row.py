@@ -279,6 +279,7 @@ class Index(
         "members": "m",
         "lock": "l",
         "queue": "q",
+        "crowded": "c",
         "alarm": "A",
         "format": "f",
     },
@@ -287,6 +288,8 @@ class Index(
 
     members: dict[Ref, str] = {}
     """Side of each record that carries it; a capital when it is linked."""
+    crowded: dict[str, Time] = {}
+    """Sides on which there may be more than are kept, and until when."""
     lock: tuple[Ref, int] | None = None
     queue: tuple[ClaimKey, ...] = ()
     alarm: Time = 0

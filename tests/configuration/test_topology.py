@@ -287,13 +287,6 @@ def test_a_create_may_ask_for_a_linked_reference() -> None:
     assert "projects" in flows.paths["a.tasks"]
 
 
-def test_a_flow_may_lead_from_a_type_into_itself() -> None:
-    topology = read(
-        file(flow("{from: name, to: notes}", to="a.tasks", create="never", match="[{name: notes}]", name="copies"))
-    )
-    assert set(topology.flows.ends("a.tasks")) == {"copies/a", "copies/b"}
-
-
 def test_defaults() -> None:
     topology = read(file())
     assert (topology.broker, topology.partitions) == ("sqlite:///var/linkstream.db", 4)
@@ -352,6 +345,10 @@ BAD = {
             )
         ),
         "found a condition; fields without one, or one for the flow, would be right",
+    ),
+    "a type and itself": (
+        file(flow("{from: name, to: notes}", to="a.tasks", create="never", match="[{name: notes}]")),
+        "found a.tasks on both sides, so that each counterpart would get one of its own; another type would be right",
     ),
     "no condition": (file(flow(when="name = 1")), "found no condition: 1:6: token recognition error at: '= '"),
     "a condition on nothing": (file(flow(when="done == true")), "undeclared reference to 'done'"),

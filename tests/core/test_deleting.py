@@ -32,7 +32,7 @@ from tests.core.build import (
 
 C = "c.t:1"
 FULL = {"name": "n", "x": "x0", "y": None}
-KEY = key_of("f", 0, ["n"])
+KEY = key_of("f", "name=name", ["n"])
 How = Literal["keep", "archive", "delete"]
 
 

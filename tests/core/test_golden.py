@@ -35,7 +35,7 @@ ROWS: dict[str, Row | Index] = {
     "linked-right": linked().row(B),
     "creating": created()[0].row(A),
     "writing": writing().row(A),
-    "index": linked().rows[key_of("f", 0, ["n"])],
+    "index": linked().rows[key_of("f", "name=name", ["n"])],
 }
 STATED = Stated("x1", Version(5, 1, 7), Version(4, 0, 6), B)
 MESSAGES: dict[str, Any] = {

@@ -25,7 +25,7 @@ from stream.model import (
 from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
 
 FULL = {"name": "n", "x": "x0", "y": None}
-KEY = key_of("f", 0, ["n"])
+KEY = key_of("f", "name=name", ["n"])
 
 
 def index(table: Table) -> Index:
@@ -139,7 +139,7 @@ class TestKeysBeforeTheLink:
         table.bring(A, seen(10, **FULL))
         out = table.read(A, 20, name="other")
         assert [each.present for each in every(Register, out)] == [False, True]
-        assert table.edge(A, "f/a").key == key_of("f", 0, ["other"])
+        assert table.edge(A, "f/a").key == key_of("f", "name=name", ["other"])
 
     def test_a_key_that_comes_while_a_create_waits_is_matched_first(self) -> None:
         table = Table(view(counted=()))
@@ -174,7 +174,7 @@ class TestKeysBeforeTheLink:
         table.tell(A, Wake(resync=True))
         table.now = table.row(A).alarm
         assert table.tell(A, Wake()) != []
-        assert table.edge(A, "f/a").key == key_of("f", 0, ["other"])
+        assert table.edge(A, "f/a").key == key_of("f", "name=name", ["other"])
 
     def test_a_proposal_to_a_record_that_is_creating_is_not_answered(self) -> None:
         table = Table(view(flow(create="both", match=())))

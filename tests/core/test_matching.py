@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.decide import decide
-from stream.core.matching import PATIENCE, key_of, keys_of, normal
+from stream.core.index import PATIENCE
+from stream.core.matching import key_of, keys_of, normal
 from stream.core.row import Index, Row
 from stream.core.turn import Alarm, Mail
 from stream.model import ClaimKey, Found, Free, Message, Register, Release, Wake
 from tests.core.build import A, B, Table, every, flow, only, seen, view
 
-KEY = key_of("f", 0, ["n"])
+KEY = key_of("f", "name=name", ["n"])
 
 
 class Desk:
@@ -53,7 +54,7 @@ class TestC3KeyLock:
         desk = Desk()
         desk.tell(claim())
         desk.tell(claim("a.t:2", 2))
-        [(to, found)] = desk.tell(Register(sender=B, side="b", linked=True))
+        [(to, found)] = desk.tell(Register(sender=B, edge="f/b", linked=True))
         assert (to, found) == ("a.t:2", Found(edge="f/a", key=KEY, number=2, candidates=(), taken=True))
 
     def test_who_may_not_create_gets_no_lock(self) -> None:
@@ -82,15 +83,15 @@ def test_c1_an_index_is_silent_while_the_gate_is_shut_and_looks_again() -> None:
 def test_a_record_is_no_candidate_for_itself_or_its_own_side() -> None:
     desk = Desk()
     for ref, side in ((A, "a"), ("a.t:2", "a")):
-        desk.tell(Register(sender=ref, side=side))
+        desk.tell(Register(sender=ref, edge=f"f/{side}"))
     [(_, answer)] = desk.tell(claim())
     assert isinstance(answer, Free)
 
 
 def test_who_leaves_is_found_no_more() -> None:
     desk = Desk()
-    desk.tell(Register(sender=B, side="b"))
-    desk.tell(Register(sender=B, side="b", present=False))
+    desk.tell(Register(sender=B, edge="f/b"))
+    desk.tell(Register(sender=B, edge="f/b", present=False))
     assert desk.index is None
 
 
@@ -110,7 +111,7 @@ def test_values_are_compared_without_case_and_outer_space(one: Any, other: Any) 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
 def test_different_values_have_different_indexes(one: list[str], other: list[str]) -> None:
     if [*one] != [*other] and not any("\x1f" in text for text in one + other):
-        assert key_of("f", 0, one) != key_of("f", 0, other)
+        assert key_of("f", "name=name", one) != key_of("f", "name=name", other)
 
 
 class TestSeveralCriteria:

@@ -16,7 +16,17 @@ from stream.core.flows import Flow
 from tests.simulation import faults
 from tests.simulation.modes import MODES, X2, Removal
 from tests.simulation.oracle import Oracle
-from tests.simulation.shapes import NAMESAKES, SHAPES, earlier, facts_of, fits, flows_of, quirks_of, traits_of
+from tests.simulation.shapes import (
+    CRISSCROSS,
+    NAMESAKES,
+    SHAPES,
+    earlier,
+    facts_of,
+    fits,
+    flows_of,
+    quirks_of,
+    traits_of,
+)
 from tests.simulation.systems import SECOND, Quirks
 from tests.simulation.world import Faults, World
 
@@ -137,8 +147,8 @@ def walk(drawn: Plan) -> World:
         world.replan(earlier(flows, how))
     world.renaming = how.renaming
     world.people.namesakes = drawn.shape in NAMESAKES
-    seldom = bool({"at once", "copy", "restore"} & set(how.steps))
-    world.namesakes = world.people.namesakes or bool(how.renaming) or seldom
+    renamed = how.renaming or {"at once", "copy", "restore"} & set(how.steps)
+    world.namesakes = world.people.namesakes or drawn.shape in CRISSCROSS or bool(renamed)
     for step in drawn.steps:
         world.random.seed(drawn.seed << 12 | step.number)
         world.steps += 1

@@ -23,7 +23,7 @@ class Mode(Struct, frozen=True, kw_only=True):
     """Every call is answered."""
     canonical: bool = False
     """Flows give texts the form that systems which trim keep."""
-    later: Literal["", "field", "flow"] = ""
+    later: Literal["", "field", "flow", "match"] = ""
     """What is configured only in the middle of the history."""
     steps: dict[str, int] = {}
     """How often, beside the usual: faults and acts of people by name, as weights of 1000."""
@@ -119,6 +119,7 @@ MODES = {
     "spells": Mode(quirks={"b": Quirks(spells=True)}),
     "field later": Mode(later="field"),
     "flow later": Mode(later="flow"),
+    "match later": Mode(later="match"),
     "late duplicates": Mode(steps={"again": 60}),
     "zombies": Mode(quirks=everywhere(idempotent=True), steps={"zombie": 60, "revive": 30}),
     "copies": Mode(

@@ -49,7 +49,7 @@ class People:
                         kind = "group"
                     elif SET in field:
                         kind = "elements of another" if pair.reference is not None else "elements"
-                    self.kinds.setdefault(type, {})[field.removesuffix(SET)] = kind
+                    self.kinds.setdefault(type, {})[field.removesuffix(SET)] = "code" if field == "code" else kind
             for when in (flow.when, *(pair.when for pair in flow.pairs)):
                 for field in when.reads if when else ():
                     self.kinds[flow.left].setdefault(field, "word")
@@ -211,7 +211,7 @@ class People:
         there = sorted(system.records[self.refers[type, field].partition(".")[2]], key=int)
         return [*held, *(each for each in there if each not in held and self.world.roll() < 0.5)]
 
-    def _word(self, system: ModelSystem, type: str, field: str, what: str) -> Any:
+    def _word(self, system: ModelSystem, type: str, field: str, what: str) -> Any:  # noqa: PLR0911  # an arm each
         match what:
             case "flag":
                 return self.world.roll() < 0.5
@@ -226,6 +226,8 @@ class People:
                     return [] if chosen is None else [chosen]
                 integer = self.world.facts[type].integer_ids
                 return int(chosen) if integer and chosen is not None else chosen
+            case "code":
+                return f"c{self.world.random.randrange(6)}"
             case _:
                 return self._text(system, field)
 
@@ -233,7 +235,7 @@ class People:
 def _name_field(type: str, flows: list[Flow]) -> str:
     for flow in flows:
         for each in flow.match:
-            if type in (flow.left, flow.right):
+            if type in (flow.left, flow.right) and each[0][0] != "code":
                 return each[0][0] if type == flow.left else each[0][1]
     fields = {
         field

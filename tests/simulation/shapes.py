@@ -67,6 +67,9 @@ MEMBERS = Pair(left="members~", right="members~", reference="a.p~b.p")
 SELF = Pair(left="parent", right="parent", reference="a.t~b.t")
 REQUIRED_SELF = Pair(left="parent", right="parent", reference="a.t~b.t", required="b")
 ONE_WAY = (FIELDS[0], Pair(left="x1", right="x1", direction="forward"), FIELDS[2])
+CODED = (*FIELDS, Pair(left="code", right="code"))
+CODE = ((("code", "code"),),)
+BOTH = ((("code", "code"), ("x2", "x2")),)
 OPEN = condition("record.state == 'open'")
 DEPENDENT = (FIELDS[0], Pair(left="x1", right="x1", when=OPEN), FIELDS[2])
 PARENT = (("parent", "a.p~b.p"), ("other", "a.q~b.p"))
@@ -95,6 +98,9 @@ SHAPES = {
     "diamond": [flow("a.t", "b.t"), flow("a.t", "c.t"), flow("b.t", "d.t"), flow("c.t", "d.t", create="never")],
     "cycle": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "a.t", create="never")],
     "cycle of four": [flow("a.t", "b.t"), flow("b.t", "c.t"), flow("c.t", "d.t"), flow("d.t", "a.t")],
+    "two criteria": [replace(flow("a.t", "b.t", pairs=CODED), match=(*MATCH, *CODE))],
+    "two criteria crosswise": [replace(flow("a.t", "b.t", pairs=CODED), match=(*CODE, *MATCH))],
+    "three criteria": [replace(flow("a.t", "b.t", pairs=CODED), match=(*MATCH, *BOTH, *CODE))],
     "condition": [flow("a.t", "b.t", when=OPEN)],
     "condition in a chain": [flow("a.t", "b.t"), flow("b.t", "c.t", when=OPEN)],
     "dependent field": [flow("a.t", "b.t", pairs=DEPENDENT)],
@@ -102,6 +108,8 @@ SHAPES = {
     "topics.yaml": list(FIVE.flows.flows.values()),
     "twenty": twenty.FLOWS,
 }
+CRISSCROSS = frozenset({"two criteria", "two criteria crosswise", "three criteria"})
+"""Shapes in which several records have one code, so that some are never linked."""
 NAMESAKES = frozenset({"conflict"})
 """Shapes in which every name is given twice."""
 
@@ -198,4 +206,6 @@ def earlier(flows: list[Flow], mode: Mode) -> list[Flow]:
     """What was configured at first."""
     if mode.later == "field":
         return [replace(each, pairs=tuple(pair for pair in each.pairs if pair.left != "x2")) for each in flows]
+    if mode.later == "match":
+        return [replace(each, match=(), create="never") for each in flows]
     return flows[:1] if mode.later == "flow" else flows

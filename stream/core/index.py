@@ -1,0 +1,137 @@
+"""The index: who carries one match value of a flow, and who is about to create a counterpart for it (C3).
+
+One actor for each value. It tells a claimant the one record on the other side, that there are several (nothing says
+which: a person decides), that all are linked already, or that nobody has the value and the claimant may create. It
+is silent until both types were read completely (C1).
+
+Ten thousand records may carry one value ("Unnamed"), so what it keeps is bounded (C12). A record that finds no room
+is told so and comes again; as long as there are such, the value counts as one that many have.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from stream.core.flows import View
+from stream.core.row import Index
+from stream.core.turn import LONGEST, Alarm, Mail, Output
+from stream.model import ClaimKey, Found, Free, Message, Nudge, Ref, Register, Release, Time
+
+PATIENCE = 600_000_000
+"""Microseconds between two looks at a gate that is shut; its opening wakes the index at once."""
+
+MOST = 16
+"""Records that are kept on each side, as many that are linked, and claims that wait."""
+
+CROWDED = 2 * LONGEST
+"""Microseconds for which a record that found no room counts as being there: it comes again within half of that."""
+
+
+def decide_index(
+    key: str, row: Index | None, message: Message, view: View, now: Time
+) -> tuple[Index | None, list[Output]]:
+    """One message at one match value."""
+    index = Index() if row is None else replace(row)
+    index.crowded = {place: until for place, until in index.crowded.items() if until > now}
+    out: list[Output] = []
+    match message:
+        case Register():
+            before = free(index)
+            _enter(index, message, now)
+            out += _resolved(index, message, view, before)
+        case ClaimKey(sender=sender):
+            queue = tuple(claim for claim in index.queue if claim.sender != sender)
+            index.queue = (*queue, message)[: MOST + 1]
+        case Release(sender=sender, number=number):
+            index.queue = tuple(claim for claim in index.queue if claim.sender != sender or claim.number > number)
+            if index.lock is not None and index.lock[0] == sender and index.lock[1] <= number:
+                index.lock = None
+        case _:
+            pass
+    out += _serve(key, index, view)
+    index.queue = index.queue[:MOST]  # whoever is not among them claims again by itself
+    alarm = 0
+    if index.queue and index.lock is None:
+        alarm = index.alarm if index.alarm > now else now + PATIENCE
+    if alarm != index.alarm:
+        index.alarm = alarm
+        out.append(Alarm(alarm))
+    empty = not index.members and index.lock is None and not index.queue and not index.crowded
+    return (None if empty else index), out
+
+
+def _enter(index: Index, message: Register, now: Time) -> None:
+    """Keep who carries the value, as free or as linked, as far as there is room (C12)."""
+    side = message.edge[-1:]
+    members = dict(index.members)
+    others = members.pop(message.sender, "").replace(side, "").replace(side.upper(), "")
+    place = side.upper() if message.linked else side
+    if not message.present:
+        place = ""
+    elif sum(place in places for places in members.values()) >= MOST:
+        index.crowded = {**index.crowded, place: now + CROWDED}
+        place = ""
+    if others or place:
+        members[message.sender] = others + place
+    index.members = members
+
+
+def free(index: Index) -> tuple[Ref, ...]:
+    """The records without a counterpart."""
+    return tuple(ref for ref, places in index.members.items() if places != places.upper())
+
+
+def _resolved(index: Index, message: Register, view: View, before: tuple[Ref, ...]) -> list[Output]:
+    """Bring the last two together, when of more records all others were linked or went (C4).
+
+    They were told that nothing says which; without this nobody tells them that now something does.
+    """
+    flow = view.flows.flows.get(message.edge[:-2])
+    now = free(index)
+    if len(now) != 2 or len(before) <= len(now) or flow is None or not view.open(flow.left, flow.right):  # noqa: PLR2004
+        return []
+    if not index.crowded.keys().isdisjoint("ab"):
+        return []
+    one, other = sorted(now, key=lambda ref: index.members[ref])
+    if "a" not in index.members[one] or "b" not in index.members[other]:
+        return []
+    return [Mail(one, Nudge(edge=f"{flow.name}/a", sender=other))]
+
+
+def _serve(key: str, index: Index, view: View) -> list[Output]:
+    """Answer the claims that can be answered, in the order they came."""
+    out: list[Output] = []
+    waiting = []
+    for claim in index.queue:
+        answer = _answer(key, index, claim, view)
+        if answer is None:
+            waiting.append(claim)
+        else:
+            out.append(Mail(claim.sender, answer))
+    index.queue = tuple(waiting)
+    return out
+
+
+def _answer(key: str, index: Index, claim: ClaimKey, view: View) -> Found | Free | None:
+    name, _, side = claim.edge.rpartition("/")
+    flow = view.flows.flows.get(name)
+    if flow is None:
+        return Free(edge=claim.edge, key=key, number=claim.number)
+    if not view.open(flow.left, flow.right):
+        return None
+    other = "b" if side == "a" else "a"
+    there = [ref for ref, places in index.members.items() if ref != claim.sender and other in places]
+    many = other in index.crowded or (bool(there) and side in index.crowded)
+    if there or many:
+        rivals = [ref for ref in free(index) if ref != claim.sender and ref not in there]
+        candidates = tuple(sorted(there)) if len(there) > 1 or not there else tuple(sorted((*there, *rivals)))
+        return Found(edge=claim.edge, key=key, number=claim.number, candidates=candidates, many=many)
+    taken = any(ref != claim.sender and other.upper() in places for ref, places in index.members.items())
+    if taken or other.upper() in index.crowded:
+        kept = side in index.members.get(claim.sender, side)
+        return Found(edge=claim.edge, key=key, number=claim.number, candidates=(), taken=True, many=not kept)
+    if claim.create:
+        if index.lock is not None and index.lock[0] != claim.sender:
+            return None
+        index.lock = (claim.sender, claim.number)
+    return Free(edge=claim.edge, key=key, number=claim.number)

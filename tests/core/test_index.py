@@ -1,0 +1,187 @@
+"""Doubt, several criteria, and ten thousand records of one name."""
+
+from __future__ import annotations
+
+from stream.codec import bytes_of, encode
+from stream.core.flows import View
+from stream.core.index import CROWDED, MOST
+from stream.core.matching import key_of
+from stream.core.row import Index
+from stream.core.turn import Mail
+from stream.model import ClaimKey, Found, Nudge, Refuse, Register, Release, Wake
+from tests.core.build import START, A, B, Table, commands, every, flow, only, reports, seen, view
+
+BY_TWO = ((("x", "x"),), (("name", "name"),))
+NEVER = view(flow(create="never"))
+KEY = key_of("f", "name=name", ["n"])
+
+
+def filled(given: View, **records: dict[str, str | None]) -> Table:
+    """All of these are read while the gate is shut; then it opens."""
+    flows = tuple(given.flows.flows.values())
+    table = Table(view(*flows, counted=()))
+    for ref, fields in records.items():
+        table.bring(f"{ref[0]}.t:{ref[1:]}", seen(10, **{"name": None, "x": None, "y": None, **fields}))
+    table.view = given
+    for key in [key for key in table.rows if key.startswith("index:")]:
+        table.bring(key, Wake())
+    return table
+
+
+def state(table: Table, ref: str) -> str:
+    return table.edge(ref, f"f/{ref[0]}").state
+
+
+class TestC4Doubt:
+    def test_of_two_for_one_neither_is_taken_until_one_goes(self) -> None:
+        table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
+        assert [state(table, ref) for ref in (A, B, "b.t:2")] == ["refused", "refused", "refused"]
+        assert reports(table.out)[0].startswith("f: 2 records match it, and nothing says which: ")
+        table.read("b.t:2", 20, name="m")
+        assert table.edge(A, "f/a").peer == B
+
+    def test_of_two_with_one_counterpart_it_is_the_same(self) -> None:
+        table = filled(NEVER, a1={"name": "n"}, a2={"name": "n"}, b1={"name": "n"})
+        assert [state(table, ref) for ref in (A, "a.t:2", B)] == ["refused", "refused", "refused"]
+        table.read(A, 20, name="m")
+        assert table.edge("a.t:2", "f/a").peer == B
+
+    def test_nobody_is_brought_together_while_the_gate_is_shut(self) -> None:
+        table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
+        table.view = view(*NEVER.flows.flows.values(), counted=())
+        table.read("b.t:2", 20, name="m")
+        assert state(table, A) == "refused"
+
+    def test_two_of_one_side_are_no_pair(self) -> None:
+        table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
+        table.read(A, 20, name="m")
+        assert [state(table, ref) for ref in (B, "b.t:2")] == ["refused", "refused"]
+
+
+class TestSeveralCriteria:
+    def test_who_is_linked_by_one_value_leaves_the_next_one_open(self) -> None:
+        table = filled(view(flow(match=BY_TWO)), a1={"x": "e", "name": "n"}, b1={"x": "e", "name": "o"})
+        assert table.edge(A, "f/a").peer == B
+        table.bring("b.t:2", seen(20, name="p", x=None, y=None))
+        table.bring("a.t:2", seen(20, name="p", x="e", y=None))
+        assert table.edge("a.t:2", "f/a").peer == "b.t:2"
+
+    def test_nothing_is_created_beside_one_that_is_taken(self) -> None:
+        table = filled(view(flow(match=BY_TWO)), a1={"x": "e", "name": "n"}, b1={"x": "e", "name": "o"})
+        out = table.bring("a.t:2", seen(20, name="p", x="e", y=None))
+        assert state(table, "a.t:2") == "refused"
+        assert not commands(out)
+
+    def test_two_origins_with_crosswise_values_wait_for_no_other(self) -> None:
+        table = filled(
+            view(flow(match=BY_TWO)), a1={"x": "e", "name": "n"}, a2={"x": "f", "name": "n"}, a3={"x": "e", "name": "m"}
+        )
+        made = {each.marker for each in commands(table.out)}
+        assert made == {"f|a.t:1"}
+        table.done(A, commands(table.out)[0], 30)
+        assert [state(table, ref) for ref in ("a.t:2", "a.t:3")] == ["refused", "refused"]
+
+    def test_a_second_attempt_locks_all_values_again(self) -> None:
+        table = filled(view(flow(match=BY_TWO)), a1={"x": "e", "name": "n"}, b1={"x": "other", "name": "n"})
+        table = Table(view(flow(match=BY_TWO)))
+        table.bring(B, seen(10, name="n", x="other", y=None))
+        table.tell(A, seen(10, name="n", x="e", y=None))
+        table.rows[B].remote["name"] = "renamed"  # the index has not heard of it yet
+        table.deliver()
+        assert state(table, A) == "matching"
+        assert table.edge(A, "f/a").locks == ()
+        table.now = table.row(A).alarm
+        claims = every(ClaimKey, table.tell(A, Wake()))
+        assert [mail.to for mail in table.out if isinstance(mail, Mail) and mail.message in claims] == [
+            key_of("f", "x=x", ["e"])
+        ]
+
+    def test_a_second_attempt_without_values_looks_anew(self) -> None:
+        table = Table(view(flow(match=(), create="never")))
+        table.bring(A, seen(10, name="n", x=None, y=None))
+        table.tell(A, Nudge(edge="f/a", sender=B))
+        number = table.edge(A, "f/a").number
+        table.mail.clear()
+        table.bring(A, Refuse(edge="f/a", sender=B, number=number, why="gone"))
+        assert state(table, A) == "matching"
+        table.now = table.row(A).alarm
+        table.bring(A, Wake())
+        assert state(table, A) == "alone"
+
+    def test_a_match_that_is_configured_later_finds_who_waits(self) -> None:
+        table = filled(view(flow(match=(), create="never")), a1={"name": "n"}, b1={"name": "n"})
+        assert state(table, A) == "alone"
+        table.view = NEVER
+        for ref in (A, B):
+            table.read(ref, 20)
+        assert table.edge(A, "f/a").peer == B
+
+
+class TestC12Crowds:
+    MANY = 600
+
+    def crowd(self, create: str = "forward") -> Table:
+        table = Table(view(flow(create=create), counted=()))  # type: ignore[arg-type]
+        table.sizes, table.answers = [], []  # type: ignore[attr-defined]
+        for number in range(self.MANY):
+            table.tell(f"a.t:{number}", seen(10, name="n", x=None, y=None))
+            table.deliver()
+            table.sizes.append(len(bytes_of(table.rows[KEY])))  # type: ignore[attr-defined]
+        table.view = view(*table.view.flows.flows.values())
+        return table
+
+    def test_work_and_bytes_are_bounded(self) -> None:
+        table = self.crowd()
+        assert max(table.sizes) < 4000  # type: ignore[attr-defined]
+        start = len(table.out)
+        table.bring(KEY, Wake())
+        [command] = commands(table.out[start:])
+        table.done(command.marker.partition("|")[2], command, 30)
+        for _ in range(3):
+            for number in range(self.MANY):
+                ref = f"a.t:{number}"
+                table.now = max(table.now, table.row(ref).alarm)
+                table.bring(ref, Wake())
+        said = [each for each in table.out[start:] if isinstance(each, Mail)]
+        assert max(len(encode(each.message)) for each in said) < 2000
+        assert len(said) < 20 * self.MANY
+        assert len(bytes_of(table.rows[KEY])) < 4000
+        states = [state(table, f"a.t:{number}") for number in range(self.MANY)]
+        assert states.count("linked") == 1
+        assert states.count("refused") == self.MANY - 1
+        assert len(commands(table.out[start:])) == 1
+
+    def test_those_who_wait_are_bounded(self) -> None:
+        table = self.crowd()
+        index = table.rows[KEY]
+        assert isinstance(index, Index)
+        assert len(index.queue) == MOST
+        assert all(table.row(f"a.t:{number}").alarm for number in range(self.MANY))
+
+    def test_when_it_empties_the_last_two_find_each_other(self) -> None:
+        table = self.crowd("never")
+        table.bring(KEY, Wake())
+        table.bring(B, seen(20, name="n", x=None, y=None))
+        for number in range(self.MANY - 1):
+            table.bring(f"a.t:{number}", seen(20, name=f"n{number}", x=None, y=None))
+        last = f"a.t:{self.MANY - 1}"
+        assert state(table, B) == "refused"
+        for _ in range(12):
+            table.now = max(table.now, table.row(last).alarm, table.row(B).alarm)
+            for ref in (last, B):
+                table.bring(ref, Wake())
+        assert table.now < START + 5 * CROWDED
+        assert table.edge(last, "f/a").peer == B
+
+    def test_a_crowd_of_linked_ones_still_counts(self) -> None:
+        table = Table(NEVER)
+        for number in range(MOST + 2):
+            table.tell(KEY, Register(sender=f"b.t:{number}", edge="f/b", linked=True))
+        for number in range(MOST):
+            table.tell(KEY, Register(sender=f"b.t:{number}", edge="f/b", present=False))
+        table.tell(KEY, Release(sender=A, number=1))
+        out = table.tell(KEY, ClaimKey(edge="f/a", sender=A, number=1))
+        assert only(Found, out).taken
+        table.now += CROWDED
+        table.tell(KEY, Release(sender=A, number=1))
+        assert KEY not in table.rows
