@@ -353,7 +353,7 @@ class _Reader:
         return None
 
     def _itself(self, path: Path, flow: WrittenFlow) -> None:
-        """A type and itself: each record would be both a left and a right one, and its counterpart get one of its own."""
+        """Each record of a type and itself would be a left and a right one, and its counterpart get one of its own."""
         if flow.from_ == flow.to:
             text = f"found {flow.to} on both sides, so that each counterpart would get one of its own"
             self._report.add((*path, "to"), f"{text}; another type would be right")
