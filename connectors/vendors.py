@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from yarl import URL
 
-from connectors import asana_records, trello_records
+from connectors import asana_records, powerofficego_records, trello_records
 from connectors.asana import AsanaEndpoint
 from connectors.asana import Scope as AsanaScope
-from connectors.auth import Bearer, OAuth1
+from connectors.auth import Bearer, Grant, OAuth1
 from connectors.budget import Limits
 from connectors.endpoint import Endpoint, Traits
+from connectors.oauth import OAuth2, token_url
+from connectors.powerofficego import PowerOfficeEndpoint
+from connectors.powerofficego import Scope as PowerOfficeScope
 from connectors.settings import COMMON, FLAG, SECONDS, TEXT, TEXTS, Budgets, Plan, Setting, client, secret, texts
 from connectors.trello import TrelloEndpoint
 from connectors.trello_lists import Scope as TrelloScope
@@ -38,6 +42,11 @@ TRELLO_URL = "https://api.trello.com/1"
 _TRELLO_LIMITS = Limits(windows=((90, 10.0),), below={"/members/": ((90, 900.0),)})
 _TRELLO_KEY = Limits(windows=((270, 10.0),))
 """Below 100 in 10 s of a token, 100 in 900 s for /members, 300 in 10 s of a key, whatever its tokens."""
+
+POWEROFFICE_URL = "https://goapi.poweroffice.net/v2"
+_POWEROFFICE_LIMITS = Limits(windows=((9, 1.0),), reads=4, writes=4)
+"""Below 10 a second of a subscription key, whoever's customers they are for."""
+_SUBSCRIPTION = "Ocp-Apim-Subscription-Key"
 
 _URL = Setting(schema=TEXT, about="another address, such as a sandbox")
 _OVERLAP = Setting(schema=SECONDS, about="seconds that every round reads again")
@@ -86,6 +95,34 @@ def _trello(settings: Mapping[str, Any], budgets: Budgets | None, now: Now) -> E
     return TrelloEndpoint(client(plan, settings, budgets), scope, now=now)
 
 
+def _poweroffice(settings: Mapping[str, Any], budgets: Budgets | None, now: Now) -> Endpoint:
+    base = str(settings.get("url") or POWEROFFICE_URL).rstrip("/")
+    application, subscription = secret(settings["application_key"]), secret(settings["subscription_key"])
+    grant = Grant(
+        url=token_url(base, f"{URL(base).path.removesuffix('/v2')}/OAuth/Token"),
+        client=application.reveal(),
+        secret=secret(settings["client_key"]),
+        headers=((_SUBSCRIPTION, subscription),),
+    )
+    plan = Plan(
+        url=base,
+        auth=OAuth2(grant),
+        credential=(subscription.reveal(),),  # one limit for all customers of the subscription
+        limits=_POWEROFFICE_LIMITS,
+        complaint=powerofficego_records.complaint,
+        judge=powerofficego_records.judge,
+        pause=lambda status, _: powerofficego_records.pause(status, roll=random.random()),  # noqa: S311 - spreads waits
+        headers={_SUBSCRIPTION: subscription},
+    )
+    made = client(plan, {**settings, "url": base}, budgets)
+    made.hide(application.reveal())
+    default = PowerOfficeScope()
+    scope = PowerOfficeScope(
+        overlap=float(settings.get("overlap", default.overlap)), full=float(settings.get("full", default.full))
+    )
+    return PowerOfficeEndpoint(made, scope, now=now)
+
+
 VENDORS: Mapping[str, Vendor] = {
     "asana": Vendor(
         settings={
@@ -118,6 +155,19 @@ VENDORS: Mapping[str, Vendor] = {
         },
         traits={name: kind.traits for name, kind in trello_records.KINDS.items()},
         open=_trello,
+    ),
+    "powerofficego": Vendor(
+        settings={
+            "url": _URL,
+            "application_key": Setting(schema=TEXT, required=True, secret=True, about="the integration's key"),
+            "client_key": Setting(schema=TEXT, required=True, secret=True, about="the key that the customer gave out"),
+            "subscription_key": Setting(schema=TEXT, required=True, secret=True, about="the key to the API itself"),
+            "full": Setting(schema=SECONDS, about="seconds between two readings of everything"),
+            "overlap": _OVERLAP,
+            **COMMON,
+        },
+        traits={name: kind.traits for name, kind in powerofficego_records.KINDS.items()},
+        open=_poweroffice,
     ),
 }
 """Every connector in code, by name."""

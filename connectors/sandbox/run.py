@@ -16,6 +16,7 @@ from connectors.sandbox.crmoffice import CrmOffice
 from connectors.sandbox.customerp import CustomErp
 from connectors.sandbox.custompms import CustomPms
 from connectors.sandbox.faults import Fault
+from connectors.sandbox.powerofficego import PowerOfficeGo
 from connectors.sandbox.server import LINKSTREAM, PERSON, Door, RateLimit, System, Truth, World, application, door_of
 from connectors.sandbox.trello import Trello
 
@@ -24,6 +25,7 @@ SYSTEMS: dict[str, Callable[[World], System]] = {
     "crmoffice": CrmOffice,
     "customerp": CustomErp,
     "custompms": CustomPms,
+    "powerofficego": PowerOfficeGo,
     "trello": Trello,
 }
 """Every sandbox by name."""

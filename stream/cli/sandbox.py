@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-SYSTEMS = ("asana", "crmoffice", "customerp", "custompms", "trello")
+SYSTEMS = ("asana", "crmoffice", "customerp", "custompms", "powerofficego", "trello")
 
 
 @click.command("sandbox")

@@ -15,6 +15,7 @@ from connectors.errors import Unsure
 from connectors.memory import MemoryEndpoint
 from connectors.registry import open_endpoint
 from connectors.sandbox.asana import Asana
+from connectors.sandbox.powerofficego import PowerOfficeGo
 from connectors.sandbox.run import Sandbox, serve
 from connectors.sandbox.trello import Trello
 
@@ -210,3 +211,42 @@ class TrelloBench(SandboxBench):
 
     async def comment(self, card: str, text: str) -> str:
         return str((await self.sandbox.act("POST", f"/cards/{card}/actions/comments", {"text": text}))["id"])
+
+
+class PowerOfficeBench(SandboxBench):
+    type, title, text, path = "customers", "Name", "LegalName", "/Customers"
+    needed: Mapping[str, Any] = {"EmailAddress": "post@kunde.example"}
+
+    @classmethod
+    async def open(cls, *, record: bool = False, **settings: Any) -> PowerOfficeBench:
+        sandbox = await serve("powerofficego", count=1, record=record)
+        system = sandbox.system
+        assert isinstance(system, PowerOfficeGo)
+        limits = {"limits": {"windows": []}}  # tests ask for more than nine a second
+        bench = cls(sandbox, "powerofficego", {**limits, **settings})
+        await bench.endpoint._client._auth.bearer()  # type: ignore[attr-defined]  # faults are for what comes after
+        bench.system = system
+        bench.resize(size=cls.page)
+        return bench
+
+    system: PowerOfficeGo
+
+    def resize(self, **scope: Any) -> None:
+        endpoint: Any = self.endpoint
+        endpoint._scope = msgspec.structs.replace(endpoint._scope, **scope)
+
+    async def add(self, title: str) -> str:
+        return str((await self.sandbox.act("POST", self.path, {"Name": title, **self.needed}))["Id"])
+
+    async def edit(self, id: str, path: str, value: Any, type: str = "Customers") -> None:
+        await self.sandbox.act("PATCH", f"/{type}/{id}", [{"op": "replace", "path": f"/{path}", "value": value}])
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [_fields(body) for body in self.bodies()]
+
+
+def _fields(body: Any) -> dict[str, Any]:
+    """The fields that a patch replaces."""
+    if not isinstance(body, list):
+        return dict(body)
+    return {one["path"].strip("/").replace("/", "."): one["value"] for one in body if one["op"] != "test"}

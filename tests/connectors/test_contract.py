@@ -12,6 +12,7 @@ from tests.connectors.benches import (
     CustomErpBench,
     CustomPmsBench,
     MemoryBench,
+    PowerOfficeBench,
     TrelloBench,
 )
 from tests.connectors.contract import Bench, EndpointContract
@@ -61,5 +62,13 @@ class TestTrello(EndpointContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[Bench]:
         bench = await TrelloBench.open()
+        yield bench
+        await bench.close()
+
+
+class TestPowerOfficeGo(EndpointContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[Bench]:
+        bench = await PowerOfficeBench.open()
         yield bench
         await bench.close()

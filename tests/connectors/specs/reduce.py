@@ -12,6 +12,7 @@ is looked for by ``test_asana_spec.py``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ USED = {
 _PROSE = frozenset({"description", "example", "examples", "externalDocs", "summary", "x-docs-overrides", "tags"})
 
 
-def reduced(spec: dict[str, Any]) -> dict[str, Any]:
+def reduced(spec: dict[str, Any], used: Mapping[str, Sequence[str]] = USED, *, secured: bool = False) -> dict[str, Any]:
+    """Answer the part of a vendor's file that these operations need; ``secured`` keeps what opens them."""
     paths = {
         path: {verb: spec["paths"][path][verb] for verb in (*verbs, "parameters") if verb in spec["paths"][path]}
-        for path, verbs in USED.items()
+        for path, verbs in used.items()
     }
     kept: dict[str, dict[str, Any]] = {}
     todo: list[Any] = [paths]
@@ -48,6 +50,9 @@ def reduced(spec: dict[str, Any]) -> dict[str, Any]:
                 todo.append(kept[kind][name])
     info = {name: spec["info"][name] for name in ("title", "version", "license") if name in spec["info"]}
     made = {"openapi": spec["openapi"], "info": info, "servers": spec["servers"], "paths": paths, "components": kept}
+    if secured:
+        made["security"] = spec["security"]
+        kept["securitySchemes"] = spec["components"]["securitySchemes"]
     return dict(_bare(made, named=False))
 
 
