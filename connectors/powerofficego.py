@@ -76,6 +76,10 @@ class PowerOfficeEndpoint:
         """Tell what each entity type can do."""
         return {name: kind.traits for name, kind in KINDS.items()}
 
+    def clock_ahead(self) -> float | None:
+        """Tell by how many seconds the system's clock is ahead of ours."""
+        return self._client.ahead.seconds()
+
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
         kind, at = _kind(type), resume(cursor)
@@ -147,8 +151,9 @@ class PowerOfficeEndpoint:
         """Create a record, marked. Where Go keeps marks unique, a repeated create answers the first one's record."""
         kind = _kind(type)
         laid = body(type, kind, wanted)
-        later = {kind.marker: laid[kind.marker]} if kind.marker in laid else {}
-        laid[kind.marker] = short(marker, SHORT)
+        later = {kind.marker: laid[kind.marker]} if marker and kind.marker in laid else {}
+        if marker:
+            laid[kind.marker] = short(marker, SHORT)
         try:
             answer = await self._client.call(Request(method="POST", path=kind.path, body=laid, one=True))
         except (Stale, Missing) as error:  # a create is based on no record

@@ -217,14 +217,16 @@ class TrelloEndpoint:
         """Found a workspace under a slug that is our marker, then give it the one that is wanted."""
         if not marker:
             return self._held("organizations", await self._write("POST", "/organizations", slug_for(values)))
-        later = slug_for({path: values.pop(path) for path in ("name",) if path in values})
+        wanted = slug_for({path: values.pop(path) for path in ("name",) if path in values})
+        if not marker:
+            return self._held("organizations", await self._write("POST", "/organizations", {**values, **wanted}))
         made = short(marker, _SLUG)
         held = self._held("organizations", await self._write("POST", "/organizations", {**values, "name": made}))
         if held.marker is None and await self.find("organizations", marker, 0):
             raise Unsure(
                 f"organizations:{held.id}: found that an earlier create has the slug {made}; that one is meant"
             )
-        return await self._second("organizations", held, later)
+        return await self._second("organizations", held, wanted)
 
     async def _invite(self, values: dict[str, Any]) -> Entity:
         """Link whoever is there with this address; invite, where that is allowed."""

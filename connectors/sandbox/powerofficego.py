@@ -24,6 +24,7 @@ from connectors.sandbox.server import SENT, TOKENS, Door, Problem, World
 from connectors.sandbox.table import Row, Table
 
 APPLICATION, SUBSCRIPTION = "sandbox-application-key", "sandbox-subscription-key"
+PATCH = "application/json-patch+json"
 _HEADER = "Ocp-Apim-Subscription-Key"
 _TITLES = {
     400: "Bad request",
@@ -229,7 +230,7 @@ class PowerOfficeGo:
     def _update(self, type: str) -> Callable[[web.Request], Any]:
         async def update(request: web.Request) -> web.Response:
             row, rules, operations = self._row(type, request), RULES[type], request.get(SENT)
-            if not isinstance(operations, list):
+            if request.content_type != PATCH or not isinstance(operations, list):
                 raise self._refused("A JSON Patch document is expected.", rules)
             try:
                 after = patched(rules, row.record, operations)

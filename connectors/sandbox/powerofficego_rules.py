@@ -24,7 +24,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     def defaults(self) -> dict[str, Any]:
         """What a new record holds where nothing is said."""
         flags = dict.fromkeys((name for name, kind in self.fields.items() if kind == "flag"), False)
-        return {**dict.fromkeys(self.fields), **flags}
+        return {**dict.fromkeys(name for name in self.fields if name != ADDRESS), **flags}
 
 
 _IN_ADDRESS = {

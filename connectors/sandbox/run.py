@@ -83,10 +83,12 @@ class Sandbox:
         """Let everything work again."""
         self.world.faults.clear()
 
-    async def act(self, method: str, path: str, body: Any = None, *, token: str = PERSON) -> Any:
+    async def act(
+        self, method: str, path: str, body: Any = None, *, token: str = PERSON, media: str = "application/json"
+    ) -> Any:
         """Do what a person does at the vendor's own API; answer the decoded body. Raises RuntimeError on refusal."""
         session = self._visitor()
-        headers = self.door.headers(token)
+        headers = {**self.door.headers(token), "Content-Type": media}
         async with session.request(method, f"{self.url}{path}", json=body, headers=headers) as response:
             text = await response.text()
             if response.status >= 400:  # noqa: PLR2004 - refusals begin there

@@ -15,7 +15,7 @@ from connectors.errors import Unsure
 from connectors.memory import MemoryEndpoint
 from connectors.registry import open_endpoint
 from connectors.sandbox.asana import Asana
-from connectors.sandbox.powerofficego import PowerOfficeGo
+from connectors.sandbox.powerofficego import PATCH, PowerOfficeGo
 from connectors.sandbox.run import Sandbox, serve
 from connectors.sandbox.trello import Trello
 
@@ -239,7 +239,8 @@ class PowerOfficeBench(SandboxBench):
         return str((await self.sandbox.act("POST", self.path, {"Name": title, **self.needed}))["Id"])
 
     async def edit(self, id: str, path: str, value: Any, type: str = "Customers") -> None:
-        await self.sandbox.act("PATCH", f"/{type}/{id}", [{"op": "replace", "path": f"/{path}", "value": value}])
+        change = [{"op": "replace", "path": f"/{path}", "value": value}]
+        await self.sandbox.act("PATCH", f"/{type}/{id}", change, media=PATCH)
 
     def sent(self) -> list[dict[str, Any]]:
         return [_fields(body) for body in self.bodies()]

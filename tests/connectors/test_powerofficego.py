@@ -16,7 +16,7 @@ from connectors.fields import write_time
 from connectors.http import Request
 from connectors.powerofficego_records import KINDS, complaint, entity, judge, patch, pause, sorted_out
 from connectors.registry import BadSettings, open_endpoint
-from connectors.sandbox.powerofficego import APPLICATION, SUBSCRIPTION
+from connectors.sandbox.powerofficego import APPLICATION, PATCH, SUBSCRIPTION
 from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM
 from connectors.verdicts import Verdict
@@ -319,6 +319,13 @@ async def test_an_address_is_added_whole_or_not_at_all(bench: PowerOfficeBench) 
     assert (added.record["MailAddress"]["City"], added.record["MailAddress"]["CountryCode"]) == ("Oslo", "NO")
     moved = await bench.endpoint.update("customers", added, {"MailAddress.City": "Bergen"})
     assert moved.record["MailAddress"]["ZipCode"] == "0161"
+
+
+async def test_anything_but_a_patch_is_refused(bench: PowerOfficeBench) -> None:
+    one = await customer(bench)
+    for body, media in (({"Name": "x"}, PATCH), ([], "application/json")):
+        with pytest.raises(RuntimeError, match="JSON Patch"):
+            await bench.sandbox.act("PATCH", f"/Customers/{one.id}", body, media=media)
 
 
 async def test_references_are_numbers_there_and_text_with_us(bench: PowerOfficeBench) -> None:

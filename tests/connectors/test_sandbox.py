@@ -88,10 +88,25 @@ async def test_chance_is_the_same_for_the_same_seed() -> None:
     assert len(set(runs[0])) == 2
 
 
+LISTS = {
+    "asana": "/workspaces",
+    "crmoffice": "/users",
+    "customerp": "/employees",
+    "custompms": "/tasks",
+    "powerofficego": "/Departments",
+    "trello": "/members/me/boards",
+}
+SHORT = {
+    "asana": "/projects?limit=100",
+    "custompms": "/tasks?limit=100&offset=4000",
+    "powerofficego": "/Projects?PageSize=100",
+}
+
+
 @pytest.mark.parametrize("system", sorted(SYSTEMS))
 async def test_a_limit_is_kept_by_token_and_refused_calls_count(system: str) -> None:
     sandbox = await serve(system, limit=(3, 60))
-    path = {"asana": "/workspaces", "trello": "/members/me/boards", "powerofficego": "/Projects"}.get(system, "/tasks")
+    path = LISTS[system]
     for _ in range(3):
         await sandbox.act("GET", path)
     async with (
@@ -207,8 +222,7 @@ async def test_strangers_and_readers_are_kept_out(pms: Sandbox) -> None:
 @pytest.mark.parametrize("system", sorted(SYSTEMS))
 async def test_a_large_sandbox_answers_at_once(system: str) -> None:
     sandbox = await serve(system, count=5_000)
-    paths = {"asana": "/projects?limit=100", "trello": "/members/me/boards", "powerofficego": "/Projects?PageSize=100"}
-    path = paths.get(system, "/tasks?limit=100&offset=4000")
+    path = SHORT.get(system, LISTS[system])
     begun = time.perf_counter()
     for _ in range(100):
         await sandbox.act("GET", path)

@@ -4,9 +4,9 @@
 
 The vendor's file is ``defs/asana_oas.yaml`` of the public repository Asana/openapi (its ``info.license`` says Apache
 2.0), as JSON, with the request bodies of the write operations flattened to the fields that are not read-only, and no
-others allowed. Prose is dropped. Two things are mended, because no null would satisfy them: an ``enum`` that is
-``nullable`` gets a null, and a link that is ``allOf`` of a thing and a nullable thing becomes ``anyOf``. The result
-is looked for by ``test_asana_spec.py``.
+others allowed. Prose is dropped. Three things are mended: an ``enum`` that is ``nullable`` gets a null, and a link that
+is ``allOf`` of a thing and a nullable thing becomes ``anyOf``, because no null would satisfy them; and a text whose
+``default`` is none has no default. The result is looked for by ``test_asana_spec.py``.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _bare(value: Any, *, named: bool) -> Any:
         bare["enum"] = [*bare["enum"], None]
     if not named and any(isinstance(part, dict) and part.get("nullable") for part in bare.get("allOf", ())):
         bare["anyOf"] = [*bare.pop("allOf"), {"type": "object", "nullable": True, "maxProperties": 0}]
-    if not named and "content" in bare and "description" in value:
+    if not named and bare.get("type") == "string" and not isinstance(bare.get("default", ""), str):
+        del bare["default"]
+    if not named and ("content" in bare or not bare) and "description" in value:
         bare["description"] = ""  # an answer must have one
     return bare
 
