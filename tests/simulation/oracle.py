@@ -371,6 +371,8 @@ class Oracle:
         for system in self.world.systems.values():
             for kind, records in system.records.items():
                 field = self.world.people.names[f"{system.name}.{kind}"]
+                if "code" in self.world.people.kinds[f"{system.name}.{kind}"]:
+                    continue  # two that are one by their code take one name, which another pair has
                 if not field or (self.world.people.namesakes and f"{system.name}.{kind}" in self.world.people.origins):
                     continue
                 found = Counter(str(self.norm(record["fields"].get(field))).casefold() for record in records.values())

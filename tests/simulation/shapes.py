@@ -77,7 +77,7 @@ FIVE = read_topology(
     Path(__file__).parents[2] / "topics.yaml", {"ASANA_TOKEN": "t", "PMS_URL": "http://localhost", "PMS_TOKEN": "t"}
 )
 
-# A flow of a type with itself is not among them: an index keeps one side for each record, and such a record has two.
+# A flow of a type with itself is not among them: the configuration refuses it.
 SHAPES = {
     "pair": [flow("a.t", "b.t")],
     "pair without match": [flow("a.t", "b.t", match=False)],
