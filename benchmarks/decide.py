@@ -20,7 +20,7 @@ from stream.codec import bytes_of, encode, row_of
 from stream.core.conversions import conversion
 from stream.core.decide import decide
 from stream.core.flows import Flow, Flows, Pair, TypeFacts, View
-from stream.core.row import Index, Row
+from stream.core.row import Index, Kept, Row
 from stream.core.turn import Mail
 from stream.model import Command, Message, Offer, Receipt, Seen, id_of
 from stream.push import Note, encode_note
@@ -53,7 +53,7 @@ class World:
     """Rows, and mail that is brought to them at once; creates and updates are answered as asked."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row | Index] = {}
+        self.rows: dict[str, Kept] = {}
         self.ledger: dict[str, bytes] = {}
         self.now = NOW
         self.mail: deque[tuple[str, Message]] = deque()

@@ -61,6 +61,7 @@ def _kind(  # noqa: PLR0913 - a type has these parts
         traits=Traits(
             changes=changes,
             create=3 if create else None,
+            late=30.0,
             fields=known,
             writable=may | {f"{name}.gid" for name in references.split()},
             required=frozenset(required.split()),

@@ -166,6 +166,10 @@ class Guarded:
         """Find the records with this marker."""
         return await self._through(lambda: self._endpoint.find(type, marker, since))
 
+    async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:
+        """List the records created since."""
+        return await self._through(lambda: self._endpoint.recent(type, since))
+
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         """Create a record, marked."""
         return await self._through(lambda: self._endpoint.create(type, wanted, marker))

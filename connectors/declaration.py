@@ -90,7 +90,8 @@ class Operation(_Said, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^/",
-            description="a path from /, below the url: {id} is the record, {<field>} its parent, {<name>} a setting",
+            description="a path from /, below the url: {id} is the record, {<field>} its parent, {<name>} a setting; "
+            "create: {marker} is our mark, where the system then makes a record or changes the one that has it",
         ),
     ]
     method: Annotated[
@@ -167,6 +168,13 @@ class Marker(_Said, frozen=True, kw_only=True):
     settle: Annotated[float, Meta(ge=0, description="Seconds after which the search surely finds a new record")] = 0.0
 
 
+class Key(_Said, frozen=True, kw_only=True):
+    """The header under whose value the system makes a record once."""
+
+    header: str = "Idempotency-Key"
+    remembered: Annotated[float, Meta(ge=0, description="Seconds for which the system knows a key")] = 86_400.0
+
+
 class Tombstone(_Said, frozen=True, kw_only=True):
     """A field that says that the record is deleted."""
 
@@ -216,6 +224,12 @@ class Type(_Said, frozen=True, kw_only=True):
             "test: that, and a JSON Patch says what it replaces; never"
         ),
     ] = "read"
+    key: Annotated[Key | None, Meta(description="Creates under a key are made once, however often they are sent")] = (
+        None
+    )
+    late: Annotated[
+        float, Meta(ge=0, description="Seconds for which a create may still arrive after it was given up")
+    ] = 30.0
     lag: Annotated[float, Meta(ge=0, description="Seconds by which a read may trail behind a write")] = 0.0
     unverified: Annotated[tuple[str, ...], Meta(description="What is assumed and nobody has confirmed")] = ()
 

@@ -64,6 +64,10 @@ class Page(Struct, frozen=True, kw_only=True):
     """Later rounds will read records changed at or after this time again (the overlap)."""
 
 
+UPSERTED, KEYED, _UNMARKED = 1, 2, 5
+"""Create classes that somebody has to know by name."""
+
+
 class Traits(Struct, frozen=True, kw_only=True):
     """What one entity type of a system can do."""
 
@@ -74,8 +78,15 @@ class Traits(Struct, frozen=True, kw_only=True):
     create: Literal[1, 2, 3, 4, 5] | None = None
     """How surely a create is made once: 1 the system upserts by our key, 2 idempotency key, 3 marker that can
     be looked up at once, 4 marker whose look-up lags (``settle``), 5 no marker. ``None``: cannot be created."""
+    look_up: Literal["marker", "recent", "none"] = "marker"
+    """How a record is looked for whose create was not answered: by its marker, which it shows whenever it is read;
+    among the records created lately; or not at all, so that a person has to look."""
     settle: float = 0.0
-    """Seconds after which a created record is surely found by its marker."""
+    """Seconds after which a created record is surely found by its look-up."""
+    late: float = 0.0
+    """Seconds for which a request may still arrive after it was given up, or after its process died."""
+    idempotent_for: float = 0.0
+    """Seconds for which class 2 remembers a key. A create that is older is looked up as its ``look_up`` says."""
     lag: float = 0.0
     """Seconds by which a read may trail behind a write."""
     fields: frozenset[str] | None = None
@@ -87,6 +98,16 @@ class Traits(Struct, frozen=True, kw_only=True):
     remove: frozenset[Literal["archive", "delete"]] = frozenset()
     unverified: tuple[str, ...] = ()
     """What is assumed about the system and nobody has confirmed."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.create == _UNMARKED and self.look_up == "marker":
+            raise ValueError("create: found class 5, which has no marker, and look_up: marker; recent or none is right")
+
+    @property
+    def marked(self) -> bool:
+        """Whether the records that we create show our marker, whoever reads them."""
+        return self.create is not None and self.look_up == "marker"
 
 
 class Endpoint(Protocol):
@@ -110,6 +131,10 @@ class Endpoint(Protocol):
 
     async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:
         """Find the records with this marker that were created at or after ``since``, oldest first."""
+        ...
+
+    async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:
+        """List the records created at or after ``since``, oldest first. Raises Refused where traits say it cannot."""
         ...
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:

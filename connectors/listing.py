@@ -37,13 +37,14 @@ class Listed(Struct, frozen=True, kw_only=True):
     following: State | None = None
 
 
-def request(
+def request(  # noqa: PLR0913 - a request has these parts
     operation: Operation,
     method: str,
     values: Mapping[str, str],
     *,
     query: Pairs = (),
     body: Any = None,
+    headers: Pairs = (),
     one: bool = True,
 ) -> Request:
     """Make a request of an operation, with the values in its places. Raises Refused for an id that is a way."""
@@ -54,6 +55,7 @@ def request(
         query=(*own, *query),
         body=body,
         encoding=operation.body,
+        headers=headers,
         one=one,
         success=frozenset(operation.success),
     )

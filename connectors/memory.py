@@ -14,11 +14,11 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from connectors.endpoint import Cursor, Entity, Page, Record, Time, Traits
+from connectors.endpoint import KEYED, UPSERTED, Cursor, Entity, Page, Record, Time, Traits
 from connectors.errors import ConnectorError, Missing, Refused, Stale
 from connectors.fields import place
 
-Call: TypeAlias = Literal["page", "read", "find", "create", "update", "remove"]
+Call: TypeAlias = Literal["page", "read", "find", "recent", "create", "update", "remove"]
 When: TypeAlias = Literal["before", "after"]
 
 TRAITS = Traits(changes="since", create=3, remove=frozenset({"delete"}))
@@ -75,6 +75,7 @@ class MemoryEndpoint:
         self._rows: dict[str, dict[str, _Row]] = {name: {} for name in self._traits}
         self._changes: dict[str, list[tuple[Time, str]]] = {name: [] for name in self._traits}
         self._marked: dict[tuple[str, str], list[str]] = {}
+        self._keys: dict[tuple[str, str], tuple[Time, dict[str, Any], Entity]] = {}
         self._now: Time = 0
         self._number = 0
         self.truth: list[Change] = []
@@ -141,7 +142,18 @@ class MemoryEndpoint:
     async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:  # noqa: ARG002 - finds all
         """Find the records with this marker."""
         after = self._begin("find", type)
+        if self._traits[type].look_up != "marker":
+            raise Refused(f"{type}: found a marker to look for; records of this type carry none")
         found = tuple(self._entity(type, name) for name in self._marked.get((type, marker), ()))
+        _end(after)
+        return found
+
+    async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:
+        """List the records created since."""
+        after = self._begin("recent", type)
+        if self._traits[type].look_up == "none":
+            raise Refused(f"{type}: found no way to list what is new")
+        found = tuple(self._entity(type, name) for name, row in self._rows[type].items() if row.created >= since)
         _end(after)
         return found
 
@@ -155,9 +167,24 @@ class MemoryEndpoint:
         if missing:
             raise Refused(f"{type}: found no {', '.join(missing)}; values would be right", fields=missing)
         self._refuse_unwritable(type, wanted)
-        made = self._add(type, wanted, marker or None, "us")
+        known = self._known(type, wanted, marker)
+        made = self._add(type, wanted, marker or None, "us") if known is None else known
+        if traits.create == KEYED and known is None:
+            self._keys[type, marker] = (self._now, dict(wanted), made)
         _end(after)
         return made
+
+    def _known(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity | None:
+        """What a system that makes a record once says the second time: it updates it, or repeats its answer."""
+        traits = self._traits[type]
+        if traits.create == UPSERTED and (there := self._marked.get((type, marker))):
+            return self._put(type, there[0], wanted, "us")
+        at, body, answer = self._keys.get((type, marker), (0, {}, None))
+        if answer is None or self._tick() > at + traits.idempotent_for * 1e6:
+            return None
+        if body != wanted:
+            raise Refused(f"{type}: found another body under a key that was used; the body of then would be right")
+        return answer
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         """Change these paths of a record."""
@@ -236,7 +263,7 @@ class MemoryEndpoint:
             record=deepcopy(row.record),
             updated_at=row.updated,
             revision=row.revision,
-            marker=row.marker,
+            marker=row.marker if self._traits[type].look_up == "marker" else None,
             pristine=row.revision == 1,
         )
 

@@ -60,6 +60,7 @@ def _kind(path: str, fields: str, writable: str, *, marker: tuple[str, str], arc
             id="integer",
             changes="since",
             create=2 if unique else 3,
+            late=30.0,
             fields=may | frozenset(fields.split()) | frozenset(name.partition(".")[0] for name in may),
             writable=may,
             required=frozenset() if unique else frozenset({"Name"}),

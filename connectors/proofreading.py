@@ -132,7 +132,9 @@ def _operations(document: Document, at: At, said: Declaration, entity: Type) -> 
         if operation is None:
             continue
         one = key in _OF_ONE
-        known = [*(["id"] if one else []), *parent, *said.settings]
+        upserts = key == "create" and entity.marker is not None and "{marker}" in operation.path
+        own = ["id"] if one else ["marker"] if upserts else []
+        known = [*own, *parent, *said.settings]
         yield from _placeholders((*at, key, "path"), operation.path, known)
         for name, value in operation.query.items():
             yield from _placeholders((*at, key, "query", name), value, known)

@@ -36,13 +36,20 @@ def _traits(declaration: Declaration, said: Type) -> Traits:
     ways += ["archive"] if said.archive and said.update else []
     ways += ["delete"] if said.delete else []
     marker = said.marker
-    sure: Literal[3, 4, 5] = 5 if marker is None else 4 if marker.settle > 0 else 3
+    upserts = said.create is not None and "{marker}" in said.create.path
+    sure: Literal[1, 2, 3, 4, 5] = (
+        1 if upserts else 2 if said.key else 5 if marker is None else 4 if marker.settle > 0 else 3
+    )
+    look_up: Literal["marker", "recent", "none"] = "marker" if marker else "recent" if said.created else "none"
     above = {said.parent.field} if said.parent and said.create and _names(said, said.create.path) else set()
     return Traits(
         id="string" if nested(said) else said.id.type,
         changes="since" if said.since else "list",
         create=sure if said.create else None,
+        look_up=look_up,
         settle=marker.settle if marker else 0.0,
+        late=said.late,
+        idempotent_for=said.key.remembered if said.key else 0.0,
         lag=said.lag,
         fields=frozenset(said.fields) or None,
         writable=None if said.writable is None else frozenset(said.writable),

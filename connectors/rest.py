@@ -105,16 +105,36 @@ class RestEndpoint:
         else:
             overlap = round((said.since.overlap if said.since else 0.0) * _SECOND)
             extra = self._since(said, since - overlap)
+        known = {marker, bodies.spelt(said.marker, marker)}  # a code too long for it holds but a digest
+        return tuple([replace(one, marker=marker) for one in await self._all(type, said, extra) if one.marker in known])
+
+    async def recent(self, type: str, since: int) -> tuple[Entity, ...]:
+        """List the records created since, oldest first: among those that changed since, or among all."""
+        said = self._type(type)
+        made = said.created
+        if made is None:
+            raise Refused(f"{type}: found no time of creation; a declared 'created' would be right")
+        found = []
+        for one in await self._all(type, said, self._since(said, since)):
+            try:
+                born = read_time(pick(one.record, made.field), made.format, self.declaration.zone)
+            except ValueError as error:
+                raise BadAnswer(f"{type}:{one.id}: {made.field}: {error}") from None
+            if born is not None and born >= since:
+                found.append(one)
+        return tuple(found)
+
+    async def _all(self, type: str, said: Type, extra: Pairs) -> list[Entity]:
+        """Read a list to its end, oldest first."""
         found: dict[str, Entity] = {}
         state = None
         while True:
             listed = await self.lists.page(type, state, extra)
             entities, _, _ = sorted_out(type, said, listed.items, listed.parent, self.declaration.zone)
-            known = {marker, bodies.spelt(said.marker, marker)}  # a code too long for it holds but a digest
-            found |= {entity.id: replace(entity, marker=marker) for entity in entities if entity.marker in known}
+            found |= {entity.id: entity for entity in entities}
             state = listed.following
             if state is None:
-                return tuple(sorted(found.values(), key=_age(said, self.declaration.zone)))
+                return sorted(found.values(), key=_age(said, self.declaration.zone))
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         """Create a record, marked."""
@@ -126,9 +146,12 @@ class RestEndpoint:
             raise Refused(f"{type}: {what}; a field that it keeps would be right, or no marker")
         fields = bodies.new(type, said, said.create, wanted, marker)
         values = self._above(type, said, said.create, wanted)
+        if "{marker}" in said.create.path:
+            values["marker"] = marker
         body = bodies.laid_out(said.create, said, fields)
+        key = ((said.key.header, marker),) if said.key else ()
         try:
-            answer = await self._write(said, wanted, request(said.create, "POST", values, body=body))
+            answer = await self._write(said, wanted, request(said.create, "POST", values, body=body, headers=key))
         except (Stale, Missing) as error:  # a create is based on no record
             raise Refused(str(error)) from None
         held = await self._held(type, said, said.create, answer, marker=marker, parent=self._parent(said, values))

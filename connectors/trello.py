@@ -196,6 +196,11 @@ class TrelloEndpoint:
                 found |= {one.id: one for one in sorted_out(type, records)[0] if one.marker == marker}
         return tuple(sorted(found.values(), key=lambda one: one.id))
 
+    async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:  # noqa: ARG002 - an invitation has no time
+        """Refuse: whatever can be created carries a marker, but for people, who are invited."""
+        _kind(type)
+        raise Refused(f"{type}: found a look-up by time; {'nothing' if type == 'members' else 'one by mark'} would do")
+
     # writing
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:

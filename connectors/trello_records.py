@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
         path="/organizations",
         traits=Traits(
             create=3,
+            late=30.0,
             fields=_paths("id name displayName desc website url idMemberCreator idBoards dateLastActivity teamType"),
             writable=frozenset({"name", "displayName", "desc", "website"}),
             required=frozenset({"displayName"}),
@@ -62,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
         path="/members",
         traits=Traits(
             create=5,
+            look_up="none",
             fields=_paths("id fullName username email initials url confirmed memberType avatarUrl bio"),
             writable=frozenset({"email", "fullName"}),
             required=frozenset({"email", "fullName"}),
@@ -75,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
         traits=Traits(
             changes="since",
             create=3,
+            late=30.0,
             fields=frozenset(
                 {"id", "type", "date", "idMemberCreator", "memberCreator", "memberCreator.id", "data"}
                 | {"memberCreator.fullName", "memberCreator.username", "data.text", "data.dateLastEdited"}
@@ -103,6 +106,7 @@ KINDS: Mapping[str, Kind] = {
         traits=Traits(
             changes="since",
             create=3,
+            late=30.0,
             fields=_paths(
                 "id name desc closed idBoard idList idMembers idLabels labels due start dueComplete pos address "
                 "locationName coordinates dateLastActivity idShort shortLink shortUrl url badges"

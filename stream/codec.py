@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stream.core.row import Index, Row, decode_row, encode_row
+from stream.core.row import Kept, decode_row, encode_row
 from stream.errors import BadRecord
 from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order
 
@@ -57,7 +57,7 @@ def decode_order(value: bytes | None) -> Order:
     return _decode(_order, value, "an order")
 
 
-def row_of(data: bytes | None) -> Row | Index | None:
+def row_of(data: bytes | None) -> Kept | None:
     """A row as it was kept. Raises BadRecord for what is none, or of a newer format."""
     if data is None:
         return None
@@ -70,6 +70,6 @@ def row_of(data: bytes | None) -> Row | Index | None:
     return row
 
 
-def bytes_of(row: Row | Index) -> bytes:
+def bytes_of(row: Kept) -> bytes:
     """A row as it is kept."""
     return encode_row(row)

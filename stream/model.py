@@ -227,12 +227,22 @@ class Counted(Struct, frozen=True, kw_only=True, tag="counted"):
 
 
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):
-    """Between a roster of open creates and the records of a type without a marker."""
+    """Between a roster of creates under way and a record of a type without a marker.
 
-    kind: Literal["open", "close", "ask", "go", "clear"]
+    ask: may one of them have made me? wait: ask again with this number. clear: none of them made you.
+    """
+
+    kind: Literal["ask", "wait", "clear"]
     edge: str
     sender: Ref
     number: int
+
+
+class Decide(Struct, frozen=True, kw_only=True, tag="decide", omit_defaults=True):
+    """A person knows what became of a create in doubt: this record, or none without ``peer``."""
+
+    edge: str
+    peer: Ref = ""
 
 
 class Wake(Struct, frozen=True, kw_only=True, tag="wake", omit_defaults=True):
@@ -285,6 +295,7 @@ Message: TypeAlias = (
     | Found
     | Free
     | Roster
+    | Decide
     | Wake
     | Receipt
 )
@@ -309,6 +320,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     edge: str = ""
     issued_at: Time = 0
     attempt: int = 0
+    sure: int = 0
+    """No create up to this number made anything: a person looked (C11)."""
 
 
 class Order(Struct, frozen=True, kw_only=True, tag_field="order", tag="forget"):

@@ -12,43 +12,53 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal
 
-from msgspec import Struct, msgpack
+from msgspec.structs import replace
 
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from stream.codec import decode_command, encode
 from stream.core.fields import Observer
 from stream.errors import BadRecord
+from stream.look_ups import (
+    Doubt,
+    Found,
+    LookUps,
+    Note,
+    Repeat,
+    Wait,
+    begun,
+    decode_note,
+    encode_note,
+    later,
+    ledger_key,
+)
 from stream.model import Command, Order, Receipt, Seen, Time, Value, id_of
 from stream.parking import park
 from stream.ports import Record, Unit
 from stream.topics import MAIL, POLLS
 
-UNMARKED = 5
-"""The create class of a type whose records cannot carry a marker."""
-
 ENDED = ("stale", "refused")
 """Outcomes after which an update or a removal is over, although nothing was written."""
-
-
-class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """What the ledger holds of the latest command for one record, or of one create."""
-
-    number: int
-    state: Literal["begun", "done"]
-    guard_at: Time = 0
-    before: Seen | None = None
-    """The first attempt's pre-image."""
-    target: str = ""
-    """The id of the record that was created."""
 
 
 class Job:
     """One command on its way through a unit."""
 
-    __slots__ = ("base", "before", "command", "ledger", "note", "receipt", "record", "since", "undone", "want")
+    __slots__ = (
+        "again",
+        "base",
+        "before",
+        "command",
+        "kept",
+        "ledger",
+        "note",
+        "receipt",
+        "record",
+        "since",
+        "undone",
+        "want",
+    )
 
     def __init__(self, record: Record, command: Command, note: Note | None) -> None:
         self.record = record
@@ -62,17 +72,12 @@ class Job:
         self.want = command.want
         self.since: Time | None = None
         """The guard read of an earlier attempt that may have written."""
+        self.kept: Note | None = None
+        """What the ledger is to hold although this attempt was not made."""
+        self.again = False
+        """A create that was begun before: its answer may tell what the record was then, or what it is now."""
         self.undone = False
         """Surely nothing was written by this attempt: what the ledger held before stands again."""
-
-
-def ledger_key(key: bytes, command: Command) -> bytes:
-    """Where the ledger keeps a command: per target record, and per origin and flow for a create."""
-    return b"create:" + command.edge.encode() + b"|" + key if command.kind == "create" else key
-
-
-encode_note = msgpack.Encoder().encode
-_decode_note = msgpack.Decoder(Note).decode
 
 
 class Push:
@@ -89,6 +94,7 @@ class Push:
         self._endpoint = endpoint
         self._observe = observe
         self._clock = clock
+        self._look_ups = LookUps(endpoint, observe, clock)
         self._traits: Mapping[str, Traits] = endpoint.traits()
 
     async def __call__(self, unit: Unit) -> None:
@@ -107,7 +113,7 @@ class Push:
             key = ledger_key(record.key, command)
             if key not in jobs or jobs[key].command.number <= command.number:
                 note = unit.get(key)
-                jobs[key] = Job(record, command, _decode_note(note) if note else None)
+                jobs[key] = Job(record, command, decode_note(note) if note else None)
         if jobs:
             await self._work(unit, list(jobs.values()))
 
@@ -128,10 +134,13 @@ class Push:
         assert receipt is not None
         if receipt.outcome in ("done", "found"):
             target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
-            unit.put(job.ledger, encode_note(Note(job.command.number, "done", target=target)))
+            number = max(job.command.number, 0 if job.before is None else job.before.number)  # never back
+            unit.put(job.ledger, encode_note(Note(number, "done", target=target)))
         elif job.command.kind != "create" and receipt.outcome in ENDED:
             # Read again later, it would find its base by chance, and write over whatever came in between.
             unit.put(job.ledger, encode_note(Note(job.command.number, "done")))
+        elif job.kept is not None:
+            unit.put(job.ledger, encode_note(job.kept))
         elif job.undone:
             unit.put(job.ledger, None if job.before is None else encode_note(job.before))
         cause = f"{record.topic}/{record.partition}/{record.offset}".encode()
@@ -145,7 +154,7 @@ class Push:
     async def _look(self, job: Job) -> None:
         """Find out whether there is anything to do; leaves a receipt, or a note of what is about to be done."""
         command, note = job.command, job.note
-        if note is not None and not note.target and _later(note, command):
+        if note is not None and not note.target and later(note, command):
             job.receipt = Receipt(number=command.number, outcome="superseded")
             return
         try:
@@ -194,39 +203,26 @@ class Push:
 
     async def _look_up(self, job: Job) -> None:
         """Look for what an earlier attempt may have created, under whatever number (A7, C5, C11)."""
-        command, note = job.command, job.note
-        traits = self._traits[_short(command.type)]
+        command, traits = job.command, self._traits[_short(job.command.type)]
         if traits.create is None:
             raise Refused(f"{command.type}: records of this type cannot be created")
-        begun_at = self._clock()
-        if note is not None and not note.target and traits.create == UNMARKED:
-            reason = f"{command.type}: an earlier create was not answered, and nothing marks its record"
-            job.receipt = Receipt(number=command.number, outcome="unknown", reason=reason)
+        now, number = self._clock(), command.number
+        if job.note is None or job.note.number <= command.sure:
+            job.note = begun(command, traits, now)
             return
-        if note is not None:
-            found = await self._find(command, note, traits)
-            if found is not None:
-                ref = f"{command.type}:{found.id}"
-                after = self._seen(command.type, found, begun_at)
-                job.receipt = Receipt(number=command.number, outcome="found", target=ref, after=after)
-                return
-            if note.target and _later(note, command):  # it was done, and deleted since: read again, it is not repeated
-                ref = f"{command.type}:{note.target}"
-                job.receipt = Receipt(number=command.number, outcome="found", target=ref)
-                return
-        job.note = Note(command.number, "begun", begun_at)  # whatever began before was not found: it came to nothing
-
-    async def _find(self, command: Command, note: Note, traits: Traits) -> Entity | None:
-        if note.target:
-            try:
-                return await self._endpoint.read(_short(command.type), note.target)
-            except Missing:
-                return None
-        left = traits.settle - (self._clock() - note.guard_at) / 1e6
-        if left > 0:
-            raise Retry(f"{command.type}: a record just created is found only later", after=left)
-        found = await self._endpoint.find(_short(command.type), command.marker, note.guard_at)
-        return found[0] if found else None
+        sought = await self._look_ups.look(command, job.note, traits)
+        match sought:
+            case Found(id=id, entity=entity):
+                after = None if entity is None else self._seen(command.type, entity, now)
+                target = f"{command.type}:{id}"
+                job.receipt = Receipt(number=number, outcome="found", target=target, after=after)
+            case Wait(note=note, seconds=seconds, reason=reason):
+                job.kept = note
+                job.receipt = Receipt(number=number, outcome="retry", reason=reason, wait=seconds)
+            case Doubt(reason=reason):
+                job.receipt = Receipt(number=number, outcome="unknown", reason=reason)
+            case Repeat(note=note, want=want, again=again):
+                job.note, job.want, job.again = note, want, again
 
     # Write
 
@@ -235,7 +231,7 @@ class Push:
         try:
             if command.kind == "create":
                 entity = await self._endpoint.create(
-                    _short(command.type), self._gathered(command, command.want, None), command.marker
+                    _short(command.type), self._gathered(command, job.want, None), command.marker
                 )
             elif command.kind != "update":
                 assert job.base is not None
@@ -252,10 +248,12 @@ class Push:
         except ConnectorError as error:
             job.receipt = self._failed(job, error)
             job.undone = isinstance(error, Retry | Refused | Locked | Missing)
+            if command.kind == "create" and job.note is not None and not job.undone:
+                job.kept = replace(job.note, ended_at=self._clock())
             return
         job.receipt = Receipt(
             number=command.number,
-            outcome="done",
+            outcome="found" if job.again else "done",
             target=f"{command.type}:{entity.id}",
             before=job.note.before if job.note is not None else None,
             after=self._seen(command.type, entity, self._clock()),
@@ -308,11 +306,6 @@ class Push:
 def _state(seen: Seen) -> tuple[Time | None, int | None]:
     """What a system changes with every change of a record."""
     return seen.updated_at, seen.revision
-
-
-def _later(note: Note, command: Command) -> bool:
-    """Whether the ledger is past a command already (A10)."""
-    return command.number < note.number or (command.number == note.number and note.state == "done")
 
 
 def _short(type: str) -> str:

@@ -121,7 +121,7 @@ def _laid_out(flows: list[Flow], systems: Systems) -> Flows:
         name: TypeFacts(
             rank=systems.systems[polled.system].rank,
             integer_ids=systems.traits[name].id == "integer",
-            marked=systems.traits[name].create not in (None, 5),
+            marked=systems.traits[name].marked,
             lag=round(systems.traits[name].lag * _SECOND),
         )
         for name, polled in systems.types.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stream.core import rosters
 from stream.core.conditions import LEFT_ALONE
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
@@ -20,7 +21,7 @@ from stream.core.row import Cell, Edge
 from stream.core.turn import Turn
 from stream.core.versions import DEFAULT, NULL, born, mint
 from stream.core.writing import IGNORED, backoff
-from stream.model import Accept, Attach, Command, Receipt, Refuse, Seen, Stated, Time, Value, Version
+from stream.model import Accept, Attach, Command, Decide, Receipt, Refuse, Seen, Stated, Time, Value, Version
 
 
 def birth(turn: Turn) -> None:
@@ -50,7 +51,11 @@ def create(turn: Turn, end: End) -> None:
             turn.move(end, "waiting")
         if missing and not turn.row.edges[end.edge].due:
             turn.again(end)
-        turn.change(end, reason=reason, **({} if missing else {"due": 0}))
+        turn.change(end, reason=reason, key="", **({} if missing else {"due": 0}))
+        rosters.leave(turn, end)
+        return
+    if not rosters.held(turn, end):
+        rosters.enter(turn, end)
         return
     want = {field: each for field, each in want.items() if each.value is not None and field not in left_out}
     turn.move(end, "creating", number=turn.number())
@@ -75,6 +80,7 @@ def send(turn: Turn, end: End, edge: Edge) -> None:
             edge=end.edge,
             issued_at=edge.number,
             attempt=edge.attempt,
+            sure=edge.sure,
         )
     )
 
@@ -100,11 +106,34 @@ def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
         case "superseded":
             create(turn, end)
         case "unknown":
-            turn.change(end, state="unknown", reason=receipt.reason, due=0)
-            turn.report(f"unknown whether a {end.peer_type} was created: {receipt.reason}")
+            doubt(turn, end, receipt.reason)
         case _:
             attempt = edge.attempt + 1
             turn.change(end, attempt=attempt, due=turn.now + backoff(attempt, receipt.wait), reason=receipt.reason)
+
+
+def doubt(turn: Turn, end: End, reason: str) -> None:
+    """Nobody can tell whether the record was created: a person decides (C11).
+
+    Created again, it would be there twice; a record that only resembles it is somebody else's. Meanwhile the name stays
+    in the roster, so that what was perhaps created waits for the decision, too, and is not created back.
+    """
+    turn.change(end, state="unknown", peer="", reason=reason, due=0)
+    turn.report(f"{end.edge}: unknown whether a {end.peer_type} was created: {reason}")
+
+
+def decided(turn: Turn, message: Decide) -> None:
+    """A person says what became of a create in doubt (C11): link to that record, or create anew."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or edge is None or edge.state != "unknown":
+        turn.report(f"{message.edge}: nothing is in doubt there")
+    elif message.peer:
+        if not edge.want:
+            edge = turn.change(end, want=stated(turn, end, list(end.leads))[0])
+        attach(turn, end, edge, message.peer, None, echo=False)
+    else:
+        turn.change(end, sure=edge.number)
+        create(turn, end)
 
 
 def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, echo: bool) -> None:

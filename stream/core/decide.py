@@ -23,10 +23,11 @@ from stream.core import (
     offers,
     reading,
     references,
+    rosters,
     writing,
 )
-from stream.core.flows import View
-from stream.core.row import Index, Row
+from stream.core.flows import ROSTER, View
+from stream.core.row import Creates, Index, Kept, Row
 from stream.core.turn import Alarm, Output, Turn
 from stream.model import (
     Accept,
@@ -35,6 +36,7 @@ from stream.model import (
     Attach,
     Claim,
     ClaimKey,
+    Decide,
     Detach,
     Found,
     Free,
@@ -53,15 +55,13 @@ from stream.model import (
     Wake,
 )
 
-NOT_YET = "not supported yet: "
 
-
-def decide(
-    key: str, row: Row | Index | None, message: Message, view: View, now: Time
-) -> tuple[Row | Index | None, list[Output]]:
+def decide(key: str, row: Kept | None, message: Message, view: View, now: Time) -> tuple[Kept | None, list[Output]]:
     """What a message does to the row under ``key``: the new row, and what goes out, in order."""
     if key.startswith(matching.INDEX):
-        return index.decide_index(key, None if isinstance(row, Row) else row, message, view, now)
+        return index.decide_index(key, row if isinstance(row, Index) else None, message, view, now)
+    if key.startswith(ROSTER):
+        return rosters.decide_roster(key, row if isinstance(row, Creates) else None, message, now)
     type_, colon, _ = key.partition(":")
     if not (colon and view.flows.ends(type_)):
         return row, []
@@ -120,7 +120,9 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         case Detach():
             deleting.detached(turn, message)
         case Roster():
-            turn.report(f"{NOT_YET}{type(message).__name__.lower()}")
+            linking.answered(turn, message)
+        case Decide():
+            creating.decided(turn, message)
         case Register() | ClaimKey() | Release():  # pragma: no branch  # the last of a closed union
             pass  # for indexes and lanes; a row that gets one has nothing to do with it
 

@@ -32,7 +32,7 @@ ARCHIVED = "this record was archived, as its counterpart was deleted"
 COARSE = 1000
 """Microseconds into a second up to which a time may be a whole second, and the ticks that were added to it."""
 
-UNLINKED = frozenset({"alone", "waiting", "matching", "proposed", "claiming"})
+UNLINKED = frozenset({"alone", "waiting", "matching", "proposed", "claiming", "asking"})
 """States that a deleted record is not in any more; a create in flight is waited for."""
 
 

@@ -18,6 +18,9 @@ from stream.model import Ref, Value
 Convert: TypeAlias = Callable[[Value], Value]
 """A value of one side in the other side's words; raises ValueError when there is no such word."""
 
+ROSTER = "roster:"
+"""Before the edge on which records are created without a marker: the key of the roster (C7)."""
+
 Holds: TypeAlias = Callable[[Mapping[str, Value]], bool]
 """Whether a record, given by its fields, meets a condition; raises ValueError when it cannot be told."""
 
@@ -129,6 +132,10 @@ class End(Struct, frozen=True, kw_only=True):
     """This side creates the other."""
     created: bool
     """The other side creates this one."""
+    roster: str = ""
+    """The roster to be in before the other side is created; empty where its records carry our marker (C7)."""
+    asks: str = ""
+    """The roster that a new record of this side asks; empty where it would carry our marker, or is never created."""
     removal: Literal["keep", "archive", "delete"] = "keep"
     """What becomes of this record when the other one is deleted (D2)."""
     when: Condition | None = None
@@ -153,7 +160,7 @@ class TypeFacts(Struct, frozen=True, kw_only=True):
     """Order of its system; decides between edits of one instant."""
     integer_ids: bool = False
     marked: bool = True
-    """Creates carry a marker."""
+    """Records that we create show our marker when they are read."""
     lag: int = 0
     """Microseconds by which a read may trail behind a write."""
 
@@ -216,19 +223,24 @@ class Flows:
                 takes[own] = pair.conversion.to if left else pair.conversion.back
         other: Literal["a", "b"] = "b" if left else "a"
         criteria = tuple(tuple(pair[0 if left else 1] for pair in each) for each in flow.match)
+        own, peer = (flow.left, flow.right) if left else (flow.right, flow.left)
+        creates = flow.create == "both" or (left and flow.create == "forward")
+        created = flow.create == "both" or (not left and flow.create == "forward")
         return End(
             edge=f"{flow.name}/{side}",
             peer_edge=f"{flow.name}/{other}",
             side=side,
             flow=flow.name,
-            peer_type=flow.right if left else flow.left,
+            peer_type=peer,
             leads=leads,
             takes=takes,
             criteria=criteria,
             criterion_names=tuple(",".join(f"{one}={two}" for one, two in each) for each in flow.match),
             watched=tuple(dict.fromkeys(field for each in criteria for field in each)),
-            creates=flow.create == "both" or (left and flow.create == "forward"),
-            created=flow.create == "both" or (not left and flow.create == "forward"),
+            creates=creates,
+            created=created,
+            roster="" if not creates or self.fact(peer).marked else f"{ROSTER}{flow.name}/{other}",
+            asks="" if not created or self.fact(own).marked else f"{ROSTER}{flow.name}/{side}",
             removal=flow.delete,
             when=flow.when if left else None,
             guards=tuple(_guards(flow.pairs)) if left else (),

@@ -14,14 +14,30 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from stream.core import conditions, creating, references
+from msgspec.structs import replace
+
+from stream.core import conditions, creating, references, rosters
 from stream.core.deleting import LEFT, removing
 from stream.core.flows import End, parse_marker
 from stream.core.matching import enlist, give_up, keys_of, moved, register, release, withdraw
 from stream.core.offers import take
 from stream.core.row import SEEKING, Edge
 from stream.core.turn import Turn
-from stream.model import Accept, Claim, ClaimKey, Found, Free, Nudge, Offer, Propose, Refuse, Release, Seen, Time
+from stream.model import (
+    Accept,
+    Claim,
+    ClaimKey,
+    Found,
+    Free,
+    Nudge,
+    Offer,
+    Propose,
+    Refuse,
+    Release,
+    Roster,
+    Seen,
+    Time,
+)
 
 TAKEN = "its only counterpart is linked to another record"
 COPY = "a copy of a record that we created; copies are not linked"
@@ -63,20 +79,28 @@ def _claim_origin(turn: Turn, end: End) -> None:
     turn.again(end)
 
 
-def _claims(turn: Turn) -> bool:
-    for edge in turn.row.edges.values():  # noqa: SIM110  # any() takes twice as long, at every message
-        if edge.state == "claiming":
-            return True
-    return False
+def _hesitates(turn: Turn) -> str:
+    """What a record that may be one of ours waits for before it does anything: its origin (C6), or a roster (C7)."""
+    for edge in turn.row.edges.values():
+        if edge.state in ("claiming", "asking"):
+            return edge.state
+    return ""
 
 
 def settle(turn: Turn) -> None:
-    """Bring every end as far as it can go now."""
+    """Bring every end as far as it can go now.
+
+    A record that asks a roster registers all the same: unregistered, it would not be found by a twin that is told in
+    the meantime that both types were read (C1).
+    """
     row = turn.row
-    if not row.remote or row.gone_at or _claims(turn):
+    if not row.remote or row.gone_at or _hesitates(turn) == "claiming":
         return
+    rosters.begin(turn)
     conditions.settle(turn)
     changed, anew = row.plan, register(turn)
+    if _hesitates(turn):
+        return
     for end in turn.bonded:
         enlist(turn, end, keys_of(end, row.remote))
         references.tell(turn, end.edge, row.edges[end.edge].peer)
@@ -141,6 +165,23 @@ def _claim(turn: Turn, end: End, position: int) -> None:
     turn.again(end)
 
 
+def answered(turn: Turn, message: Roster) -> None:
+    """What a roster says to a record that may be ours: come back with this ticket, or you are a stranger (C7)."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or edge is None or edge.state != "asking":
+        return
+    if message.kind == "wait":
+        turn.change(end, number=edge.number or message.number)
+    elif message.kind == "clear":
+        turn.move(end, "alone")
+        if not _hesitates(turn):
+            conditions.settle(turn)
+            for each in turn.ends.values():
+                known = turn.row.edges.get(each.edge)
+                if known is not None and known.state == "alone" and not known.idle:
+                    _look(turn, each)
+
+
 def _awaited(turn: Turn, message: Found | Free) -> tuple[End, Edge] | None:
     """The end that waits for this very answer of an index."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
@@ -185,7 +226,9 @@ def free(turn: Turn, message: Free) -> None:
     awaited = _awaited(turn, message)
     if awaited is None:
         edge = turn.row.edges.get(message.edge)
-        if edge is None or message.key not in edge.locks:
+        if edge is not None and (edge.state, edge.key, edge.number) == ("waiting", message.key, message.number):
+            turn.row.edges[message.edge] = replace(edge, locks=(*edge.locks, message.key))
+        elif edge is None or message.key not in edge.locks:
             turn.mail(message.key, Release(sender=turn.key, number=message.number))
         return
     end, edge = awaited
@@ -246,9 +289,11 @@ def offered(turn: Turn, message: Offer) -> None:
 
     A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever. While
     it is linked it takes what it is offered, for a tombstone may be judged wrong: what was dropped is not said again.
+    One that was not read yet, or asks a roster, could not answer the proposal that it asks for, and would hear the next
+    offer as well; it is told again at a resync.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None:
+    if end is None or not turn.row.remote:
         return
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
@@ -258,7 +303,7 @@ def offered(turn: Turn, message: Offer) -> None:
     elif edge is None or (edge.state in LOOKING and not edge.idle):
         if end.side == "b":
             turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
-        elif turn.row.remote:
+        else:
             _propose(turn, end, message.sender)
     elif edge.state == "proposed" and edge.peer == message.sender:
         turn.change(end, reason=EARLY)
@@ -267,7 +312,7 @@ def offered(turn: Turn, message: Offer) -> None:
 def proposed(turn: Turn, message: Propose) -> None:
     """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or not turn.row.remote or _claims(turn) or removing(turn):
+    if end is None or not turn.row.remote or _hesitates(turn) or removing(turn):
         return
     state = edge.state if edge is not None else "alone"
     if state in ("creating", "unknown"):
@@ -348,7 +393,9 @@ def declined(turn: Turn, message: Refuse) -> None:
         turn.move(end, "copy", reason=COPY)
         turn.report(f"{end.flow}: {COPY}")
     elif edge.number == message.number and edge.state in ("linked", "proposed"):
-        if message.why in ("taken", "copy"):
+        if message.why in ("taken", "copy") and edge.state == "linked" and end.roster in edge.locks:
+            creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
+        elif message.why in ("taken", "copy"):
             give_up(turn, end, TAKEN)
         else:
             _try_again(turn, end, edge)
@@ -396,6 +443,8 @@ def wake(turn: Turn) -> None:
         match edge.state:
             case "claiming":
                 _claim_origin(turn, end)
+            case "asking":
+                rosters.ask(turn, end)
             case "matching":
                 _repeat(turn, end, edge)
             case "proposed":
@@ -410,6 +459,7 @@ def wake(turn: Turn) -> None:
                 turn.change(end, tries=edge.tries)
             case _:
                 turn.again(end)
+                turn.change(end, key="")
 
 
 def _repeat(turn: Turn, end: End, edge: Edge) -> None:
@@ -430,6 +480,9 @@ def resync(turn: Turn) -> None:
         end = turn.ends.get(name)
         if end is None:
             continue
+        rosters.repair(turn, end)
+        if edge.state == "linked" and edge.locks:  # the Accept that would have given them back is lost
+            creating.claimed(turn, end, edge, edge.peer)
         if edge.state == "linked":
             turn.change(end, owed=tuple(turn.leading(end)))
         elif edge.state == "creating":

@@ -21,6 +21,7 @@ State: TypeAlias = Literal[
     "proposed",
     "creating",
     "unknown",
+    "asking",
     "linked",
     "refused",
     "copy",
@@ -30,7 +31,7 @@ State: TypeAlias = Literal[
 """How far an end has come. alone: nobody has its match values, and it may not create. waiting: it wants to create,
 and ``reason`` says what is missing. unknown: it may have created; a person decides. copy: a person copied a record
 that we created, and this end is nobody's. severed: one of the two was deleted; only the same two are ever linked
-again, when it comes back."""
+again, when it comes back. asking: it carries no marker, and may be one that is being created for somebody (C7)."""
 
 SEEKING = frozenset({"alone", "waiting", "matching"})
 """States of an end that has no counterpart and may yet get one."""
@@ -83,6 +84,7 @@ class Edge(
         "idle": "I",
         "off": "f",
         "ended": "e",
+        "sure": "S",
     },
 ):
     """One end of a flow: who the counterpart is, or how far finding or making one has come."""
@@ -112,6 +114,8 @@ class Edge(
     """Pairs whose own condition does not hold."""
     ended: int = 0
     """The newest number of a link of this end that is over: nobody is to be told of its end again."""
+    sure: int = 0
+    """No create up to this number made anything, as a person said."""
 
 
 class Write(Struct, frozen=True, array_like=True):
@@ -298,9 +302,23 @@ class Index(
 
 _ROOM = 1 << 63
 
+
+class Creates(Struct, tag_field="k", tag=2, omit_defaults=True, rename={"open": "o", "alarm": "A", "format": "f"}):
+    """The roster of a flow: which creates are under way on a side whose records carry no marker (C7)."""
+
+    open: dict[Ref, tuple[int, int]] = {}
+    """Per origin, oldest first: the largest number that it claimed with, and its place."""
+    alarm: Time = 0
+    """Always zero: a roster waits for nothing."""
+    format: int = FORMAT
+
+
+Kept: TypeAlias = Row | Index | Creates
+"""Whatever stands under a key of the table."""
+
 encode_row = msgpack.Encoder().encode
 """A row as bytes."""
 
-_rows: msgpack.Decoder[Row | Index] = msgpack.Decoder(Row | Index)
+_rows: msgpack.Decoder[Kept] = msgpack.Decoder(Kept)
 decode_row = _rows.decode
 """Bytes as a row. Raises msgspec.ValidationError for what is none."""

@@ -158,12 +158,12 @@ class Turn:
     def move(self, end: End, state: State, *, peer: Ref = "", number: int = 0, reason: str = "") -> Edge:
         """Put an end into a state.
 
-        What it keeps are its locks, the number of the link that is over, and what was reported while it has no link.
+        What it keeps are its locks, the number of the link that is over, and while it has no link what was said of it.
         """
         old = self.row.edges.get(end.edge, _NO_EDGE)
-        told = "" if state == "linked" else old.told
+        told, sure = ("", 0) if state == "linked" else (old.told, old.sure)
         ended = max(old.ended, old.number) if old.state in _BONDS and number != old.number else old.ended
-        edge = Edge(state, peer=peer, number=number, reason=reason, locks=old.locks, told=told, ended=ended)
+        edge = Edge(state, peer, number, reason=reason, locks=old.locks, told=told, sure=sure, ended=ended)
         self.row.edges[end.edge] = edge
         return edge
 

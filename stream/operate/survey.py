@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from stream.core.flows import End, Flows
-from stream.core.row import Cell, Edge, Index, Row
+from stream.core.row import Cell, Edge, Kept, Row
 from stream.model import Ref, Version, type_of
 
 
@@ -67,7 +67,7 @@ def settled(row: Row) -> bool:
     return row.writing is None and not any(rest.carried for rest in row.rests.values())
 
 
-def links(rows: Iterable[tuple[str, Row | Index]]) -> Iterator[Link]:
+def links(rows: Iterable[tuple[str, Kept]]) -> Iterator[Link]:
     """Every end of every flow, as its record sees it."""
     for ref, row in rows:
         if isinstance(row, Row):
@@ -119,7 +119,7 @@ class _Counter:
             self.found.waiting.append(waiting)
 
 
-def survey(rows: Iterable[tuple[str, Row | Index]], flows: Flows, *, most: int = 20) -> Survey:
+def survey(rows: Iterable[tuple[str, Kept]], flows: Flows, *, most: int = 20) -> Survey:
     """Count the table; of what waits, at most ``most`` are named."""
     counter = _Counter(flows, most)
     for ref, row in rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from stream.codec import row_of
-from stream.core.row import Index, Row
+from stream.core.row import Kept
 from stream.topics import CENSUS, WAKE
 
 JOIN = "join"
@@ -21,7 +21,7 @@ class Rows(Protocol):
         ...
 
 
-def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Row | Index]]:
+def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Kept]]:
     """The rows whose keys begin with ``prefix``. Raises BadRecord for one that cannot be read."""
     for key, data in reader.rows(JOIN, prefix.encode()):
         if key != CENSUS and not key.startswith(WAKE):

@@ -53,6 +53,7 @@ KINDS = {
             "task": Traits(
                 id="integer",
                 create=5,
+                look_up="none",
                 fields=frozenset({"id", "title", "text", "status", "deadline", "projectId", "address", "tags"}),
                 writable=frozenset({"title", "text", "status", "deadline", "projectId", "address", "tags"}),
                 required=frozenset({"title"}),

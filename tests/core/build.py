@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stream.codec import bytes_of
 from stream.core.decide import decide
 from stream.core.flows import Flow, Flows, Pair, TypeFacts, View
-from stream.core.row import Edge, Index, Row
+from stream.core.row import Edge, Kept, Row
 from stream.core.turn import Mail, Output, Report
 from stream.model import Command, Conflict, Message, Outcome, Receipt, Ref, Seen, Time
 
@@ -37,8 +37,8 @@ def flow(  # every part of a flow has a default
     return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs, delete=delete, **more)
 
 
-def view(*flows: Flow, counted: tuple[str, ...] = ALL, lag: Time = 0) -> View:
-    facts = {name: TypeFacts(rank=rank, lag=lag) for rank, name in enumerate(ALL)}
+def view(*flows: Flow, counted: tuple[str, ...] = ALL, lag: Time = 0, unmarked: tuple[str, ...] = ()) -> View:
+    facts = {name: TypeFacts(rank=rank, lag=lag, marked=name not in unmarked) for rank, name in enumerate(ALL)}
     return View(Flows(flows or (flow(),), facts), frozenset(counted))
 
 
@@ -54,7 +54,7 @@ class Table:
 
     def __init__(self, given: View | None = None) -> None:
         self.view = given or view()
-        self.rows: dict[Ref, Row | Index] = {}
+        self.rows: dict[Ref, Kept] = {}
         self.mail: deque[tuple[Ref, Message]] = deque()
         self.now = START
         self.out: list[Output] = []

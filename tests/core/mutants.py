@@ -7,7 +7,7 @@ not in its function any more is an error: whoever rewrites a rule rewrites its m
 Not here, because the core has no part in them, or because one row alone does not show them:
 
     A5, A7, A10   the sink's halves (guard, ledger, fence) are in ``stream/push.py``: tests/stages/test_push.py
-    C7, C11       are not written yet
+    C11           whether a record is ours is judged in ``stream/push.py``, too: tests/stages/test_push.py
     A3, A4, C2    several at once (a reading held, an answer lost, a late duplicate): tests/simulation
     D3, B6        how a component heals after a rollback: tests/simulation
 """
@@ -36,6 +36,7 @@ from stream.core import (
     offers,
     reading,
     references,
+    rosters,
     versions,
     writing,
 )
@@ -462,9 +463,9 @@ MUTANTS = [
     ),
     mutant(
         "C6",
-        linking._claims,
-        "return True",
-        "return False",
+        linking._hesitates,
+        '"claiming"',
+        '"none"',
         "test_linking.TestC6MarkedRecords.test_a_record_with_our_marker_claims_its_origin_and_does_nothing_else",
     ),
     mutant(
@@ -480,6 +481,83 @@ MUTANTS = [
         'edge.state == "creating"',
         "False",
         "test_creating.TestC6Claims.test_while_the_create_is_in_flight_a_claim_is_not_answered",
+    ),
+    mutant(
+        "C7",
+        rosters.begin,
+        "if end.asks and fresh:",
+        "if False:",
+        "test_rosters.TestC7Newcomers.test_the_record_that_is_being_created_is_not_created_back",
+    ),
+    mutant(
+        "C7 when it asked",
+        rosters.decide_roster,
+        "oldest > ticket > 0",
+        "False",
+        "test_rosters.TestC7Newcomers.test_a_stranger_waits_until_what_was_under_way_when_it_asked_is_over",
+    ),
+    mutant(
+        "C7 first",
+        rosters.held,
+        "return not end.roster or",
+        "return True or",
+        "test_rosters.TestC7Origins.test_the_name_is_in_the_roster_before_the_command_is_sent",
+    ),
+    mutant(
+        "C7 registers",
+        linking.settle,
+        "    changed, anew = row.plan, register(turn)\n    if _hesitates(turn):\n        return\n",
+        "    if _hesitates(turn):\n        return\n    changed, anew = row.plan, register(turn)\n",
+        "test_rosters.TestC7Newcomers.test_it_registers_before_it_is_let_in_and_answers_no_proposal",
+    ),
+    mutant(
+        "C7 leaves",
+        rosters.leave,
+        "if end.roster and",
+        "if False and",
+        "test_rosters.test_what_waits_for_a_required_reference_is_not_in_the_roster",
+    ),
+    mutant(
+        "C7 repaired",
+        linking.resync,
+        "rosters.repair(turn, end)",
+        "pass",
+        "test_rosters.TestC7Origins.test_a_resync_puts_the_roster_right",
+    ),
+    mutant(
+        "C7 accepted",
+        linking.resync,
+        "and edge.locks:",
+        "and False:",
+        "test_rosters.TestC7Origins.test_an_accept_that_was_lost_is_asked_for_again",
+    ),
+    mutant(
+        "C7 full",
+        rosters.decide_roster,
+        "or len(open_) < ROOM",
+        "or True",
+        "test_rosters.TestC7Origins.test_a_full_roster_says_nothing_and_is_asked_again_later",
+    ),
+    mutant(
+        "C11",
+        creating.receive,
+        'case "unknown":',
+        'case "never":',
+        "test_rosters.TestC11Doubt.test_a_create_in_doubt_is_told_and_not_repeated",
+    ),
+    mutant(
+        "C11 another's",
+        linking.declined,
+        "and end.roster in edge.locks",
+        "and False",
+        "test_rosters.TestC11Doubt.test_a_record_that_was_found_and_is_another_ones_leaves_the_doubt",
+    ),
+    mutant(
+        "C11 sure",
+        Turn.move,
+        "(old.told, old.sure)",
+        "(old.told, 0)",
+        "test_rosters.TestC11Doubt.test_or_says_that_there_is_none",
     ),
     mutant(
         "C8",
@@ -620,8 +698,8 @@ MUTANTS = [
     mutant(
         "D2 offers",
         linking.offered,
-        "if end is None:",
-        "if end is None or turn.row.gone_at:",
+        "if end is None or",
+        "if end is None or turn.row.gone_at or",
         "test_deleting.TestD2Return.test_what_is_offered_before_a_tombstone_is_judged_is_taken",
     ),
     mutant(
@@ -644,6 +722,13 @@ MUTANTS = [
         "max(self.row.last + 1, self.now)",
         "self.row.last + 1",
         "test_writing.test_d3_a_row_that_was_rolled_back_uses_none_of_its_numbers_again",
+    ),
+    mutant(
+        "D4 read",
+        linking.offered,
+        "or not turn.row.remote",
+        "",
+        "test_rosters.TestC7Newcomers.test_a_record_that_was_not_read_yet_asks_for_no_proposal",
     ),
     mutant(
         "D4",

@@ -15,9 +15,23 @@ import pytest
 
 from stream.codec import bytes_of, decode_message, encode, row_of
 from stream.core.matching import key_of
-from stream.core.row import Index, Row
+from stream.core.row import Creates, Kept
 from stream.errors import BadRecord
-from stream.model import FORMAT, Attach, Claim, Command, Found, Offer, Propose, Receipt, Stated, Version, Wake
+from stream.model import (
+    FORMAT,
+    Attach,
+    Claim,
+    Command,
+    Decide,
+    Found,
+    Offer,
+    Propose,
+    Receipt,
+    Roster,
+    Stated,
+    Version,
+    Wake,
+)
 from tests.core.build import A, B, Table, created, linked, only, seen
 
 HERE = Path(__file__).parent / "golden"
@@ -30,11 +44,12 @@ def writing() -> Table:
     return table
 
 
-ROWS: dict[str, Row | Index] = {
+ROWS: dict[str, Kept] = {
     "linked-left": linked().row(A),
     "linked-right": linked().row(B),
     "creating": created()[0].row(A),
     "writing": writing().row(A),
+    "roster": Creates({A: (5, 4)}),
     "index": linked().rows[key_of("f", "name=name", ["n"])],
 }
 STATED = Stated("x1", Version(5, 1, 7), Version(4, 0, 6), B)
@@ -46,6 +61,8 @@ MESSAGES: dict[str, Any] = {
     "claim": Claim(edge="f/a", sender=B),
     "found": Found(edge="f/a", key="index:0", number=5, candidates=(B,)),
     "receipt": Receipt(number=5, outcome="refused", target=A, fields={"x": "too long"}, reason="no"),
+    "roster": Roster(kind="ask", edge="f/b", sender=B, number=4),
+    "decide": Decide(edge="f/a", peer=B),
     "wake": Wake(resync=True),
     "command": only(Command, created()[0].out),
 }

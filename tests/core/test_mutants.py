@@ -13,7 +13,7 @@ from tests.core.mutants import MUTANTS, Mutant
 RULES = {
     *(f"A{number}" for number in range(1, 15)),
     *(f"B{number}" for number in range(1, 9)),
-    *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10, 12)),
+    *(f"C{number}" for number in range(1, 13)),
     *(f"D{number}" for number in range(1, 5)),
     *(f"E{number}" for number in range(1, 4)),
 }

@@ -14,7 +14,7 @@ from stream.codec import bytes_of, decode_message, encode, row_of
 from stream.core.decide import decide
 from stream.core.flows import Flows, Pair, TypeFacts, View
 from stream.core.matching import key_of
-from stream.core.row import Index, Row
+from stream.core.row import Kept, Row
 from stream.core.turn import Mail
 from stream.model import Command, Message, Receipt, Seen, Stated, Version
 from tests.core.build import ALL, FIELDS, START, flow
@@ -25,7 +25,7 @@ FLOWS = (
     flow(pairs=(*FIELDS, PARENT), create="both"),
     flow("b.t", "c.t", name="g", match=(), pairs=FIELDS),
 )
-FACTS = {name: TypeFacts(rank=rank, lag=rank) for rank, name in enumerate(ALL)}
+FACTS = {name: TypeFacts(rank=rank, lag=rank, marked=name not in ("a.t", "b.t")) for rank, name in enumerate(ALL)}
 VIEWS = [View(Flows(FLOWS, FACTS), frozenset(ALL)), View(Flows(FLOWS[:2], FACTS), frozenset())]
 
 TIMES = st.integers(0, 40).map(lambda seconds: START + seconds * 500_000)
@@ -33,7 +33,8 @@ NUMBERS = TIMES | st.integers(0, 3)
 VALUES = st.none() | st.sampled_from(["", "n", " N", "x", "1", 1, True]) | st.lists(st.just("1"), max_size=1)
 REFS = st.sampled_from([f"{name}:{id}" for name in ALL for id in (1, 2)])
 INDEXES = st.sampled_from([key_of("f", "name=name", ["n"]), key_of("p", "name=name", ["n"])])
-KEYS = REFS | INDEXES | st.sampled_from(["", "a", "z.z:1", "index:", "a.t:"])
+ROSTERS = st.sampled_from(["roster:f/a", "roster:f/b"])
+KEYS = REFS | INDEXES | ROSTERS | st.sampled_from(["", "a", "z.z:1", "index:", "a.t:"])
 EDGES = st.sampled_from(["f/a", "f/b", "g/a", "g/b", "p/a", "p/b", "", "none/a"])
 NAMES = st.sampled_from(["name", "x", "y", "parent", "other"])
 MARKERS = st.none() | st.sampled_from(["f|a.t:1", "f|b.t:1", "g|b.t:1", "x", "f|"])
@@ -53,8 +54,9 @@ SEEN = st.builds(
 PARTS: dict[str, st.SearchStrategy[Any]] = {
     "edge": EDGES,
     "sender": REFS,
+    "peer": REFS | st.just(""),
     "number": NUMBERS,
-    "key": INDEXES | st.just(""),
+    "key": INDEXES | ROSTERS | st.just(""),
     "alive_at": TIMES,
     "read_at": TIMES,
     "fields": st.dictionaries(NAMES, STATED),
@@ -85,14 +87,14 @@ def messages() -> st.SearchStrategy[Message]:
     return st.one_of([of(kind) for kind in Message.__args__])
 
 
-def registers(row: Row | Index | None) -> dict[str, Version]:
+def registers(row: Kept | None) -> dict[str, Version]:
     return {field: cell.version for field, cell in row.cells.items()} if isinstance(row, Row) else {}
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_decide_is_total_and_pure_and_versions_never_go_back(data: st.DataObject) -> None:
-    rows: dict[str, Row | Index] = {}
+    rows: dict[str, Kept] = {}
     mail: list[tuple[str, Message]] = []
     now = START
     for _ in range(data.draw(st.integers(1, 25))):

@@ -66,6 +66,11 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
     """Draw a history."""
     how, dice = MODES[mode], random.Random(f"{shape}|{mode}|{seed}")
     quirks = _drawn(dice) if how.swarm else how.quirks
+    if how.unmarked:
+        quirks = {
+            name: replace(each, unmarked=True, idempotent=False, remembers=1000 * SECOND * each.idempotent)
+            for name, each in quirks.items()
+        }
     weights = {
         "edit": 130,
         "again": dice.choice([0, 0, 15]),
@@ -74,7 +79,7 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
         "rewrite": 60 if any(each.rewrites for each in quirks.values()) else 0,
         **how.steps,
     }
-    if how.swarm and all(each.idempotent for each in quirks.values()):
+    if how.swarm and all(each.idempotent or each.remembers for each in quirks.values()):
         weights["zombie"] = 20
     weights["stage"] = 1000 - sum(weights.values())
     kinds = dice.choices(list(weights), list(weights.values()), k=steps)
@@ -170,6 +175,8 @@ def walk(drawn: Plan) -> World:
         faults.recover(world)
     world.tell("people and faults rest")
     world.rounds = world.settle()
+    while world.people.decide():
+        world.rounds = world.settle()
     if world.happened["rollbacks"] or (world.happened["late duplicates"] and world.happened["deletes"]):
         faults.resync(world)  # the slow one: a row that was lost as a whole has been read again only now
         world.rounds = world.settle()
@@ -197,6 +204,8 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.removes(step.kind)
         case "copy":
             world.people.copy()
+        case "decide":
+            world.people.decide()
         case "replan":
             world.tell("all flows are configured")
             world.replan(flows)

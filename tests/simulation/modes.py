@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from tests.simulation.systems import SECOND, Quirks
+from tests.simulation.systems import LATE, SECOND, Quirks
 
 Removal: TypeAlias = Literal["keep", "archive", "delete"]
 
@@ -31,6 +31,8 @@ class Mode(Struct, frozen=True, kw_only=True):
     """What flows do about deletions; of several, each flow draws one."""
     swarm: bool = False
     """Quirks are drawn for each history."""
+    unmarked: bool = False
+    """Of these quirks, no system has a marker."""
     excused: frozenset[str] = frozenset()
     why: str = ""
     """Why there is no promise."""
@@ -41,15 +43,98 @@ def everywhere(**quirks: Any) -> dict[str, Quirks]:
 
 
 X2 = frozenset({"x2"})
-LATE = 3 * SECOND // 2
+LAG = 3 * SECOND // 2
 ANY: tuple[Removal, ...] = ("keep", "archive", "delete")
 DELETING = {"delete": 12, "archive": 6}
 RETURNING = {**DELETING, "restore": 8}
 AGAIN = "read again from the start, the deletion of a record that came back may be followed once more"
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
+ASKED = {"decide": 8}
+GIVEN_UP = 0.1
+FEW = frozenset({"few", "emptied"})
+REWRITTEN = (
+    "in a record that was found later, a name that was rewritten is taken for an edit and goes round once, and a field "
+    "that was emptied meanwhile is filled again"
+)
+CREATES = {
+    "class 1": Mode(quirks=everywhere(upserts=True)),
+    "class 1, late": Mode(
+        quirks=everywhere(upserts=True, late=LATE),
+        late=GIVEN_UP,
+        steps={"zombie": 30, "revive": 30},
+        excused=frozenset({"lost", "latest", "few"}),
+        why="a create that arrives late, or again, writes over what was typed into its record since",
+    ),
+    "class 2": Mode(
+        quirks=everywhere(remembers=100_000 * SECOND, unmarked=True, numbers=True, late=LATE),
+        late=GIVEN_UP,
+        steps={"zombie": 30, "revive": 30},
+        excused=FEW,
+        why=REWRITTEN,
+    ),
+    "class 2, forgets": Mode(
+        quirks=everywhere(remembers=150 * SECOND, unmarked=True, numbers=True, late=LATE),
+        late=GIVEN_UP,
+        steps=ASKED,
+        excused=FEW,
+        why=REWRITTEN,
+    ),
+    "class 2, forgets, marked": Mode(quirks=everywhere(remembers=150 * SECOND, late=LATE), late=GIVEN_UP),
+    "class 3": Mode(quirks=everywhere(late=LATE, numbers=True), late=GIVEN_UP, excused=FEW, why=REWRITTEN),
+    "class 4": Mode(
+        quirks=everywhere(settle=20 * SECOND, late=LATE, numbers=True), late=GIVEN_UP, excused=FEW, why=REWRITTEN
+    ),
+    "class 5": Mode(quirks=everywhere(unmarked=True, late=LATE), late=GIVEN_UP, steps=ASKED),
+    "class 5, renames": Mode(
+        quirks=everywhere(unmarked=True, numbers=True, late=LATE),
+        late=GIVEN_UP,
+        steps=ASKED,
+        excused=FEW,
+        why=REWRITTEN,
+    ),
+    "class 5, lags": Mode(
+        quirks=everywhere(unmarked=True, numbers=True, settle=20 * SECOND, lag=LAG),
+        late=GIVEN_UP,
+        steps=ASKED,
+        excused=FEW,
+        why=REWRITTEN,
+    ),
+    "class 5, blind": Mode(
+        quirks=everywhere(unmarked=True, numbers=True, lists_new=False, late=LATE),
+        late=GIVEN_UP,
+        steps=ASKED,
+        excused=FEW,
+        why=REWRITTEN,
+    ),
+    "class 5, zombies": Mode(
+        quirks=everywhere(unmarked=True, numbers=True),
+        steps={**ASKED, "zombie": 60, "revive": 30},
+        excused=frozenset({"few", "emptied", "doubles", "names", "linked", "matched"}),
+        why="a former pusher creates what its successor did, and nothing marks either",
+    ),
+    "class 3, zombies": Mode(
+        quirks=everywhere(numbers=True),
+        steps={"zombie": 60, "revive": 30},
+        excused=frozenset({"few", "emptied", "doubles", "names"}),
+        why="a former pusher creates what its successor looked for and did not find yet",
+    ),
+    "class 3, very late": Mode(
+        quirks=everywhere(late=20 * LATE),
+        late=GIVEN_UP,
+        excused=frozenset({"doubles", "names", "linked", "matched"}),
+        why="a create arrives long after the system said that it cannot any more",
+    ),
+    "class 5, rollback": Mode(
+        quirks=everywhere(unmarked=True),
+        steps={**ASKED, "snapshot": 20, "rollback": 15},
+        excused=ROLLED | {"doubles", "names", "linked", "matched"},
+        why="a roster forgets a create that is under way: its record is taken for a stranger",
+    ),
+}
 MODES = {
     "plain": Mode(),
     "swarm": Mode(swarm=True),
+    "swarm, unmarked": Mode(swarm=True, unmarked=True, steps=ASKED),
     "trims": Mode(quirks={"b": Quirks(trims=True), "c": Quirks(trims=True)}),
     "trims, names modifier": Mode(quirks={"b": Quirks(trims=True, names_modifier=True)}),
     "seconds": Mode(quirks=everywhere(seconds=True)),
@@ -72,13 +157,13 @@ MODES = {
     "lists": Mode(quirks={"a": Quirks(listed=True), "b": Quirks(listed=True)}),
     "no times": Mode(quirks={"b": Quirks(timeless=True)}),
     "revisions": Mode(quirks=everywhere(revisions=True)),
-    "revisions, lag": Mode(quirks=everywhere(revisions=True, lag=LATE)),
-    "lag": Mode(quirks=everywhere(lag=LATE)),
+    "revisions, lag": Mode(quirks=everywhere(revisions=True, lag=LAG)),
+    "lag": Mode(quirks=everywhere(lag=LAG)),
     "lag, seconds, skew": Mode(
         quirks={
-            "a": Quirks(seconds=True, lag=LATE, skew=-3 * SECOND),
-            "b": Quirks(seconds=True, lag=LATE),
-            "c": Quirks(seconds=True, lag=LATE, skew=3 * SECOND),
+            "a": Quirks(seconds=True, lag=LAG, skew=-3 * SECOND),
+            "b": Quirks(seconds=True, lag=LAG),
+            "c": Quirks(seconds=True, lag=LAG, skew=3 * SECOND),
         }
     ),
     "pages": Mode(quirks=everywhere(pages=2)),
@@ -92,7 +177,7 @@ MODES = {
     "clocks set": Mode(steps={"clock": 20}),
     "set aside": Mode(steps={"set aside": 20, "put back": 15}),
     "no comparing": Mode(quirks=everywhere(compares=False)),
-    "no comparing, lag": Mode(quirks=everywhere(compares=False, lag=LATE)),
+    "no comparing, lag": Mode(quirks=everywhere(compares=False, lag=LAG)),
     "no comparing, racing": Mode(quirks=everywhere(compares=False), racing=0.2),
     "canonical form": Mode(quirks={"b": Quirks(trims=True), "c": Quirks(trims=True)}, canonical=True),
     "cuts": Mode(quirks={"b": Quirks(cuts=True)}, answered=True),
@@ -127,6 +212,7 @@ MODES = {
         excused=frozenset({"names"}),
         why="a copy has the name of its original; it is reported, and linked to nobody",
     ),
+    **CREATES,
     "deletes, kept": Mode(steps=RETURNING),
     "deletes, archived": Mode(steps=DELETING, removals=("archive",)),
     "deletes, deleted": Mode(steps=DELETING, removals=("delete",)),

@@ -189,7 +189,7 @@ class Oracle:
 
     def norm(self, value: Any) -> Any:
         if isinstance(value, str):
-            value = value.strip().removeprefix("R:").strip()
+            value = value.strip().removeprefix("R:").strip().replace("No. ", "")
             value = value.partition(".")[0] if self.cuts else value
             return WORDS.get(value, value.casefold() if self.fold else value)
         return tuple(self.norm(each) for each in value) if isinstance(value, list) else plain(value)
@@ -524,6 +524,8 @@ class Oracle:
             for edit in edits:
                 shown = self._shown(edit)
                 self.counts["edits by time"] += 1
+                if edit.value is None and "emptied" in self.excused:
+                    continue
                 if not shown or shown < edit.at or self.norm(edit.value) == final or self._overtyped(edits, edit):
                     continue
                 if edit.at - self._ahead(edit) > max(times) + 3 * skew + coarse + self.world.jumped:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from stream.codec import encode
 from stream.core.fields import PART, SET
-from stream.core.flows import Flow
+from stream.core.flows import Flow, marker
+from stream.model import Decide
+from stream.topics import MAIL
 from tests.simulation.systems import NOTE, SECOND, ModelSystem
 
 if TYPE_CHECKING:
@@ -111,6 +114,27 @@ class People:
             copied = system.add(kind, record["fields"], marker=record["marker"])
             self.world.happened["copies"] += 1
             self.world.tell("somebody copies {}.{}:{} as :{}", system.name, kind, id, copied)
+
+    def decide(self) -> bool:
+        """Whoever is asked what became of a create goes and looks, once nothing can arrive any more (C11).
+
+        Whether anybody was asked.
+        """
+        doubts = [
+            (ref, self.world.flows.ends(ref.partition(":")[0])[name])
+            for ref, row in self.world.rows().items()
+            for name, edge in row.edges.items()
+            if edge.state == "unknown" and not any(system.on_the_way for system in self.world.systems.values())
+        ]
+        for ref, end in doubts:
+            system, _, kind = end.peer_type.partition(".")
+            mark = marker(end.flow, ref)
+            made = [id for id, each in self.world.systems[system].records[kind].items() if each["marker"] == mark]
+            peer = f"{end.peer_type}:{made[0]}" if made else ""
+            self.world.happened["decisions"] += 1
+            self.world.tell("somebody decides that {} became {!r} on {}", ref, peer, end.edge)
+            self.world.append(MAIL, ref.encode(), encode(Decide(edge=end.edge, peer=peer)), (), None)
+        return bool(doubts)
 
     # Removals
 

@@ -13,7 +13,7 @@ from stream.core.flows import Condition, Conversion, Flow, Pair, TypeFacts
 from stream.model import Value
 from stream.topology import read_topology
 from tests.simulation import twenty
-from tests.simulation.modes import Mode, Removal
+from tests.simulation.modes import MODES, Mode, Removal
 from tests.simulation.systems import Quirks
 
 
@@ -123,8 +123,15 @@ def traits_of(shape: str) -> dict[str, Traits] | None:
 
 
 def fits(shape: str, mode: str) -> bool:
-    """Whether a mode says anything about a shape: some name fields, which those of real systems have not."""
-    return not (shape in ROLES and mode in NAMING)
+    """Whether a mode says anything about a shape: some name fields, which those of real systems have not.
+
+    Where a target rewrites names, a second origin with the same name does not find what the first one created, and of
+    one thing two are made: nothing but its name would say that it is one.
+    """
+    renamed = any(quirks.numbers for quirks in MODES[mode].quirks.values())
+    return not (shape in ROLES and mode in NAMING) and not (
+        shape in {*CRISSCROSS, "conflict", "cycle of four"} and renamed
+    )
 
 
 NAMING = frozenset({"gives less", "refuses", "refuses creates", "ignores", "spells", "field later"})

@@ -6,6 +6,7 @@ systems: they trim, stamp coarsely, lag behind, refuse, rewrite. Fields are kept
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -20,6 +21,9 @@ from stream.core.fields import PART, Observer, parts, paths_of
 from stream.model import Ref, Time
 
 SECOND = 1_000_000
+LATE = 30 * SECOND
+"""What all systems here say of how long a request may be on its way."""
+
 NOTE = "note"
 """A field of every record that no flow maps."""
 
@@ -73,8 +77,20 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Pages may show records as they were so long ago."""
     settle: Time = 0
     """A created record is found by its marker only after so long."""
+    unmarked: bool = False
+    """Nothing in a record says that we created it (class 5, or 2)."""
+    lists_new: bool = True
+    """Without a marker: it can list what was created lately."""
+    upserts: bool = False
+    """A create under a marker that it knows changes the record that has it (class 1)."""
     idempotent: bool = False
-    """A create under a marker that was used before answers the record of then."""
+    """A create under a marker that was used before answers the record of then (class 2, and marked)."""
+    remembers: Time = 0
+    """For so long, a create under a marker that was used before gets the answer of then (class 2)."""
+    late: Time = 0
+    """A create may arrive so long after it was given up."""
+    numbers: bool = False
+    """A new record's name is rewritten: ``No. n4`` for ``n4``."""
     refuses: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
@@ -105,8 +121,13 @@ class Surroundings(Protocol):
     def interrupt(self, system: ModelSystem, kind: str, id: str) -> None: ...
     def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None: ...
     def trails(self) -> bool: ...
+    def comes_late(self) -> bool: ...
+
+    @property
+    def random(self) -> random.Random: ...
     def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None: ...
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None: ...
+    def name_of(self, system: ModelSystem, kind: str) -> str: ...
     def tell(self, text: str, *about: Any) -> None: ...
 
 
@@ -155,6 +176,8 @@ class ModelSystem:
         self.to_rewrite: list[tuple[str, str]] = []
         self._given = traits or {}
         self._next = 0
+        self.on_the_way: list[tuple[Time, str, dict[str, Any], str]] = []
+        self.answers: dict[tuple[str, str], tuple[Time, dict[str, Any], Entity]] = {}
 
     def stamp(self) -> Time:
         now = self.world.now + self.quirks.skew
@@ -274,15 +297,22 @@ class ModelSystem:
     # The endpoint
 
     def traits(self) -> Mapping[str, Traits]:
-        create = 2 if self.quirks.idempotent else 4 if self.quirks.settle else 3
-        settle = self.quirks.settle / SECOND
-        given = self._given or dict.fromkeys(self.records, Traits(create=create))  # type: ignore[arg-type]
+        quirks, once = self.quirks, bool(self.quirks.remembers) or self.quirks.idempotent
+        create = 1 if quirks.upserts else 2 if once else 5 if quirks.unmarked else 4 if quirks.settle else 3
+        look_up = "marker" if not quirks.unmarked else "recent" if quirks.lists_new else "none"
+        manners: dict[str, Any] = {
+            "look_up": look_up,
+            "settle": quirks.settle / SECOND,
+            "late": LATE / SECOND,
+            "idempotent_for": 1e9 if quirks.idempotent else quirks.remembers / SECOND,
+        }
+        given = self._given or dict.fromkeys(self.records, Traits(create=create, **manners))  # type: ignore[arg-type]
         return {
             kind: replace(
                 known,
                 changes="list" if self.quirks.listed or not self.dated(kind) else "since",
-                settle=settle,
                 create=known.create and create,
+                **manners,
             )
             for kind, known in given.items()
             if kind in self.records
@@ -295,7 +325,7 @@ class ModelSystem:
             record=nested(record["fields"]),
             updated_at=record["updated"] if self.dated(kind) else None,
             revision=record["revision"] if self.quirks.revisions else None,
-            marker=record["marker"],
+            marker=None if self.quirks.unmarked else record["marker"],
             pristine=self.quirks.pristine and record["revision"] == 1,
             by_us=record["us"] if self.quirks.names_modifier else None,
         )
@@ -349,13 +379,28 @@ class ModelSystem:
     async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:
         self._stop()
         self.world.maybe_crash("at a look-up")
+        if self.quirks.unmarked:
+            raise Refused("records of this type carry no marker")
+        return tuple(self.entity(type, id) for id in self._marked(type, marker, self.quirks.settle))
+
+    async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:
+        self._stop()
+        self.world.maybe_crash("at a look-up")
         limit = self.world.now - self.quirks.settle
         self.world.count("look-ups")
         return tuple(
             self.entity(type, id)
             for id, record in self.records[type].items()
-            if record["marker"] == marker and record["born"] <= limit
+            if since <= record["born"] + self.quirks.skew and record["born"] <= limit
         )
+
+    def _marked(self, type: str, marker: str, settle: Time = 0) -> list[str]:
+        limit = self.world.now - settle
+        return [
+            id
+            for id, record in self.records[type].items()
+            if record["marker"] == marker and record["born"] <= limit and not record.get("copied")
+        ]
 
     async def create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
         await self._before()
@@ -363,20 +408,47 @@ class ModelSystem:
         if any(wanted.get(field) is None for field in self.quirks.needs):
             self.world.count("creates refused")
             raise Refused("found a record that is not complete")
+        if self.quirks.late and self.world.comes_late():
+            arrives = self.world.now + self.world.random.randrange(self.quirks.late)
+            self.on_the_way.append((arrives, type, dict(wanted), marker))
+            self.world.tell("a create at {}.{} is given up, and still on its way", self.name, type)
+            raise Unsure("no answer in time")
         if self.quirks.idempotent and self.world.late(self, lambda: self._create(type, wanted, marker)):
             raise Unsure("no answer in time")
         entity = self._create(type, wanted, marker)
         self._after(f"created {self.name}.{type}:{entity.id}")
         return entity
 
+    def arrive(self) -> None:
+        """What was given up arrives."""
+        due = [each for each in self.on_the_way if each[0] <= self.world.now]
+        self.on_the_way = [each for each in self.on_the_way if each not in due]
+        for at, type, wanted, marker in due:
+            made = self._create(type, wanted, marker)
+            self.records[type][made.id]["born"] = min(at, self.records[type][made.id]["born"])  # the clock has leapt
+            self.world.count("creates that came late")
+            self.world.tell("a create of before arrives: {}.{}:{}", self.name, type, made.id)
+
     def _create(self, type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
-        if self.quirks.idempotent:
-            for id, record in self.records[type].items():
-                if record["marker"] == marker:
-                    return self.entity(type, id)
+        """Make the record, or answer as a system does that makes it once."""
+        known, there = self.answers.get((type, marker)), self._marked(type, marker)
+        if known is not None and self.world.now < known[0] + self.quirks.remembers:
+            if known[1] != wanted:
+                raise Refused("another body under a key that was used")
+            return known[2]
+        if self.quirks.upserts and there:
+            for field, value in self._taken(wanted).items():
+                self.edit(type, there[0], field, value, person=False)
+        if (self.quirks.upserts or self.quirks.idempotent) and there:
+            return self.entity(type, there[0])
         self.world.creating(self, type, wanted, marker)
-        id = self.add(type, self._taken(wanted), person=False, marker=marker)
-        return self.entity(type, id)
+        kept = self._taken(wanted)
+        name = self.world.name_of(self, type)
+        if self.quirks.numbers and name in kept:
+            kept[name] = f"No. {kept[name]}"
+        answer = self.entity(type, self.add(type, kept, person=False, marker=marker))
+        self.answers[type, marker] = (self.world.now, dict(wanted), answer)
+        return answer
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         await self._before()

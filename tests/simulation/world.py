@@ -17,6 +17,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from connectors.endpoint import Entity, Traits
 from connectors.errors import ConnectorError
@@ -103,10 +104,14 @@ class World:
             name: ModelSystem(name, types, self, quirks.get(name, Quirks()), _short(traits or {}, name))
             for name, types in kinds.items()
         }
-        self.facts = facts or {
+        facts = facts or {
             f"{system}.{kind}": TypeFacts(rank=rank, lag=quirks.get(system, Quirks()).lag)
             for rank, (system, types) in enumerate(kinds.items())
             for kind in types
+        }
+        self.facts = {
+            name: replace(each, marked=self.systems[name.partition(".")[0]].traits()[name.partition(".")[2]].marked)
+            for name, each in facts.items()
         }
         self.all_flows = flows
         self.flows = Flows(flows, self.facts)
@@ -238,6 +243,14 @@ class World:
     def trails(self) -> bool:
         return self.roll() >= 0.5
 
+    def comes_late(self) -> bool:
+        return self.roll() < self.faults.late
+
+    def arrivals(self) -> None:
+        """Requests that were given up arrive, when their time has come."""
+        for system in self.systems.values():
+            system.arrive()
+
     async def pause(self) -> None:
         """Stand still here, if somebody is to be overtaken."""
         if self.pausing is not None and self.roll() < 0.8:
@@ -259,6 +272,10 @@ class World:
 
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None:
         self.watch.creating(system, kind, wanted, marker)
+
+    def name_of(self, system: ModelSystem, kind: str) -> str:
+        """The field that records of a type are matched by."""
+        return self.people.names[f"{system.name}.{kind}"]
 
     # The log
 
@@ -409,6 +426,7 @@ class World:
 
     def random_step(self) -> None:
         """One step of a stage."""
+        self.arrivals()
         dice = self.random.random()
         partition = self.random.randrange(self.partitions)
         if dice < 0.24:
@@ -441,6 +459,7 @@ class World:
         for _ in range(rounds):
             before = self.writes, self.length
             self.now += 40 * SECOND
+            self.arrivals()
             self.read_to_the_end()
             self.step_wake()
             self.drain()
@@ -448,7 +467,7 @@ class World:
                 self.now += 2 * SECOND
                 for system in self.systems.values():
                     system.rewrite()
-            if (self.writes, self.length) != before:
+            if (self.writes, self.length) != before or any(system.on_the_way for system in self.systems.values()):
                 busy += 1
                 continue
             alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)

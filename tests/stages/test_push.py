@@ -10,12 +10,17 @@ from connectors.errors import Locked, Refused, Retry, Stale, Unsure
 from connectors.memory import TRAITS, MemoryEndpoint
 from stream.codec import decode_message, decode_order
 from stream.engine.log import LaneId
+from stream.look_ups import resembles
 from stream.model import Command, Receipt
 from stream.topics import MAIL, POLLS, upserts
 from tests.stages.build import SECOND, Bench, bench
 
 TOPIC = upserts("b.t")
 ORIGIN = "a.t:1"
+
+
+LOST_AFTER = ("create", Unsure("no answer"), {"when": "after"})
+LOST_BEFORE = ("create", Unsure("no answer"))
 
 
 def create(number: int = 10) -> Command:
@@ -111,24 +116,59 @@ class TestCreateOnce:
         await again(table, create(20))
         assert [each.target for each in answers(table)] == ["b.t:1", "b.t:2"]
 
-    async def test_a_look_up_that_lags_is_waited_for(self) -> None:
-        traits = Traits(changes="since", create=4, settle=60.0)
-        table = await pushed(create(), traits=traits, fail=("create", Unsure("no answer"), {"when": "after"}))
+    async def test_what_is_not_found_is_believed_only_when_nothing_can_arrive_any_more(self) -> None:
+        """A request that was given up arrived after the look-up; then the record was there twice."""
+        table = await pushed(create(), traits=Traits(create=4, settle=20.0, late=30.0), fail=LOST_BEFORE)
+        table.now += 10 * SECOND
         await again(table, create())
-        assert answers(table)[1].outcome == "retry"
-        table.now += 61 * SECOND
         await again(table, create())
-        assert answers(table)[2].outcome == "found"
+        assert [each.outcome for each in answers(table)] == ["retry", "retry", "retry"]
+        assert 39 < (answers(table)[1].wait or 0) < 41
+        system(table).add("t", {"name": "n"}, marker="f|a.t:1")  # it arrives
+        await again(table, create())
+        assert answers(table)[-1].outcome == "found"
 
-    async def test_without_a_marker_doubt_is_told_to_a_person(self) -> None:
-        traits = Traits(changes="since", create=5)
-        table = await pushed(create(), traits=traits, fail=("create", Unsure("no answer"), {"when": "after"}))
+    async def test_then_it_is_created(self) -> None:
+        table = await pushed(create(), traits=Traits(create=3, late=30.0), fail=LOST_BEFORE)
+        table.now += 31 * SECOND
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "done"]
+
+    async def test_of_a_process_that_died_the_wait_counts_from_the_first_look(self) -> None:
+        table = await bench(Traits(create=3, late=30.0))
+        system(table).fail("create", _Crash("killed"))  # type: ignore[arg-type]
+        await table.publish(TOPIC, ORIGIN, create())
+        with pytest.raises(BaseException, match="killed"):
+            await table.run_push("b")
+        table.now += 600 * SECOND
+        await table.start()
+        for wait in (0, 10, 21):
+            table.now += wait * SECOND
+            await again(table, *[create()] * bool(wait))
+        assert [each.outcome for each in answers(table)] == ["retry", "retry", "done"]
+
+    async def test_without_any_look_up_doubt_is_told_to_a_person(self) -> None:
+        traits = Traits(changes="since", create=5, look_up="none")
+        table = await pushed(create(), traits=traits, fail=LOST_AFTER)
         await again(table, create())
         assert [each.outcome for each in answers(table)] == ["retry", "unknown"]
 
+    async def test_what_a_person_is_sure_of_is_not_looked_up(self) -> None:
+        table = await pushed(create(10), traits=Traits(create=5, look_up="none"), fail=LOST_BEFORE)
+        sure = replace(create(20), sure=10)
+        await again(table, create(10))
+        await again(table, sure)
+        assert [each.outcome for each in answers(table)] == ["retry", "unknown", "done"]
+        await again(table, create(10))
+        await again(table, sure)
+        assert [each.outcome for each in answers(table)[3:]] == ["found", "found"]
+        assert len(system(table).all("t")) == 1
+
     @pytest.mark.parametrize("error", [Retry("503"), Refused("no", fields={"x": "no"}), Locked("403")])
     async def test_without_a_marker_what_surely_was_not_created_is_no_doubt(self, error: Exception) -> None:
-        table = await pushed(create(10), traits=Traits(changes="since", create=5), fail=("create", error))
+        table = await pushed(
+            create(10), traits=Traits(changes="since", create=5, look_up="none"), fail=("create", error)
+        )
         assert notes(table) == {}
         await again(table, create(20))
         assert answers(table)[1].outcome == "done"
@@ -136,6 +176,104 @@ class TestCreateOnce:
     async def test_a_type_that_cannot_be_created_refuses(self) -> None:
         table = await pushed(create(), traits=Traits(create=None))
         assert answers(table)[0].outcome == "refused"
+
+
+class TestC11RecordsWithoutAMarker:
+    @staticmethod
+    async def sought(*others: dict[str, Any], made: bool = True, **parts: Any) -> tuple[Receipt, Bench]:
+        """What is said of a create whose answer was lost, when these records were added meanwhile, too."""
+        traits = Traits(create=5, look_up="recent", late=30.0)
+        table = await bench(traits, **parts)
+        system(table).add("t", {"name": "n"})
+        table.now += 600 * SECOND
+        system(table).fail(*(LOST_AFTER if made else LOST_BEFORE)[:2], when="after" if made else "before")
+        await again(table, create())
+        for fields in others:
+            system(table).add("t", fields)
+        await again(table, create())
+        table.now += 31 * SECOND
+        await again(table, create())
+        first, second, third = answers(table)
+        assert (first.outcome, second.outcome) == ("retry", "retry")
+        return third, table
+
+    async def test_the_only_one_with_all_that_was_asked_for_is_ours(self) -> None:
+        receipt, _ = await self.sought({"name": "other"}, normal=lambda _, value: f" {value.upper()} ")
+        assert (receipt.outcome, receipt.target) == ("found", "b.t:2")
+
+    async def test_none_at_all_means_that_none_was_made(self) -> None:
+        receipt, table = await self.sought(made=False)
+        assert receipt.outcome == "done"
+        assert len(system(table).all("t")) == 2
+
+    async def test_two_are_in_doubt(self) -> None:
+        receipt, table = await self.sought({"name": "N "})
+        assert (receipt.outcome, writes(table)) == ("unknown", ["create"])
+        assert receipt.reason.endswith("b.t:2, b.t:3 were created since; all of them hold what was asked for")
+
+    async def test_so_is_one_that_may_have_been_rewritten(self) -> None:
+        receipt, _ = await self.sought(normal=lambda _, value: f"No. {value}")
+        assert receipt.outcome == "unknown"
+        assert receipt.reason.endswith("b.t:2 was created since; none holds just what was asked for")
+
+    @pytest.mark.parametrize(
+        ("held", "want", "same"),
+        [
+            ({"n": 7}, {"n": "7"}, True),
+            ({"n": ["A", 1]}, {"n": ["a", "1"]}, True),
+            ({"n": ["A"]}, {"n": ["a", "b"]}, False),
+            ({"n": "a"}, {"n": ["a"]}, False),
+            ({"n": {"a": 1}}, {"n": {"a": 1}}, True),
+            ({}, {"n": "a"}, False),
+            ({"n": "a", "m": 1}, {"n": "a"}, True),
+        ],
+    )
+    def test_what_resembles(self, held: dict[str, Any], want: dict[str, Any], same: bool) -> None:
+        assert resembles(held, want) is same
+
+
+class TestSystemsThatSeeToItThemselves:
+    async def test_an_upsert_is_looked_up_first_so_that_nothing_typed_since_is_overwritten(self) -> None:
+        table = await pushed(create(), traits=Traits(create=1, late=30.0), fail=LOST_AFTER)
+        system(table).edit("t", "1", {"name": "typed"})
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "found"]
+        assert system(table).all("t")["1"].record["name"] == "typed"
+
+    @pytest.mark.parametrize("look_up", ["marker", "none"])
+    async def test_and_is_not_waited_for(self, look_up: Any) -> None:
+        traits = Traits(create=1, look_up=look_up, late=30.0)
+        table = await pushed(create(), traits=traits, fail=LOST_BEFORE)
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "done"]
+
+    async def test_under_a_key_the_same_is_asked_for_again(self) -> None:
+        traits = Traits(create=2, look_up="none", idempotent_for=86_400.0)
+        table = await pushed(create(), traits=traits, fail=LOST_AFTER)
+        await again(table, replace(create(20), want={"name": "changed"}))
+        assert [each.outcome for each in answers(table)] == ["retry", "found"]
+        assert answers(table)[1].number == 20
+        assert len(system(table).all("t")) == 1
+        assert system(table).all("t")["1"].record["name"] == "n"
+
+    @pytest.mark.parametrize(("look_up", "outcome"), [("marker", "found"), ("recent", "found"), ("none", "unknown")])
+    async def test_a_key_that_ends_soon_is_not_relied_on(self, look_up: Any, outcome: str) -> None:
+        traits = Traits(create=2, look_up=look_up, idempotent_for=3600.0)
+        table = await pushed(create(), traits=traits, fail=LOST_AFTER)
+        table.now += 3500 * SECOND
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", outcome]
+        assert len(system(table).all("t")) == 1
+
+    async def test_each_attempt_under_a_key_counts_from_the_first(self) -> None:
+        traits = Traits(create=2, look_up="none", idempotent_for=3600.0)
+        table = await pushed(create(), traits=traits, fail=LOST_AFTER)
+        table.now += 3000 * SECOND
+        system(table).fail("create", Unsure("no answer"))
+        await again(table, create())
+        table.now += 3000 * SECOND
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "retry", "unknown"]
 
 
 class TestUpdates:
