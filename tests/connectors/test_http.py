@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -426,6 +427,32 @@ async def test_no_more_calls_are_made_in_a_window_than_allowed() -> None:
         await asyncio.gather(*(made.call(GET) for _ in range(11)))
     times.sort()
     assert all(later - earlier > 0.3 for earlier, later in zip(times, times[5:], strict=False))
+
+
+async def test_some_paths_have_a_window_of_their_own_and_a_long_wait_is_given_back() -> None:
+    budget = Budget(Limits(below={"/members/": ((3, 900.0),)}))
+    async with budget.slot(write=False, path="/members/me", cost=2):
+        pass
+    with pytest.raises(Retry, match="/members/") as retry:
+        async with budget.slot(write=False, path="/members/me", cost=2):
+            pass
+    assert retry.value.after == 90.0
+    async with budget.slot(write=False, path="/cards/1", cost=10):
+        pass
+    budget.close()
+
+
+async def test_what_lies_within_one_budget_shares_it_and_its_gate() -> None:
+    around = Budget(Limits(windows=((4, 0.4),)))
+    inner = [Budget(Limits(), within=around) for _ in range(2)]
+    begun = time.perf_counter()
+    for n in range(6):
+        async with inner[n % 2].slot(write=False):
+            pass
+    assert time.perf_counter() - begun > 0.3
+    around.shut(60.0)
+    assert inner[0].wait() > 50.0
+    around.close()
 
 
 async def test_two_clients_with_one_budget_share_it() -> None:
