@@ -208,6 +208,7 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.decide()
         case "replan":
             world.tell("all flows are configured")
+            world.count("configured later")
             world.replan(flows)
         case "again":
             faults.again(world)

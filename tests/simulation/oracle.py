@@ -331,6 +331,8 @@ class Oracle:
                         if side == "a" and not self.meets(flow.when, ref):
                             continue
                         free_ = edge is None or edge.state not in ("linked", "copy", "severed")
+                        if self.world.people.namesakes and edge is not None and edge.state == "refused":
+                            continue  # there were two to choose from; a refusal is judged anew with the next change
                         if ref.partition(":")[0] == type and free_ and not row.gone_at and self.shown(ref):
                             name = normal(self.world.value(ref, each[0][0 if side == "a" else 1]))
                             free.setdefault(name, {}).setdefault(side, []).append(ref)
@@ -607,6 +609,11 @@ class Oracle:
         wrong = [f"{key!r}: an alarm is left over" for key in self.world.alarms()]
         for ref, row in self.rows.items():
             self.counts["rows at rest"] += 1
+            for name, edge in row.edges.items():
+                if edge.state not in ("linked", "severed"):
+                    self.counts["ends that wait"] += 1
+                    if not (edge.due or edge.reason or edge.state == "alone"):
+                        wrong.append(f"{ref}: waits on {name} without a reason or a wake-up: {edge}")
             if row.writing is not None:
                 wrong.append(f"{ref}: still writing {row.writing}")
             wrong += (

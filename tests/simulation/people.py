@@ -86,6 +86,7 @@ class People:
 
     def at_once(self) -> None:
         """Two people add the same on both sides of a flow within a moment."""
+        self.world.count("things added twice at once")
         flow = self.world.random.choice([flow for flow in self.flows if flow.match] or self.flows)
         self.number += 1
         self._add(flow.left, f"n{self.number}")
@@ -192,7 +193,10 @@ class People:
             return f"{text}.5"
         if field == "x1" and not system.quirks.brief and any(each.quirks.brief for each in self.world.systems.values()):
             return f"{text}.5"
-        return f"R:{text}" if system.quirks.spells and field == "x1" else text
+        if system.quirks.spells and field == "x1":
+            self.world.count("values spelled differently")
+            return f"R:{text}"
+        return text
 
     def edits(self, system: ModelSystem, kind: str, id: str) -> None:
         type, world = f"{system.name}.{kind}", self.world
@@ -202,6 +206,7 @@ class People:
         field = world.random.choice([*sorted(typed), NOTE])
         if world.renaming and world.roll() < world.renaming:
             field = self.names[type]
+            self.world.count("names changed")
         if kinds.get(field, "").startswith("elements"):
             value: Any = self._elements(system, type, field, kinds[field], record.get(field) or [])
         elif kinds.get(field) == "group":

@@ -200,7 +200,7 @@ def canonical(flows: list[Flow], trims: set[str]) -> list[Flow]:
         strip = CANONICAL.to
         way = Conversion("canonical", strip if right else None, strip if left else None)
         pairs = [
-            Pair(left=pair.left, right=pair.right, direction=pair.direction, conversion=way)
+            replace(pair, conversion=way)
             if pair.reference is None and pair.conversion.name in ("same", "text")
             else pair
             for pair in each.pairs

@@ -17,6 +17,7 @@ from tests.simulation.histories import Plan, judged, plan
 from tests.simulation.systems import SECOND
 from tests.simulation.world import Faults
 
+HOW = "python -m tests.simulation.story"
 BEGINNING = 1_700_000_000 * SECOND
 
 

@@ -181,7 +181,12 @@ class ModelSystem:
 
     def stamp(self) -> Time:
         now = self.world.now + self.quirks.skew
-        return now - now % SECOND if self.quirks.seconds else now
+        if self.quirks.skew:
+            self.world.count("stamps of a wrong clock")
+        if self.quirks.seconds:
+            self.world.count("stamps in whole seconds")
+            return now - now % SECOND
+        return now
 
     def normal(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -272,6 +277,7 @@ class ModelSystem:
                 continue
             for field, value in list(self.records[kind][id]["fields"].items()):
                 if field.startswith("x") and isinstance(value, str) and case(value) != value:
+                    self.world.count("values rewritten")
                     self.world.tell("{}.{}:{} rewrites {} {!r}", self.name, kind, id, field, value)
                     self.edit(kind, id, field, case(value))
 
@@ -320,6 +326,12 @@ class ModelSystem:
 
     def entity(self, kind: str, id: str, record: dict[str, Any] | None = None) -> Entity:
         record = record or self.records[kind][id]
+        if self.quirks.revisions:
+            self.world.count("revisions told")
+        if self.quirks.names_modifier:
+            self.world.count("modifiers told")
+        if not self.dated(kind):
+            self.world.count("records shown without a time")
         return Entity(
             id=id,
             record=nested(record["fields"]),
@@ -341,6 +353,8 @@ class ModelSystem:
         if at.page is not None and self.world.expired():
             raise Refused("found a page token that has expired")
         whole = self.traits()[type].changes == "list"
+        if whole:
+            self.world.count("lists read whole")
         since = None if whole else at.since
         ids = [
             id
@@ -440,6 +454,7 @@ class ModelSystem:
             for field, value in self._taken(wanted).items():
                 self.edit(type, there[0], field, value, person=False)
         if (self.quirks.upserts or self.quirks.idempotent) and there:
+            self.world.count("creates answered with the record of then")
             return self.entity(type, there[0])
         self.world.creating(self, type, wanted, marker)
         kept = self._taken(wanted)
@@ -462,6 +477,8 @@ class ModelSystem:
 
     def _update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         self._compared(type, base)
+        if not self.quirks.compares:
+            self.world.count("writes without a comparison")
         self.world.writing(self, type, base.id, wanted)
         for field, value in self.world.regrouped(f"{self.name}.{type}", self._taken(wanted)).items():
             self.edit(type, base.id, field, value, person=False)

@@ -74,7 +74,7 @@ class Loop(asyncio.BaseEventLoop):
 class World:
     """Systems, flows, the log and the three stages; every step is chosen by one random generator."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  # everything that a world has
         self,
         seed: int,
         flows: list[Flow],
@@ -135,6 +135,8 @@ class World:
         self.pausing: asyncio.Future[None] | None = None
         self.paused: list[Paused] = []
         self.first_shown: dict[tuple[Ref, str, Any], Time] = {}
+        self.met: dict[Ref, Time] = {}
+        """The newest time of change that a record showed before it had versions."""
         self.answered: set[tuple[str, int]] = set()
         self.born: set[Ref] = set()
         self.kept: tuple[int, dict[bytes, bytes], dict[str, int]] | None = None
@@ -142,9 +144,8 @@ class World:
         """Requests that nobody waits for any more, and that will still be done."""
         self.glances: list[Record] = []
         """Readings by somebody else than the poller that are on their way to the log."""
-        self.drift: Time = 0
-        """By how much the workers' clock is wrong."""
-        self.jumped: Time = 0
+        self.drift = self.jumped = 0
+        """By how much the workers' clock is wrong, and ever was."""
         self.watch = Watch(self)
         self.people = People(self, flows)
         self.boot()
@@ -318,12 +319,15 @@ class World:
     def _showed(self, ref: Ref, fields: Mapping[str, Any], updated: Time) -> None:
         shown, born, row = self.first_shown, self.is_born(ref), self.row(ref)
         remote = {} if row is None else row.remote
+        if not born:
+            self.met[ref] = max(updated, self.met.get(ref, 0))
         absent = dict.fromkeys(field for field in remote if SET in field)
         for field, value in {**absent, **fields}.items():
             known = ref, field, plain(value)
             if not born:  # a value that stands at first contact gets the record's own time, an empty one none
                 shown[known] = max(updated, shown.get(known, 0)) if value is not None else 0
-            elif known in shown and remote.get(field) != value:  # one reading may overtake another on its way
+            elif known in shown and remote.get(field) != value and updated > self.met.get(ref, 0):
+                # one reading may overtake another on its way; a late one of the first contact is no news
                 shown[known] = max(updated, shown[known])
             else:
                 shown.setdefault(known, updated)
