@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import rich_click as click
 
+from stream.cli import exits
 from stream.cli.exits import Failed
 from stream.cli.shell import Format, Shell, config_option, format_option
 from stream.core.row import State
 
 if TYPE_CHECKING:
     from stream.core.row import Cell, Row
+    from stream.operate.audit import Finding
     from stream.operate.survey import Link
     from stream.topology import Topology
 
@@ -29,6 +31,8 @@ def command() -> None:
       linkstream links list --flow asana.tasks~custompms.task --not-in-step
     One record, field by field:
       linkstream links show asana.tasks:1200000000000022
+    What stands twice, or waits for a person:
+      linkstream links check --live
     """
 
 
@@ -188,3 +192,123 @@ def _print_row(found: dict[str, Any]) -> None:
             escape(field["field"]), value, field["since"] or "", escape(field["author"] or ""), escape(field["note"])
         )
     console.print(table)
+
+
+@command.command("check")
+@config_option
+@format_option
+@click.option("--live", is_flag=True, help="Also read every record of the systems, and compare their markers.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
+@click.pass_obj
+def check(shell: Shell, config: Path, format: Format, live: bool, limit: int) -> int:
+    """Look for what stands twice, what is linked to nothing that knows of it, and what waits for a person.
+
+    Without --live the table alone is read: creates in doubt, copies, refusals, links that only one record knows of,
+    records with one match value of which one is linked, and places of creates that nobody makes. With --live the
+    systems are read, too: two records with one marker, and markers whose origin has no link to them. Writes nothing.
+
+    Exit codes: 0 nothing was found, 1 something was found.
+    """
+    topology = shell.topology(config) if live else shell.chart(config)
+    found: list[Finding] = []
+    more = False
+    for finding in _findings(topology, live=live):
+        if len(found) == limit:
+            more = True
+            break
+        found.append(finding)
+    if format == "json":
+        names = ("kind", "refs", "edge", "what", "do")
+        click.echo(json.dumps([{name: getattr(one, name) for name in names} for one in found], indent=2))
+    else:
+        for one in found:
+            click.echo(f"{one.kind}: {', '.join(one.refs)}{f' on {one.edge}' if one.edge else ''}: {one.what}")
+            click.echo(f"    {one.do}")
+        click.echo(f"... more than {limit}; --limit shows more" if more else f"{len(found) or 'nothing'} found")
+    return exits.FAILED if found else exits.OK
+
+
+def _findings(topology: Topology, *, live: bool) -> Iterator[Finding]:
+    from stream.codec import row_of
+    from stream.core.row import Row as Entity
+    from stream.engine.embedded.reader import Reader
+    from stream.operate.audit import audit
+    from stream.operate.table import JOIN, rows_of
+
+    with Reader(topology.broker) as reader:
+
+        def get(ref: str) -> Row | None:
+            row = row_of(reader.row(JOIN, ref.encode()))
+            return row if isinstance(row, Entity) else None
+
+        yield from audit(rows_of(reader), get, topology.flows)
+        if live:
+            yield from _live(topology, get)
+
+
+def _live(topology: Topology, get: Any) -> Iterator[Finding]:
+    """Read every type that can carry markers to its end, page by page."""
+    import asyncio
+
+    from stream.engine.worker import opened
+    from stream.operate import audit
+
+    async def close() -> None:
+        for endpoint in endpoints.values():
+            await endpoint.close()
+
+    with asyncio.Runner() as runner:
+        endpoints = opened(topology)
+        try:
+            for name, polled in topology.types.items():
+                endpoint, kind, cursor = endpoints[polled.system], name.partition(".")[2], None
+                while endpoint.traits()[kind].marked:
+                    page = runner.run(endpoint.page(kind, cursor))
+                    yield from audit.live(name, page.entities, get)
+                    cursor = page.cursor
+                    if not page.more:
+                        break
+        finally:
+            runner.run(close())
+
+
+@command.command("decide")
+@config_option
+@click.argument("ref")
+@click.argument("edge")
+@click.option("--is", "peer", metavar="REF", help="This record was created for it.")
+@click.option("--none", is_flag=True, help="None was created: create one.")
+@click.pass_obj
+def decide(shell: Shell, config: Path, ref: str, edge: str, peer: str | None, none: bool) -> None:
+    """Say what became of a create in doubt, after looking into the system.
+
+    REF is the record that wants a counterpart, EDGE the end of the flow, both as `links check` prints them.
+
+    \b
+      linkstream links decide asana.tasks:22 asana.tasks~crm.task/a --is crm.task:7
+      linkstream links decide asana.tasks:22 asana.tasks~crm.task/a --none
+    """
+    topology = shell.chart(config)
+    if (peer is None) == (not none):
+        raise click.UsageError("found neither --is nor --none, or both; one of them would be right")
+    known = _row(topology, ref).edges.get(edge)
+    if known is None or known.state != "unknown":
+        raise Failed(f"{ref}: found nothing in doubt on {edge!r}; `linkstream links check` shows what is")
+    end = topology.flows.ends(ref.partition(":")[0])[edge]
+    if peer is not None and not peer.startswith(f"{end.peer_type}:"):
+        raise click.UsageError(f"--is: found {peer!r}; {end.peer_type}:<id> would be right")
+    _publish(topology, ref, edge, peer or "")
+    click.echo(f"{ref}: told; it links to {peer}" if peer else f"{ref}: told; it is created")
+
+
+def _publish(topology: Topology, ref: str, edge: str, peer: str) -> None:
+    import asyncio
+
+    from stream.codec import encode
+    from stream.engine.embedded.ask import ask, publishing
+    from stream.engine.log import Outgoing
+    from stream.model import Decide
+    from stream.topics import MAIL
+
+    order = Outgoing(MAIL, ref.encode(), encode(Decide(edge=edge, peer=peer)))
+    asyncio.run(ask(topology.broker, "publish", publishing([order])))

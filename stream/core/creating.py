@@ -23,6 +23,9 @@ from stream.core.versions import DEFAULT, NULL, born, mint
 from stream.core.writing import IGNORED, backoff
 from stream.model import Accept, Attach, Command, Decide, Receipt, Refuse, Seen, Stated, Time, Value, Version
 
+TOLD = 10
+"""Attempts at a create after which a person is told, once; with growing pauses that is a quarter of an hour."""
+
 
 def birth(turn: Turn) -> None:
     """Give every field its first version: by the record's own time of change; empty ones the lowest (B2).
@@ -110,6 +113,8 @@ def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
         case _:
             attempt = edge.attempt + 1
             turn.change(end, attempt=attempt, due=turn.now + backoff(attempt, receipt.wait), reason=receipt.reason)
+            if attempt == TOLD:
+                turn.report(f"{end.flow}: not created in {end.peer_type} after {attempt} attempts: {receipt.reason}")
 
 
 def doubt(turn: Turn, end: End, reason: str) -> None:

@@ -57,8 +57,8 @@ class Worker:
         self.app: App = create_app(
             "linkstream", topology.broker, topics=topics_of(topology), partitions=topology.partitions
         )
-        opened = _open(topology) if endpoints is None else endpoints
-        self.endpoints = {name: guarded(opened[name], system.settings) for name, system in topology.systems.items()}
+        systems = opened(topology) if endpoints is None else endpoints
+        self.endpoints = {name: guarded(systems[name], system.settings) for name, system in topology.systems.items()}
         self.join = Join(topology.flows, clock)
         self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
         self.wishes = {name: asyncio.Event() for name in topology.types}
@@ -124,7 +124,7 @@ class Worker:
         }
 
 
-def _open(topology: Topology) -> Mapping[str, Endpoint]:
+def opened(topology: Topology) -> Mapping[str, Endpoint]:
     """The endpoints that the topology names; those with one credential share its rate budget."""
     budgets: dict[str, Budget] = {}
     return {

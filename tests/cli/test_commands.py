@@ -126,7 +126,9 @@ FOREIGN = "create table x (a)"
 
 
 @pytest.mark.usefixtures("tokens")
-@pytest.mark.parametrize("command", [["status"], ["links", "list"], ["links", "show", "asana.tasks:1"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["links", "list"], ["links", "show", "asana.tasks:1"], ["links", "check"]]
+)
 def test_a_log_that_is_none_is_told_as_what_it_is(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,10 +26,14 @@ class MemoryBench:
     type, title, text, secret, page = "things", "title", "text", "none", 3
     needed: Mapping[str, Any] = {}
 
-    def __init__(self) -> None:
+    def __init__(
+        self, create: Literal[1, 2, 3, 4, 5] = 3, look_up: Literal["marker", "recent", "none"] = "marker"
+    ) -> None:
         traits = Traits(
             changes="since",
-            create=3,
+            create=create,
+            look_up=look_up,
+            idempotent_for=3600.0,
             writable=frozenset({"title", "text"}),
             required=frozenset({"title"}),
             remove=frozenset({"delete"}),

@@ -179,6 +179,13 @@ class EndpointContract:
             await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
         assert len(await bench.endpoint.find(bench.type, "v1.mark-1", 0)) == 1
 
+    async def test_what_has_no_look_up_says_so(self, bench: Bench) -> None:
+        traits = bench.endpoint.traits()[bench.type]
+        assert traits.marked == (traits.look_up == "marker")
+        if traits.look_up == "none":
+            with pytest.raises(Refused):
+                await bench.endpoint.recent(bench.type, 0)
+
     async def test_a_deleted_record_is_gone(self, bench: Bench) -> None:
         base = await bench.endpoint.read(bench.type, await bench.add("one"))
         await bench.endpoint.remove(bench.type, base, "delete")
@@ -192,3 +199,36 @@ class EndpointContract:
         with pytest.raises(Missing) as missing:
             await bench.endpoint.read(bench.type, f"77{bench.secret}")
         assert bench.secret not in repr(missing.value) or bench.secret == "none"
+
+
+class OnceContract:
+    """What a type must do whose records are made once without a marker that anybody could look for."""
+
+    async def test_a_create_said_twice_makes_one_record(self, bench: Bench) -> None:
+        traits = bench.endpoint.traits()[bench.type]
+        if traits.create in {1, 2}:
+            bench.lose_answer()
+            with pytest.raises(Unsure):
+                await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
+            again = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
+            listed, _ = await read_all(bench.endpoint, bench.type)
+            assert [one.id for one in listed] == [again.id]
+
+    async def test_another_marker_makes_another_record(self, bench: Bench) -> None:
+        made = [
+            await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, mark) for mark in ("1", "2")
+        ]
+        assert len({one.id for one in made}) == 2
+
+    async def test_what_was_created_since_is_listed_oldest_first(self, bench: Bench) -> None:
+        traits = bench.endpoint.traits()[bench.type]
+        if traits.look_up == "recent":
+            await bench.add("old")
+            first, second = [
+                await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, mark)
+                for mark in ("1", "2")
+            ]
+            await bench.edit((await read_all(bench.endpoint, bench.type))[0][0].id, bench.text, "edited")
+            listed = await bench.endpoint.recent(bench.type, first.updated_at or 0)
+            assert [one.id for one in listed] == [first.id, second.id]
+            assert {one.marker for one in listed} == {None}

@@ -15,13 +15,21 @@ from tests.connectors.benches import (
     PowerOfficeBench,
     TrelloBench,
 )
-from tests.connectors.contract import Bench, EndpointContract
+from tests.connectors.contract import Bench, EndpointContract, OnceContract
 
 
 class TestMemory(EndpointContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[Bench]:
         bench = MemoryBench()
+        yield bench
+        await bench.close()
+
+
+class TestMemoryOnce(OnceContract):
+    @pytest.fixture(params=[(1, "marker"), (2, "recent"), (2, "none"), (5, "recent")])
+    async def bench(self, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+        bench = MemoryBench(*request.param)
         yield bench
         await bench.close()
 

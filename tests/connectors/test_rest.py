@@ -289,3 +289,56 @@ async def test_what_a_type_cannot_do_is_refused_without_asking() -> None:
         ):
             with pytest.raises(Refused):
                 await call
+
+
+CREATED = {"created": "{field: made}", "since": "{parameter: after}", "updated": "{field: at}"}
+
+
+async def test_without_a_marker_what_was_created_since_is_found_among_what_changed() -> None:
+    items = [
+        {"id": "3", "made": "2026-01-02T00:00:00Z"},
+        {"id": "1", "made": "2026-01-01T00:00:00Z"},
+        {"id": "4"},
+        {"id": "2", "made": "2026-01-01T12:00:00Z"},
+    ]
+    system = Things(items)
+    async with things(said(PLAIN, **CREATED), system) as endpoint:
+        traits = endpoint.traits()["thing"]
+        found = await endpoint.recent("thing", 1_767_268_800_000_000)
+    assert (traits.create, traits.look_up, traits.late) == (5, "recent", 30.0)
+    assert [one.id for one in found] == ["2", "3"]
+    assert system.asked[0][2] == {"after": "2026-01-01T12:00:00.000Z"}
+
+
+async def test_a_time_of_creation_that_is_none_is_a_bad_answer() -> None:
+    async with things(said(PLAIN, created="{field: made}"), Things([{"id": "1", "made": "soon"}])) as endpoint:
+        with pytest.raises(BadAnswer, match="thing:1: made"):
+            await endpoint.recent("thing", 0)
+
+
+async def test_without_a_time_of_creation_nothing_can_be_looked_for() -> None:
+    async with things(PLAIN, Things()) as endpoint:
+        assert (endpoint.traits()["thing"].create, endpoint.traits()["thing"].look_up) == (5, "none")
+        with pytest.raises(Refused, match="found no time of creation"):
+            await endpoint.recent("thing", 0)
+
+
+async def test_a_key_goes_into_its_header() -> None:
+    text = said(PLAIN, key="{header: X-Request-Key, remembered: 600}")
+    system = Things({"id": "1"})
+    async with things(text, system) as endpoint:
+        traits = endpoint.traits()["thing"]
+        await endpoint.create("thing", {"a": 1}, "f|a.t:1")
+    assert (traits.create, traits.idempotent_for, traits.marked) == (2, 600.0, False)
+    assert system.headers[0]["X-Request-Key"] == "f|a.t:1"
+
+
+async def test_a_create_by_our_mark_is_made_once_by_the_system() -> None:
+    text = said(PLAIN, marker="{field: ref}").replace(
+        "create: {path: /things}", 'create: {path: "/things/by/{marker}", method: PUT}'
+    )
+    system = Things({"id": "1", "ref": "f|a.t:1"})
+    async with things(text, system) as endpoint:
+        assert endpoint.traits()["thing"].create == 1
+        await endpoint.create("thing", {"a": 1}, "f|a.t:1")
+    assert system.asked[0][:2] == ("PUT", "/things/by/f|a.t:1")

@@ -34,6 +34,13 @@ def test_c5_a_create_that_has_to_wait_is_repeated_under_its_number() -> None:
     assert (again.number, again.want, again.attempt) == (command.number, command.want, 1)
 
 
+def test_c5_a_create_that_does_not_succeed_is_told_once() -> None:
+    table, command = created()
+    told = [reports(table.bring(A, table.receipt(command, "retry", reason="403"))) for _ in range(12)]
+    assert [one for each in told for one in each] == ["f: not created in b.t after 10 attempts: 403"]
+    assert table.edge(A, "f/a").reason == "403"
+
+
 def test_c5_a_superseded_create_is_asked_for_under_a_new_number() -> None:
     table, command = created()
     assert only(Command, table.bring(A, table.receipt(command, "superseded"))).number > command.number

@@ -100,6 +100,7 @@ def plan(shape: str, mode: str, seed: int, *, steps: int = STEPS) -> Plan:
             stop=dice.choice([0.0, 0.0, 0.1]),
             racing=how.racing,
             late=how.late,
+            odd=how.odd,
             expire=how.expire,
             shuffled=dice.random() < 0.5,
         ),

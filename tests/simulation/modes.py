@@ -18,6 +18,7 @@ class Mode(Struct, frozen=True, kw_only=True):
     racing: float = 0.0
     renaming: float = 0.0
     late: float = 0.0
+    odd: float = 0.0
     expire: float = 0.0
     answered: bool = False
     """Every call is answered."""
@@ -51,6 +52,8 @@ AGAIN = "read again from the start, the deletion of a record that came back may 
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
 ASKED = {"decide": 8}
 GIVEN_UP = 0.1
+EMPTIED = frozenset({"emptied"})
+FILLED = "a field that was emptied between a create whose answer was lost and its look-up is filled again"
 FEW = frozenset({"few", "emptied"})
 REWRITTEN = (
     "in a record that was found later, a name that was rewritten is taken for an edit and goes round once, and a field "
@@ -79,12 +82,16 @@ CREATES = {
         excused=FEW,
         why=REWRITTEN,
     ),
-    "class 2, forgets, marked": Mode(quirks=everywhere(remembers=150 * SECOND, late=LATE), late=GIVEN_UP),
+    "class 2, forgets, marked": Mode(
+        quirks=everywhere(remembers=150 * SECOND, late=LATE), late=GIVEN_UP, excused=EMPTIED, why=FILLED
+    ),
     "class 3": Mode(quirks=everywhere(late=LATE, numbers=True), late=GIVEN_UP, excused=FEW, why=REWRITTEN),
     "class 4": Mode(
         quirks=everywhere(settle=20 * SECOND, late=LATE, numbers=True), late=GIVEN_UP, excused=FEW, why=REWRITTEN
     ),
-    "class 5": Mode(quirks=everywhere(unmarked=True, late=LATE), late=GIVEN_UP, steps=ASKED),
+    "class 5": Mode(
+        quirks=everywhere(unmarked=True, late=LATE), late=GIVEN_UP, steps=ASKED, excused=EMPTIED, why=FILLED
+    ),
     "class 5, renames": Mode(
         quirks=everywhere(unmarked=True, numbers=True, late=LATE),
         late=GIVEN_UP,
@@ -134,7 +141,9 @@ CREATES = {
 MODES = {
     "plain": Mode(),
     "swarm": Mode(swarm=True),
-    "swarm, unmarked": Mode(swarm=True, unmarked=True, steps=ASKED),
+    "locked, odd": Mode(odd=0.15),
+    "locked, odd, unmarked": Mode(quirks=everywhere(unmarked=True), odd=0.15, steps=ASKED, excused=EMPTIED, why=FILLED),
+    "swarm, unmarked": Mode(swarm=True, unmarked=True, steps=ASKED, excused=EMPTIED, why=FILLED),
     "trims": Mode(quirks={"b": Quirks(trims=True), "c": Quirks(trims=True)}),
     "trims, names modifier": Mode(quirks={"b": Quirks(trims=True, names_modifier=True)}),
     "seconds": Mode(quirks=everywhere(seconds=True)),

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Entity, Page, Traits
-from connectors.errors import Missing, Refused, Retry, Stale, Unsure
+from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Retry, Stale, Unsure
 from connectors.paging import Paging, Seen, advance
 from connectors.rounds import Round, newest, next_since, resume
 from stream.core.fields import PART, Observer, parts, paths_of
@@ -114,6 +114,7 @@ class Surroundings(Protocol):
     def answer_lost(self) -> bool: ...
     def refused_connection(self) -> bool: ...
     def rate_stop(self) -> float | None: ...
+    def trouble(self) -> ConnectorError | None: ...
     def late(self, system: ModelSystem, done: Callable[[], Entity]) -> bool: ...
     def expired(self) -> bool: ...
     def count(self, what: str) -> None: ...
@@ -524,6 +525,9 @@ class ModelSystem:
         wait = self.world.rate_stop()
         if wait is not None:
             raise Retry("too many requests", after=wait)
+        trouble = self.world.trouble()
+        if trouble is not None:
+            raise trouble
 
     async def _before(self) -> None:
         self.world.now += 1000
@@ -538,3 +542,5 @@ class ModelSystem:
         self.world.maybe_crash("right after that call")
         if self.world.answer_lost():
             raise Unsure("no answer")
+        if isinstance(self.world.trouble(), BadAnswer):
+            raise BadAnswer("found an answer that is none")

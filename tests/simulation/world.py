@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from connectors.endpoint import Entity, Traits
-from connectors.errors import ConnectorError
+from connectors.errors import BadAnswer, ConnectorError, Locked
 from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
 from stream.core.fields import PART, SET, Observer
 from stream.core.flows import Flow, Flows, TypeFacts
@@ -52,6 +52,8 @@ class Faults(msgspec.Struct, kw_only=True):
     """A partition that stands still."""
     late: float = 0.0
     """Writes that nobody answers in time, and that are done all the same, some time after."""
+    odd: float = 0.0
+    """Calls that are answered with 401 or 403, or with nonsense."""
     expire: float = 0.0
     """Page tokens that are of no use any more."""
 
@@ -240,6 +242,13 @@ class World:
             self.happened["rate stops"] += 1
             return float(self.random.choice([1, 10, 120]))
         return None
+
+    def trouble(self) -> ConnectorError | None:
+        """Credentials that open nothing for a while, and answers that are none."""
+        if not self.faults.odd or self.roll() >= self.faults.odd:
+            return None
+        self.count("odd answers")
+        return Locked("403") if self.roll() < 0.5 else BadAnswer("found a page of words")
 
     def trails(self) -> bool:
         return self.roll() >= 0.5
