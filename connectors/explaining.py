@@ -189,7 +189,8 @@ def _mark(type_: Type) -> str:
         marker.kind, f"{marker.field}, which is ours"
     )
     by = f"by the parameter {marker.filter}" if marker.filter else "by reading the list"
-    sure = 4 if marker.settle else 3
+    upserts = type_.create is not None and "{marker}" in type_.create.path
+    sure = 1 if upserts else 2 if type_.key else 4 if marker.settle else 3
     late = f", surely after {marker.settle:g} s" if marker.settle else ""
     return f"{where}; found {by}{late}; class {sure}: a create is made {SURE[sure]}"
 
