@@ -20,6 +20,8 @@ Words: TypeAlias = list[tuple[str, str]]
 """What is said, under what."""
 
 SURE: Mapping[int, str] = {
+    1: "once, the system keeps one record for our mark",
+    2: "once, the system remembers a key",
     3: "once, our mark is looked up",
     4: "once, our mark is looked up after a while",
     5: "once, unless an answer is lost: then a person must look",
@@ -183,16 +185,26 @@ def _deleted(type_: Type) -> str:
 
 def _mark(type_: Type) -> str:
     marker = type_.marker
+    if type_.create is None and marker is None:
+        return ""
+    sure = f"class {_class(type_)}: a create is made {SURE[_class(type_)]}"
     if marker is None:
-        return f"none; class 5: {SURE[5]}" if type_.create else ""
+        new = "; what was created since is looked through first" if type_.created and not type_.key else ""
+        return f"none; {sure}{new}"
     where = {"line": f"the last line of {marker.field}", "code": f"a code in {marker.field}"}.get(
         marker.kind, f"{marker.field}, which is ours"
     )
     by = f"by the parameter {marker.filter}" if marker.filter else "by reading the list"
-    upserts = type_.create is not None and "{marker}" in type_.create.path
-    sure = 1 if upserts else 2 if type_.key else 4 if marker.settle else 3
     late = f", surely after {marker.settle:g} s" if marker.settle else ""
-    return f"{where}; found {by}{late}; class {sure}: a create is made {SURE[sure]}"
+    return f"{where}; found {by}{late}; {sure}"
+
+
+def _class(type_: Type) -> int:
+    if type_.create is not None and "{marker}" in type_.create.path:
+        return 1
+    if type_.key is not None:
+        return 2
+    return 5 if type_.marker is None else 4 if type_.marker.settle else 3
 
 
 def _updates(type_: Type, *, short: bool = False) -> str:
