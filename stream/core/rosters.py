@@ -17,8 +17,6 @@ Creates of which nobody knows whether they were done (C11) keep their places unt
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from stream.core.flows import End
 from stream.core.row import Creates
 from stream.core.turn import Mail, Output, Turn
@@ -115,6 +113,6 @@ def decide_roster(key: str, row: Creates | None, message: Message, now: Time) ->
             out.append(Mail(sender, answer))
         case _:
             pass
-    if not open_:
-        return None, out
-    return (Creates(open_) if row is None else replace(row, open=open_)), out
+    if row is not None and open_ is row.open:
+        return row, out
+    return (Creates(open_) if open_ else None), out

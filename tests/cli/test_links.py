@@ -17,6 +17,7 @@ from stream.engine.log import TopicSettings
 from stream.engine.memory import lanes_of
 from stream.model import Decide, Ref
 from stream.topics import MAIL
+from tests.connectors.benches import CustomPmsBench
 
 ROOT = Path(__file__).parents[2]
 FLOW = "asana.tasks~custompms.task"
@@ -93,3 +94,34 @@ def test_what_cannot_be_decided(
     keep(url, {TASK: doubtful()})
     assert execute(["links", "decide", TASK, *arguments]) == code
     assert words in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+async def test_live_finds_what_stands_twice_in_a_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = await CustomPmsBench.open()
+    made = [
+        await bench.endpoint.create(bench.type, {bench.title: "x", **bench.needed}, f"{FLOW}|{TASK}") for _ in range(2)
+    ]
+    secrets = bench.sandbox.secrets()
+    for name, secret in secrets.items():
+        monkeypatch.setenv(f"PMS_{name.upper()}", secret)
+    given = {**bench.sandbox.settings(), **{name: f"${{PMS_{name.upper()}}}" for name in secrets}}
+    type_ = f"custompms.{bench.type}"
+    config = {
+        "broker": f"sqlite:///{tmp_path}/log.db",
+        "systems": {"custompms": {"connector": "custompms", **given}},
+        "topics": {type_: {}},
+    }
+    file = tmp_path / "topics.yaml"
+    file.write_text(json.dumps(config))
+    rows = {TASK: Row(remote={"name": "x"}, edges={f"{FLOW}/a": Edge(peer=f"{type_}:{made[0].id}")})}
+    rows[f"{type_}:{made[0].id}"] = Row(remote={"title": "x"}, edges={f"{FLOW}/b": Edge(peer=TASK)})
+    await asyncio.to_thread(keep, config["broker"], rows)
+    code = await asyncio.to_thread(execute, ["links", "check", "--live", "-c", str(file), "--format", "json"])
+    said = capsys.readouterr()
+    assert code == 1, said.err
+    [found] = json.loads(said.out)
+    assert found["kind"] == "same marker"
+    assert found["refs"] == [f"{type_}:{made[1].id}", f"{type_}:{made[0].id}"]
+    await bench.close()
