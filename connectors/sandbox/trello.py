@@ -225,7 +225,8 @@ class Trello:
     async def _create_organization(self, request: web.Request) -> web.Response:
         sent = self._checked(request, ORGANIZATION, needed=("displayName",))
         made = self._free(slug(sent.get("name") or sent["displayName"]))
-        id = self._found(sent["displayName"], made, self._world.now(), (self.people[request[AUTHOR]],))
+        everybody = dict.fromkeys((self.people[request[AUTHOR]], *self.people.values()))  # as this company wants it
+        id = self._found(sent["displayName"], made, self._world.now(), tuple(everybody))
         row = self.tables["organization"].get(id)
         assert row is not None
         row.record |= {name: sent[name] for name in ("desc", "website") if name in sent}
