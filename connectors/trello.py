@@ -258,12 +258,13 @@ class TrelloEndpoint:
         raise Unsure("members: found no such member after inviting; whether it was done is unknown")
 
     async def _comment(self, values: dict[str, Any], marker: str) -> Entity:
-        card = values["data.card.id"]
+        card = values.get("data.card.id") or self._scope.card
         if "data.board.id" in values:
             why = KINDS["actions"].unwritable["data.board.id"]
             raise Refused(f"actions: found data.board.id ({why})", fields={"data.board.id": why})
         if not is_id(card):
-            raise Refused("actions: found no card; the id of one would be right", fields={"data.card.id": "is no id"})
+            why = "is no id" if card else "is missing; a card for comments that name none can be set: card"
+            raise Refused("actions: found no card; the id of one would be right", fields={"data.card.id": why})
         first = opening(values, await self._name_of(values))
         text = long_enough("data.text", signed(first, values["data.text"], marker))
         try:

@@ -46,6 +46,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     boards: tuple[str, ...] = ()
     list: str | None = None
     """Where new cards go that do not say."""
+    card: str | None = None
+    """Where new comments go that name no card."""
     actions: tuple[str, ...] = (COMMENT,)
     """The types of actions that are read."""
     invite: bool = False

@@ -87,7 +87,7 @@ KINDS: Mapping[str, Kind] = {
                 {"data.text", "data.card.id", "data.board.id", "date"}
                 | {"memberCreator.id", "memberCreator.fullName", "memberCreator.username"}
             ),
-            required=frozenset({"data.text", "data.card.id"}),
+            required=frozenset({"data.text"}),
             remove=frozenset({"delete"}),
             unverified=(_LISTED, "an edited comment says so in data.dateLastEdited"),
         ),

@@ -98,7 +98,9 @@ class Trello:
         self.organization = self._found("Fjordbygg AS", "fjordbygg", then, tuple(self.people.values()))
         self.board = self.add_board("Oppgaver", then)
         self.list = self._lists_of(self.board)[0]
-        self.settings = {"list": self.list}
+        fields = {"idList": self.list, "name": "Meldinger", "desc": "Det som ikke hører til noe annet kort."}
+        self.card = self._add_card(fields, then, self.people["Kari Nordmann"])["id"]
+        self.settings = {"list": self.list, "card": self.card}
 
     def routes(self) -> list[web.RouteDef]:
         """List the calls."""

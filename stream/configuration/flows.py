@@ -417,7 +417,8 @@ class _Reader:
 
 def _required(field: WrittenField, flow: WrittenFlow, direction: Direction, ends: _Ends) -> Literal["", "a", "b"]:
     """The side that cannot be created without this pair; the right one if it is both."""
-    if ends.right and flow.create != "never" and direction != "backward" and field.to in ends.right.required:
+    needed = ends.right is not None and (field.required or field.to in ends.right.required)
+    if needed and flow.create != "never" and direction != "backward":
         return "b"
     if ends.left and flow.create == "both" and direction != "forward" and field.from_ in ends.left.required:
         return "a"

@@ -114,6 +114,9 @@ class WrittenField(_Written, frozen=True, kw_only=True, rename={"from_": "from",
             description="The field holds an id, translated by this flow's links: asana.projects -> custompms.project."
         ),
     ] = UNSET
+    required: Annotated[
+        bool, Meta(description="Nothing is created without it: a create waits for the reference to be known.")
+    ] = False
     direction: Annotated[
         Direction | UnsetType, Meta(description="Without it: both, as far as both fields can be written.")
     ] = UNSET

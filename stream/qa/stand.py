@@ -26,6 +26,7 @@ from connectors.registry import open_endpoint
 from connectors.sandbox.run import SYSTEMS, Sandbox, serve
 from stream.codec import row_of
 from stream.core.flows import Flow
+from stream.core.paths import getter
 from stream.core.row import Row
 from stream.engine.embedded.reader import Reader
 from stream.engine.embedded.schema import place_of
@@ -71,6 +72,7 @@ class Stand:
         """What the tester made, oldest first."""
         self.given: set[Ref] = set()
         """What was there already and is tried on."""
+        self._samples: dict[str, tuple[Entity, ...]] = {}
         self._testers = testers
         self._reader: Reader | None = None
 
@@ -88,13 +90,21 @@ class Stand:
         self.made.append(ref)
         return ref
 
-    async def some(self, type: str, *, ours: bool = True) -> Entity | None:
-        """A record that is there already; ``ours``: which nobody else was given. Raises ConnectorError."""
-        system, _, short = type.partition(".")
-        page = await self._testers[system].page(short, None)
-        for entity in page.entities:
-            if not ours:
-                return entity
+    async def samples(self, type: str) -> tuple[Entity, ...]:
+        """Some records that were there at the beginning: they show how its fields look. Raises ConnectorError."""
+        if type not in self._samples:
+            system, _, short = type.partition(".")
+            self._samples[type] = (await self._testers[system].page(short, None)).entities
+        return self._samples[type]
+
+    async def known(self, type: str, field: str) -> list[Any]:
+        """Values that a field has in records that were there. Raises ConnectorError."""
+        found = [getter(field)(entity.record) for entity in await self.samples(type)]
+        return [value for value in found if value not in (None, "", [])]
+
+    async def some(self, type: str) -> Entity | None:
+        """A record that was there, and that nobody else was given. Raises ConnectorError."""
+        for entity in await self.samples(type):
             if f"{type}:{entity.id}" not in self.given:
                 self.given.add(f"{type}:{entity.id}")
                 return entity

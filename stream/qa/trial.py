@@ -11,7 +11,8 @@ import asyncio
 
 from msgspec import Struct
 
-from connectors.errors import ConnectorError, Missing
+from connectors.endpoint import Record
+from connectors.errors import ConnectorError, Missing, Refused
 from stream.core.flows import Flow, Pair
 from stream.core.paths import getter
 from stream.model import Ref, Value, type_of
@@ -100,24 +101,49 @@ class Trial:
             self.unmade = str(error)
 
     async def _two_alike(self) -> tuple[Ref, Ref] | None:
-        """Make both records; or, where nobody can make one, the other one like one that is there."""
+        """Make both records; or, where nobody can make one, the other one like one that was there."""
         flow, stand = self.flow, self.stand
-        makes = [stand.traits(type).create is not None for type in (flow.left, flow.right)]
-        alike: dict[str, Value] = {}
-        refs = {}
-        for left in sorted((True, False), key=lambda left: makes[not left]):
-            type = flow.left if left else flow.right
-            keys = [(pair[not left], pair[left]) for pair in flow.match[0]]
-            if not makes[not left]:
-                there = await stand.some(type)
-                if there is None:
-                    return None
-                refs[left], record = f"{type}:{there.id}", there.record
-            else:
-                ref = await stand.make(type, {**await self._new(left=left), **alike})
-                refs[left], record = ref, (await stand.read(ref)).record
-            alike = {other: getter(own)(record) for own, other in keys}
-        return refs[True], refs[False]
+        try:
+            left = await self._make(flow.left, left=True)
+        except ConnectorError as error:
+            self.unmade = str(error)
+            there = await stand.some(flow.left)
+            if there is None:
+                return None
+            return f"{flow.left}:{there.id}", await self._make(flow.right, left=False, alike=there.record)
+        try:
+            return left, await self._make(flow.right, left=False, alike=(await stand.read(left)).record)
+        except ConnectorError as error:
+            self.unmade = str(error)
+            there = await stand.some(flow.right)
+            if there is None:
+                return None
+            return await self._make(flow.left, left=True, alike=there.record), f"{flow.right}:{there.id}"
+
+    async def _make(self, type: str, *, left: bool, alike: Record | None = None) -> Ref:
+        """Make a record; what the system does not take is tried once more as other records have it."""
+        wanted = await self._new(left=left)
+        if alike is not None:
+            wanted |= self._alike(alike, left=left)
+        try:
+            return await self.stand.make(type, wanted)
+        except Refused as error:
+            for field in error.fields:
+                known = await self.stand.known(type, field)
+                if not known:
+                    raise
+                wanted[field] = known[0]
+            if not error.fields:
+                raise
+        return await self.stand.make(type, wanted)
+
+    def _alike(self, other: Record, *, left: bool) -> dict[str, Value]:
+        """The fields by which a record matches another one: of the alternatives, the first that the other has."""
+        for alternative in self.flow.match:
+            pairs = [(pair[not left], getter(pair[left])(other)) for pair in alternative]
+            if all(value not in (None, "") for _, value in pairs):
+                return dict(pairs)
+        return {}
 
     async def _new(self, *, left: bool) -> dict[str, Value]:
         """The fields of a new record: every one that can be written and that the tester has a word for."""
@@ -127,16 +153,21 @@ class Trial:
         for side in self._sides(type, left=left):
             if side.field in wanted or not _writable(traits.writable, side.field):
                 continue
-            reference = side.pair.reference
-            value = await self._named(side) if reference else self.words.another(side.pair, left=side.left, now=None)
+            value = await self._named(side) if side.pair.reference else await self._worded(type, side, None)
             if value is not None:
                 wanted[side.field] = value
-        for field in traits.required:
-            wanted.setdefault(field, self.words.text())
+        for field in sorted(traits.required - wanted.keys()):
+            known = await self.stand.known(type, field)
+            wanted[field] = known[0] if known else self.words.text()
         for each in self.flow.match[:1]:
             for one, other in each:
                 wanted.setdefault(one if left else other, self.words.text())
         return wanted
+
+    async def _worded(self, type: str, side: Side, now: Value) -> Value | None:
+        """Another word for a field, spelt as other records have it."""
+        known = await self.stand.known(type, side.field)
+        return self.words.another(side.pair, left=side.left, now=now, like=known[0] if known else None)
 
     def _sides(self, type: str, *, left: bool) -> list[Side]:
         """The pairs of this flow, and then those of all others: a system may want fields that this one leaves out."""
@@ -151,7 +182,7 @@ class Trial:
         """The id of some record that a reference may name, as the field holds it."""
         through = self.stand.topology.flows.flows[side.pair.reference or ""]
         type = through.left if side.left else through.right
-        there = await self.stand.some(type, ours=False)
+        there = next(iter(await self.stand.samples(type)), None)
         if there is None:
             return None
         id: Value = int(there.id) if self.stand.traits(type).id == "integer" else there.id
@@ -202,7 +233,7 @@ class Trial:
             self.note(checklist.CREATION, "not applied", "the statement only links")
             return
         try:
-            left = await self.stand.make(flow.left, await self._new(left=True))
+            left = await self._make(flow.left, left=True)
         except ConnectorError as error:
             self.unmade = str(error)
             await self.stand.until(lambda: self.stand.pairs(self.flow))
@@ -216,7 +247,7 @@ class Trial:
         if right:
             self.pair = left, right
             self.judge(checklist.CREATION, await self._differs(left, right), seconds=took)
-        elif self.stand.traits(flow.right).create is None and self._refusal(left):
+        elif self.stand.traits(flow.right).create is None or "cannot be created" in self._refusal(left):
             self.note(checklist.CREATION, "not applied", self._refusal(left))
         else:
             self.note(checklist.CREATION, "failed", self._refusal(left) or f"{left} got no counterpart")
@@ -236,7 +267,7 @@ class Trial:
             one, other = (await self.stand.read(left)).record, (await self.stand.read(right)).record
             for pair in self.flow.pairs:
                 side = Side(pair, left=True)
-                if pair.reference is None and side.leads and self._takes(right, side.shows):
+                if pair.reference is None and side.leads and not self._excused(right, side.shows):
                     want, got = side.there(getter(pair.left)(one)), getter(pair.right)(other)
                     if not same(want, got):
                         problem = f"{pair.right}: found {got!r}; {want!r} would be right"
@@ -247,6 +278,10 @@ class Trial:
                 break
             await asyncio.sleep(0.2)
         return problem
+
+    def _excused(self, ref: Ref, field: str) -> bool:
+        """Whether a field does not follow because the system lets nobody write it, and that is said."""
+        return not self._takes(ref, field) or "read-only" in self._why_not(ref, field)
 
     def _takes(self, ref: Ref, field: str) -> bool:
         return _writable(self.stand.traits(type_of(ref)).writable, field)
@@ -292,11 +327,18 @@ class Trial:
         now = getter(side.field)(record)
         if side.pair.reference is not None:
             return await self._referred(side, here, there, now)
-        value = self.words.another(side.pair, left=side.left, now=now)
-        if value is None:
-            return None
-        held = getter(side.field)((await self.stand.edit(here, {side.field: value})).record)
-        return Expected(side, side.there(held), there)
+        known = await self.stand.known(type_of(here), side.field)
+        words = [await self._worded(type_of(here), side, now), *(value for value in known if value != now)]
+        words = [word for word in words if word is not None][:_TWO]
+        for word in words:
+            try:
+                held = getter(side.field)((await self.stand.edit(here, {side.field: word})).record)
+            except Refused:
+                if word is words[-1]:
+                    raise
+                continue
+            return Expected(side, side.there(held), there)
+        return None
 
     async def _referred(self, side: Side, here: Ref, there: Ref, now: Value) -> Expected | None:
         """Refer to another record, which has a counterpart."""
@@ -318,7 +360,8 @@ class Trial:
         took = await self.stand.until(lambda: self._shows(expected) or self._why_not(target, side.shows))
         why = self._why_not(target, side.shows)
         if why and not self._shows(expected):
-            verdict: Verdict = "failed" if self._takes(target, side.shows) else "not applied"
+            refused = "read-only" in why or not self._takes(target, side.shows)
+            verdict: Verdict = "not applied" if refused else "failed"
             self.note(check, verdict, why, field=shown)
             return
         self.judge(check, await self._wrong(expected), field=shown, seconds=took)

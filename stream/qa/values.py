@@ -30,13 +30,13 @@ class Words:
         first = _FIRST - timedelta(days=400) if "start" in field.lower() else _FIRST
         return (first + timedelta(days=next(self._numbers))).isoformat()
 
-    def another(self, pair: Pair, *, left: bool, now: Value) -> Value | None:
+    def another(self, pair: Pair, *, left: bool, now: Value, like: Value = None) -> Value | None:
         """A value for one side of a pair that differs from what stands there and can be said on the other side.
 
-        ``None`` when the tester knows no such value.
+        ``like`` is a value that another record has there. ``None`` when the tester knows no such value.
         """
         convert = pair.conversion.to if left else pair.conversion.back
-        for value in self._candidates(pair, left=left, now=now):
+        for value in self._candidates(pair, left=left, now=like if now is None else now):
             there = _said(value, convert)
             if value != now and there is not None and there != _said(now, convert):
                 return value

@@ -126,7 +126,7 @@ class CustomPmsBench(SandboxBench):
 
 
 class CrmOfficeBench(SandboxBench):
-    type, title, text, path = "activity", "subject", "note", "/activities"
+    type, title, text, path = "activities", "subject", "note", "/activities"
 
     @classmethod
     async def open(cls, *, record: bool = False) -> CrmOfficeBench:

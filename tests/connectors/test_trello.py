@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Missing, Refused, Retry, Stale, Unsure
@@ -248,11 +249,20 @@ async def test_what_a_comment_cannot_change_is_refused_by_field(bench: TrelloBen
     assert bench.sent() == []
 
 
-@pytest.mark.parametrize(("card_id", "said"), [(None, "required"), ("7", "is no id"), ("a" * 24, "no such card")])
+@pytest.mark.parametrize(("card_id", "said"), [("7", "is no id"), ("a" * 24, "no such card")])
 async def test_a_comment_without_its_card_is_refused(bench: TrelloBench, card_id: Any, said: str) -> None:
     with pytest.raises(Refused) as refused:
         await bench.endpoint.create("actions", {"data.text": "x", "data.card.id": card_id}, MARKER)
     assert said in refused.value.fields["data.card.id"]
+
+
+async def test_a_comment_that_names_no_card_goes_to_the_configured_one(bench: TrelloBench) -> None:
+    made = await bench.endpoint.create("actions", {"data.text": "x"}, MARKER)
+    assert made.record["data"]["card"]["id"] == bench.system.card
+    bench.endpoint._scope = replace(bench.endpoint._scope, card=None)
+    with pytest.raises(Refused) as refused:
+        await bench.endpoint.create("actions", {"data.text": "x"}, MARKER)
+    assert "is missing" in refused.value.fields["data.card.id"]
 
 
 async def test_the_board_of_a_comment_is_left_out_by_name(bench: TrelloBench) -> None:
@@ -388,7 +398,7 @@ async def test_a_list_that_is_too_large_is_asked_for_in_smaller_pages(bench: Tre
         bench.system._add_card({"name": f"{n}", "idList": bench.system.list}, bench.sandbox.world.now(), "")
     found, _ = await read_all(bench.endpoint, "cards")
     assert ids <= {one.id for one in found}
-    assert len({one.id for one in found}) == 126
+    assert len({one.id for one in found}) == 127
 
 
 async def test_touched_cards_are_fetched_ten_at_a_time(bench: TrelloBench) -> None:
