@@ -7,7 +7,8 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +17,28 @@ import rich_click as click
 from stream.cli import exits
 from stream.cli.exits import BadEnvironment, Failed
 from stream.cli.shell import Format, format_option
+from stream.model import type_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stream.operate.demo import Account, Arrival, Demo, Edit
-
-SIDES = {"asana": ("Asana", "custom PMS"), "custompms": ("custom PMS", "Asana")}
+    from stream.operate.demo import Account, Arrival
+    from stream.qa.checklist import Checklist
+    from stream.qa.stand import Stand
 
 
 @click.command("demo")
 @format_option
+@click.option("--no-checklist", is_flag=True, help="End after the edits.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the log and everything else here.")
 @click.pass_context
-def command(context: click.Context, format: Format, keep: Path | None) -> None:
-    """Keep two made-up systems in step before your eyes; takes half a minute, needs nothing, leaves nothing.
+def command(context: click.Context, format: Format, keep: Path | None, no_checklist: bool) -> None:
+    """Keep six made-up systems in step before your eyes; takes less than a minute, needs nothing, leaves nothing.
 
-    Starts an Asana and a custom PMS as small servers on this machine, a worker between them, and edits on both sides
-    as people would. In the middle the worker is killed without warning and started again. The exit code is 0 only if
-    every edit arrived, nothing was doubled, and nothing was written when nobody edited.
+    Starts every system of topics.yaml as a small server on this machine, a worker between them, and edits here and
+    there as people would. The worker is killed without warning and started again. Then every statement is tried out,
+    and the checklist ticked off. The exit code is 0 only if every edit arrived, nothing was doubled, and every
+    statement passed.
 
     \b
     Watch:
@@ -50,7 +54,7 @@ def command(context: click.Context, format: Format, keep: Path | None) -> None:
         except OSError as error:
             raise BadEnvironment(f"{keep}: {error.strerror}; a folder that can be made would be right") from None
         keep = keep.resolve()
-    code = asyncio.run(_until_interrupted(_show(keep, format)))
+    code = asyncio.run(_until_interrupted(_show(keep, format, checklist=not no_checklist)))
     if code is None:
         raise click.Abort
     context.exit(code)
@@ -73,51 +77,65 @@ async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int | None:
         return None
 
 
-async def _show(keep: Path | None, format: Format) -> int:
+async def _show(keep: Path | None, format: Format, *, checklist: bool) -> int:
     """Run it in a folder that is kept, or in one that goes away with it."""
     if keep is not None:
-        return await _run(keep, format)
+        return await _run(keep, format, checklist=checklist)
     with tempfile.TemporaryDirectory(prefix="linkstream-demo-") as folder:
-        return await _run(Path(folder), format)
+        return await _run(Path(folder), format, checklist=checklist)
 
 
-async def _run(folder: Path, format: Format) -> int:
+async def _run(folder: Path, format: Format, *, checklist: bool) -> int:
     from rich.console import Console
 
-    from stream.operate.demo import account, first_edits, later_edits, linked, opened
+    from stream.cli.qa import show
+    from stream.operate.demo import EDITS, LATER, Demo, linked
+    from stream.qa.run import Tryout
+    from stream.qa.stand import CannotTry, sandboxed
 
     console = Console(highlight=False, stderr=format == "json")
     began = time.monotonic()
-    async with opened(folder, _topics()) as demo:
-        where = f"[bold]Asana[/bold] at {demo.asana.url}, [bold]custom PMS[/bold] at {demo.pms.url}"
-        console.print(where, soft_wrap=True)
-        await demo.start()
-        with console.status("a worker starts") as status:
-            went = await linked(demo, lambda count, of: status.update(f"linking: {count} of {of}"))
-        if not went:
-            return _failed(console, demo, "the records were not linked in time")
-        found = demo.links()
-        console.print(f"{len(found)} links after {time.monotonic() - began:.1f} s. Now people edit:\n")
-        arrivals = [await _watch(console, demo, edit) for edit in first_edits(demo, found)]
-        await demo.kill()
+    async with sandboxed(_topics(), folder) as stand:
+        demo = Demo(stand)
+        for name, box in stand.sandboxes.items():
+            console.print(f"[bold]{name:>14}[/bold]  {box.url}", soft_wrap=True)
+        said: list[Callable[[str], object]] = []
+        tryout = Tryout(stand, stand.topology.flows.flows.values(), lambda what: [say(what) for say in said])
+        await tryout.prepare()
+        await stand.worker.start()
+        with console.status("a worker starts, and links what is there"):
+            found = await linked(demo)
+        if found is None:
+            return _failed(console, stand, "the records were not linked in time")
+        flows = len(stand.topology.flows.flows)
+        console.print(f"\n{found.linked} links of {flows} flows after {time.monotonic() - began:.1f} s. People edit:\n")
+        for edit in EDITS:
+            made = await demo.make(edit)
+            if made is not None:
+                _say(console, await demo.arrival(*made))
+        await stand.worker.kill()
         console.print("  [red]kill -9[/red]: the worker is gone; people go on")
-        later = later_edits(demo, found)
-        for edit in later:
-            await demo.do(edit)
+        later = [made for edit in LATER if (made := await demo.make(edit)) is not None]
         since = time.monotonic()
-        await demo.start()
+        await stand.worker.start()
         console.print("  a new worker starts")
-        for edit in later:
-            arrival = await demo.arrival(edit, since, dead=True)
-            _say(console, arrival)
-            arrivals.append(arrival)
-        with console.status("waiting for quiet, and listening to it"):
-            drawn = await account(demo, arrivals)
-        code = await demo.stop()
+        for edit, ref, copies, _ in later:
+            _say(console, await demo.arrival(edit, ref, copies, since))
+        ticked: Checklist | None = None
+        if checklist:
+            console.print("\nNow every statement is tried out, as a tester would; the worker is killed once more.\n")
+            try:
+                with console.status("") as status:
+                    said.append(lambda what: status.update(f"{what} ..."))
+                    ticked = await tryout.ticked()
+            except CannotTry as error:
+                return _failed(console, stand, str(error))
+            show(console, ticked, brief=True)
+        drawn = await demo.account()
+        code = await stand.worker.stop()
         if code != 0:
-            return _failed(console, demo, f"the worker ended with {code}; 0 would be right")
-    _print(console, drawn, arrivals, time.monotonic() - began, format)
-    return exits.OK if drawn.good else exits.FAILED
+            return _failed(console, stand, f"the worker ended with {code}; 0 would be right")
+    return _print(console, drawn, ticked, time.monotonic() - began, format)
 
 
 def _topics() -> Path:
@@ -127,53 +145,49 @@ def _topics() -> Path:
     return checkout if checkout.exists() else package / "topics.yaml"
 
 
-async def _watch(console: Console, demo: Demo, edit: Edit) -> Arrival:
-    """Make one edit and see it arrive."""
-    since = time.monotonic()
-    await demo.do(edit)
-    arrival = await demo.arrival(edit, since)
-    _say(console, arrival)
-    return arrival
-
-
 def _say(console: Console, arrival: Arrival) -> None:
     from rich.markup import escape
 
-    edit = arrival.edit
-    here, there = SIDES[edit.ref.partition(".")[0]]
-    took = "[red]never[/red]" if arrival.seconds is None else f"[green]{arrival.seconds:5.2f} s[/green]"
-    value = escape(str(edit.value))
-    console.print(f"  {here:>10} -> {there:10}  {took}  somebody {edit.said}: [italic]{value}[/italic]", soft_wrap=True)
+    took = "[red]  never [/red]" if arrival.seconds is None else f"[green]{arrival.seconds:6.2f} s[/green]"
+    types = [type_of(copy.ref) for copy in arrival.copies]
+    there = ", ".join(f"{count} x {type}" if count > 1 else type for type, count in Counter(types).items())
+    value = escape(str(arrival.edit.value))
+    console.print(
+        f"{took}  somebody {arrival.edit.said} in [bold]{arrival.edit.type.partition('.')[0]}[/bold]: "
+        f"[italic]{value}[/italic] [dim]-> {there}[/dim]",
+        soft_wrap=True,
+    )
 
 
-def _failed(console: Console, demo: Demo, why: str) -> int:
-    log = demo.folder / "worker.log"
-    lines = log.read_text("utf-8", errors="replace").splitlines()[-12:] if log.exists() else []
-    console.print(f"[red]{why}[/red]; the worker's last words:", *lines, sep="\n", markup=False)
+def _failed(console: Console, stand: Stand, why: str) -> int:
+    console.print(f"[red]{why}[/red]; the worker's last words:", *stand.worker.last_words(), sep="\n", markup=False)
     return exits.FAILED
 
 
-def _print(console: Console, drawn: Account, arrivals: list[Arrival], seconds: float, format: Format) -> None:
+def _print(console: Console, drawn: Account, ticked: Checklist | None, seconds: float, format: Format) -> int:
     from rich.table import Table
 
+    statements = {} if ticked is None else {"statements passed": f"{ticked.passed}/{ticked.of}"}
+    good = not drawn.missed and not drawn.doubled and drawn.edits > 0 and (ticked is None or ticked.good)
     figures: dict[str, Any] = {
         "links": drawn.links,
-        "in step %": round(100 * drawn.agreeing / drawn.compared, 1) if drawn.compared else 0.0,
-        "edits carried Asana -> custom PMS": drawn.carried.get("asana", 0),
-        "edits carried custom PMS -> Asana": drawn.carried.get("custompms", 0),
+        "in step %": round(100 * drawn.in_step / drawn.links, 1) if drawn.links else 0.0,
+        "edits shown": drawn.edits,
+        "records that followed them": drawn.copies,
         "edits that never arrived": drawn.missed,
-        "median seconds from edit to arrival": round(drawn.median, 2),
+        "median seconds until all had followed": round(drawn.median, 2),
         "workers killed": drawn.killed,
         "records doubled": drawn.doubled,
-        "writes in the quiet end": drawn.quiet_writes,
+        **statements,
     }
     if format == "json":
-        click.echo(json.dumps({"good": drawn.good, "seconds": round(seconds, 1), **figures}, indent=2))
-        return
+        click.echo(json.dumps({"good": good, "seconds": round(seconds, 1), **figures}, indent=2))
+        return exits.OK if good else exits.FAILED
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, figure in figures.items():
-        table.add_row(name, f"[bold]{figure:g}[/bold]")
+        table.add_row(name, f"[bold]{figure}[/bold]")
     console.print()
     console.print(table)
-    verdict = "[green]all as promised[/green]" if drawn.good else "[red]not as promised[/red]"
-    console.print(f"\n{verdict}, {len(arrivals)} edits in {seconds:.0f} s")
+    verdict = "[green]all as promised[/green]" if good else "[red]not as promised[/red]"
+    console.print(f"\n{verdict}, in {seconds:.0f} s")
+    return exits.OK if good else exits.FAILED

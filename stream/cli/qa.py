@@ -127,8 +127,8 @@ def _print(checklist: Checklist, format: Format, *, verbose: bool) -> None:
     show(Console(highlight=False), checklist, verbose=verbose)
 
 
-def show(console: Console, checklist: Checklist, *, verbose: bool = False) -> None:
-    """Print the checklist: a line for each statement, and below it whatever did not pass."""
+def show(console: Console, checklist: Checklist, *, verbose: bool = False, brief: bool = False) -> None:
+    """Print the checklist: a line for each statement, and below it whatever did not pass; brief: what failed."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -137,13 +137,12 @@ def show(console: Console, checklist: Checklist, *, verbose: bool = False) -> No
         passed = sum(result.verdict == "passed" for result in each.results)
         table.add_row(MARKS[each.verdict], f"[bold]{each.left} - {each.right}[/bold]", f"{passed} passed")
         for result in each.results:
-            if verbose or result.verdict != "passed":
+            if verbose or result.verdict == "failed" or (result.verdict != "passed" and not brief):
                 what = f"  {result.check}" + (f" ({result.field})" if result.field else "")
                 table.add_row(f"  {MARKS[result.verdict]}", escape(what), f"[dim]{escape(result.reason)}[/dim]")
     console.print(table)
     colour = "green" if checklist.good else "red"
     where = "in test accounts" if checklist.live else "in sandboxes"
     console.print(
-        f"\n[{colour}]{checklist.passed}/{len(checklist.statements)}[/{colour}] statements, {where}, "
-        f"{checklist.seconds:.0f} s"
+        f"\n[{colour}]{checklist.passed}/{checklist.of}[/{colour}] statements, {where}, {checklist.seconds:.0f} s"
     )

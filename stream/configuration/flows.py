@@ -139,6 +139,7 @@ class _Reader:
             linked=tuple(self._linked((*path, "create"), flow, ends)),
             delete=flow.delete,
             ours=flow.ours,
+            source=tuple(flow.source),
         )
 
     def _type(self, path: Path, name: str) -> Traits | None:

@@ -78,6 +78,8 @@ class Flow(Struct, frozen=True, kw_only=True):
     delete: Literal["keep", "archive", "delete"] = "keep"
     ours: bool = False
     """The pairs are our choice; the customer's document left them open."""
+    source: tuple[str, ...] = ()
+    """The statements of customers' documents that say so."""
 
 
 class Reference(Struct, frozen=True):

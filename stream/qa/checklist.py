@@ -48,6 +48,8 @@ class Statement(Struct, frozen=True, kw_only=True):
     right: str
     ours: bool
     results: tuple[Result, ...]
+    count: int = 1
+    """How often customers' documents make this statement."""
 
     @property
     def verdict(self) -> Verdict:
@@ -72,7 +74,12 @@ class Checklist(Struct, frozen=True, kw_only=True):
     @property
     def passed(self) -> int:
         """How many statements passed."""
-        return sum(each.verdict == "passed" for each in self.statements)
+        return sum(each.count for each in self.statements if each.verdict == "passed")
+
+    @property
+    def of(self) -> int:
+        """How many statements there are."""
+        return sum(each.count for each in self.statements)
 
     def counts(self) -> Counter[Verdict]:
         """How many lines there are of each verdict."""

@@ -17,7 +17,7 @@ def as_json(checklist: Checklist) -> dict[str, Any]:
     return {
         "good": checklist.good,
         "passed": checklist.passed,
-        "of": len(checklist.statements),
+        "of": checklist.of,
         "lines": {verdict: counts[verdict] for verdict in ("passed", "failed", "not applied")},
         "systems": list(checklist.systems),
         "live": checklist.live,

@@ -44,6 +44,9 @@ POLL = "300ms"
 Door: TypeAlias = Callable[[str, str, Sandbox], Awaitable[str]]
 
 
+ENOUGH = 30
+"""Records that show how those of a type look."""
+
 FREE = {"windows": [[100_000, 1.0]], "below": {}, "reads": 32, "writes": 16}
 """Sandboxes without limits are asked without limits."""
 
@@ -93,9 +96,25 @@ class Stand:
     async def samples(self, type: str) -> tuple[Entity, ...]:
         """Some records that were there at the beginning: they show how its fields look. Raises ConnectorError."""
         if type not in self._samples:
-            system, _, short = type.partition(".")
-            self._samples[type] = (await self._testers[system].page(short, None)).entities
+            found: list[Entity] = []
+            async for entity in self.all(type):
+                found.append(entity)
+                if len(found) == ENOUGH:
+                    break
+            self._samples[type] = tuple(found)
         return self._samples[type]
+
+    async def all(self, type: str) -> AsyncIterator[Entity]:
+        """Every record of a type. Raises ConnectorError."""
+        system, _, short = type.partition(".")
+        cursor = None
+        while True:
+            page = await self._testers[system].page(short, cursor)
+            for entity in page.entities:
+                yield entity
+            if not page.more:
+                return
+            cursor = page.cursor
 
     async def known(self, type: str, field: str) -> list[Any]:
         """Values that a field has in records that were there. Raises ConnectorError."""

@@ -76,7 +76,12 @@ class Trial:
         """What came of it."""
         flow = self.flow
         return Statement(
-            name=flow.name, left=flow.left, right=flow.right, ours=flow.ours, results=ordered(self.results)
+            name=flow.name,
+            left=flow.left,
+            right=flow.right,
+            ours=flow.ours,
+            results=ordered(self.results),
+            count=max(1, len(flow.source)),
         )
 
     def note(self, check: str, verdict: Verdict, reason: str = "", *, field: str = "", seconds: float = 0.0) -> None:

@@ -74,7 +74,7 @@ OPEN = condition("record.state == 'open'")
 DEPENDENT = (FIELDS[0], Pair(left="x1", right="x1", when=OPEN), FIELDS[2])
 PARENT = (("parent", "a.p~b.p"), ("other", "a.q~b.p"))
 FIVE = read_topology(
-    Path(__file__).parents[2] / "topics.yaml", {"ASANA_TOKEN": "t", "PMS_URL": "http://localhost", "PMS_TOKEN": "t"}
+    Path(__file__).parents[1] / "five.yaml", {"ASANA_TOKEN": "t", "PMS_URL": "http://localhost", "PMS_TOKEN": "t"}
 )
 
 # A flow of a type with itself is not among them: the configuration refuses it.

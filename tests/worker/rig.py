@@ -13,25 +13,25 @@ from typing import Any
 from connectors.sandbox.run import serve
 from stream.cli.status import gathered
 from stream.engine.embedded.reader import Reader
-from stream.operate.demo import Demo
 from stream.ports import Record
+from tests.worker.office import Office
 
-TOPICS = Path(__file__).parents[2] / "topics.yaml"
+TOPICS = Path(__file__).parents[1] / "five.yaml"
 TASKS = "asana.tasks~custompms.task"
 
 
 @asynccontextmanager
-async def rig(folder: Path, *, tasks: int = 12, twins: int = 4) -> AsyncIterator[Demo]:
+async def rig(folder: Path, *, tasks: int = 12, twins: int = 4) -> AsyncIterator[Office]:
     """Two sandboxes and a worker that is not started yet."""
     asana = await serve("asana", count=tasks, seed=3)
     pms = await serve("custompms", count=twins, seed=3)
-    demo = Demo(folder, TOPICS, asana, pms)
+    office = Office(folder, TOPICS, asana, pms)
     try:
-        yield demo
+        yield office
     finally:
         asana.heal()
         pms.heal()
-        await demo.stop()
+        await office.stop()
         await asana.close()
         await pms.close()
 
@@ -44,20 +44,20 @@ async def until(true: Callable[[], Any], what: str, *, seconds: float = 30.0, ev
         await asyncio.sleep(every)
 
 
-async def linked(demo: Demo) -> None:
+async def linked(office: Office) -> None:
     """Wait until every record has its counterparts."""
-    await until(lambda: len(demo.links()) == demo.expected(), "all links stand")
+    await until(lambda: len(office.links()) == office.expected(), "all links stand")
 
 
-async def settled(demo: Demo) -> None:
+async def settled(office: Office) -> None:
     """Wait until both sides of every link agree and nothing is written any more."""
     quiet = 0
 
     def still() -> bool:
         nonlocal quiet, last
-        now = (demo.writes(), len(demo.asana.truth), len(demo.pms.truth))
-        agreeing, compared = demo.compare()
-        quiet = quiet + 1 if now == last and agreeing == compared == demo.expected() else 0
+        now = (office.writes(), len(office.asana.truth), len(office.pms.truth))
+        agreeing, compared = office.compare()
+        quiet = quiet + 1 if now == last and agreeing == compared == office.expected() else 0
         last = now
         return quiet >= 30
 
@@ -65,23 +65,23 @@ async def settled(demo: Demo) -> None:
     await until(still, "both sides of every link agree", seconds=60)
 
 
-def pairs(demo: Demo) -> list[tuple[str, str]]:
+def pairs(office: Office) -> list[tuple[str, str]]:
     """Asana tasks with their tasks in the PMS."""
-    return sorted((link.ref, link.peer) for link in demo.links() if link.flow == TASKS)
+    return sorted((link.ref, link.peer) for link in office.links() if link.flow == TASKS)
 
 
-async def rename(demo: Demo, ref: str, name: str) -> None:
+async def rename(office: Office, ref: str, name: str) -> None:
     """Rename a record through its system's own API, as a person."""
     kind, _, id = ref.partition(":")
     if kind.startswith("asana."):
-        await demo.asana.act("PUT", f"/{kind[6:]}/{id}", {"data": {"name": name}})
+        await office.asana.act("PUT", f"/{kind[6:]}/{id}", {"data": {"name": name}})
     else:
-        await demo.pms.act("PATCH", f"/{kind[10:]}s/{id}", {"title" if kind.endswith("task") else "name": name})
+        await office.pms.act("PATCH", f"/{kind[10:]}s/{id}", {"title" if kind.endswith("task") else "name": name})
 
 
-def parked(demo: Demo) -> list[Record]:
+def parked(office: Office) -> list[Record]:
     """What was set aside, oldest first."""
-    with Reader(demo.topology.broker) as reader:
+    with Reader(office.topology.broker) as reader:
         return [record for partition in range(4) for record in reader.records("parked", partition, limit=1000)]
 
 
@@ -90,21 +90,21 @@ def reason(record: Record) -> str:
     return dict(record.headers)["__connect.errors.exception.message"].decode()
 
 
-async def status(demo: Demo) -> dict[str, Any]:
+async def status(office: Office) -> dict[str, Any]:
     """What ``linkstream status`` says."""
-    return await gathered(demo.topology)
+    return await gathered(office.topology)
 
 
-async def shown(demo: Demo, system: str, state: str) -> None:
+async def shown(office: Office, system: str, state: str) -> None:
     """Wait until ``status`` shows a system so."""
     for _ in range(300):
-        if (await status(demo))["worker"]["systems"][system]["state"] == state:
+        if (await status(office))["worker"]["systems"][system]["state"] == state:
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"{system} was never shown as {state}")
 
 
-def redundant(demo: Demo) -> list[str]:
+def redundant(office: Office) -> list[str]:
     """Writes of the worker that changed nothing, by the sandboxes' own account."""
     ignored = {"updated_at", "modified_at", "completed_at"}
 
@@ -113,17 +113,17 @@ def redundant(demo: Demo) -> list[str]:
 
     return [
         f"{truth.type} {truth.id}: {truth.request}"
-        for box in (demo.asana, demo.pms)
+        for box in (office.asana, office.pms)
         for truth in box.truth
         if truth.op == "update" and truth.author == "linkstream" and plain(truth.before) == plain(truth.after)
     ]
 
 
-def repeated(demo: Demo, field: str) -> list[str]:
+def repeated(office: Office, field: str) -> list[str]:
     """Values that the worker wrote into one record more than once."""
     written = Counter(
         (truth.type, truth.id, str((truth.after or {}).get(field)))
-        for box in (demo.asana, demo.pms)
+        for box in (office.asana, office.pms)
         for truth in box.truth
         if truth.op == "update"
         and truth.author == "linkstream"

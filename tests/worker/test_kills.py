@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.operate.demo import Demo
+from tests.worker.office import Office
 from tests.worker.rig import linked, pairs, redundant, rename, repeated, rig, settled, until
 
 KILLS = int(os.environ.get("LINKSTREAM_KILLS", "25"))
@@ -19,8 +19,8 @@ KILLS = int(os.environ.get("LINKSTREAM_KILLS", "25"))
 class People:
     """They rename tasks, each on one side, and add new ones; what they typed last is remembered."""
 
-    def __init__(self, demo: Demo, chance: random.Random) -> None:
-        self.demo, self.chance = demo, chance
+    def __init__(self, office: Office, chance: random.Random) -> None:
+        self.office, self.chance = office, chance
         self.typed: dict[str, str] = {}
         self.made = 0
         self.edits = 0
@@ -29,7 +29,7 @@ class People:
 
     async def go_on(self) -> None:
         """Edit until it is enough, about fifty times a second; no edit is left half done."""
-        everybody = pairs(self.demo)
+        everybody = pairs(self.office)
         for left, right in everybody:
             self._sides[left] = self.chance.choice([left, right])
         while not self.enough:
@@ -37,22 +37,22 @@ class People:
             ref = self._sides[left]
             self.edits += 1
             self.typed[ref] = f"Edit {self.edits}"
-            await rename(self.demo, ref, self.typed[ref])
+            await rename(self.office, ref, self.typed[ref])
             if self.edits % 40 == 0:
                 self.made += 1
                 fields = {"name": f"New task {self.made}", "workspace": "1200000000000001"}
-                fields["projects"] = [self.demo.ids("asana.projects")[0]]
-                await self.demo.asana.act("POST", "/tasks", {"data": fields})
+                fields["projects"] = [self.office.ids("asana.projects")[0]]
+                await self.office.asana.act("POST", "/tasks", {"data": fields})
             await asyncio.sleep(0.02)
 
 
-async def moment(demo: Demo, chance: random.Random) -> None:
+async def moment(office: Office, chance: random.Random) -> None:
     """Wait until the worker has written, then for a moment: before the receipt is in the log, or a little later.
 
     It follows what the worker does, not the clock: on a busy machine it starts later, and is killed later.
     """
-    before = demo.writes()
-    await until(lambda: demo.writes() > before, "the worker writes", every=0.001)
+    before = office.writes()
+    await until(lambda: office.writes() > before, "the worker writes", every=0.001)
     await asyncio.sleep(chance.choice([0.0, chance.uniform(0.0, 0.02), chance.uniform(0.0, 1.0)]))
 
 
@@ -61,30 +61,30 @@ async def moment(demo: Demo, chance: random.Random) -> None:
 async def test_twenty_five_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("LINKSTREAM_SEED", str(time.time_ns() % 1_000_000)))
     chance = random.Random(seed)
-    async with rig(tmp_path) as demo:
-        await demo.start()
-        await linked(demo)
-        people = People(demo, chance)
+    async with rig(tmp_path) as office:
+        await office.start()
+        await linked(office)
+        people = People(office, chance)
         editing = asyncio.ensure_future(people.go_on())
         for kill in range(KILLS):
             if kill % 5 == 4:
                 await asyncio.sleep(chance.uniform(0.0, 1.0))  # as it starts
             else:
-                await moment(demo, chance)
-            assert demo.alive(), f"seed {seed}: the worker ended by itself"
-            await demo.kill()
-            await demo.start()
+                await moment(office, chance)
+            assert office.alive(), f"seed {seed}: the worker ended by itself"
+            await office.kill()
+            await office.start()
         people.enough = True
         await editing
-        await settled(demo)
-        writes = demo.writes()
+        await settled(office)
+        writes = office.writes()
         print(f"seed {seed}: {KILLS} kills; {people.edits} edits, {people.made} new tasks, {writes} writes")
         for ref, value in people.typed.items():
-            twin = next(b if ref == a else a for a, b in pairs(demo) if ref in (a, b))
+            twin = next(b if ref == a else a for a, b in pairs(office) if ref in (a, b))
             field = "title" if twin.startswith("custompms") else "name"
-            assert demo.record(twin)[field] == value, f"seed {seed}: the last edit of {ref} was lost"
-        assert demo.doubled() == 0, f"seed {seed}: a record was created twice"
-        assert not redundant(demo), f"seed {seed}: written twice: {redundant(demo)[:3]}"
-        assert not [*repeated(demo, "title"), *repeated(demo, "name")], f"seed {seed}: a value was written twice"
+            assert office.record(twin)[field] == value, f"seed {seed}: the last edit of {ref} was lost"
+        assert office.doubled() == 0, f"seed {seed}: a record was created twice"
+        assert not redundant(office), f"seed {seed}: written twice: {redundant(office)[:3]}"
+        assert not [*repeated(office, "title"), *repeated(office, "name")], f"seed {seed}: a value was written twice"
         await asyncio.sleep(2.0)
-        assert demo.writes() == writes, f"seed {seed}: written while nobody edits"
+        assert office.writes() == writes, f"seed {seed}: written while nobody edits"
