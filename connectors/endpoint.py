@@ -95,6 +95,9 @@ class Traits(Struct, frozen=True, kw_only=True):
     """Paths that may be written; ``None`` means all that exist."""
     required: frozenset[str] = frozenset()
     """Paths without which a create is refused."""
+    fixed: Mapping[str, str] = {}
+    """Fields that a create may be given, that show something of the system's own all the same, and that nobody can
+    change; each with the reason. The date of a comment: it stands in the text."""
     remove: frozenset[Literal["archive", "delete"]] = frozenset()
     unverified: tuple[str, ...] = ()
     """What is assumed about the system and nobody has confirmed."""

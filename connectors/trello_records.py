@@ -44,6 +44,12 @@ def _paths(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
+_COMMENTED = {
+    "date": "read-only: Trello stamps comments itself",
+    "data.card.id": "read-only: a comment stays on its card",
+    "data.board.id": "read-only: it follows from the card",
+    **{f"memberCreator.{part}": "read-only: a comment is the token owner's" for part in ("id", "fullName", "username")},
+}
 _LISTED = "a record is in the lists as soon as it has been created"
 
 KINDS: Mapping[str, Kind] = {
@@ -76,6 +82,7 @@ KINDS: Mapping[str, Kind] = {
         path="/actions",
         traits=Traits(
             changes="since",
+            fixed={path: _COMMENTED[path] for path in ("date", "memberCreator.id", "memberCreator.fullName")},
             create=3,
             late=30.0,
             fields=frozenset(
@@ -91,15 +98,7 @@ KINDS: Mapping[str, Kind] = {
             remove=frozenset({"delete"}),
             unverified=(_LISTED, "an edited comment says so in data.dateLastEdited"),
         ),
-        unwritable={
-            "date": "read-only: Trello stamps comments itself",
-            "data.card.id": "read-only: a comment stays on its card",
-            "data.board.id": "read-only: it follows from the card",
-            **{
-                f"memberCreator.{part}": "read-only: a comment is the token owner's"
-                for part in ("id", "fullName", "username")
-            },
-        },
+        unwritable=_COMMENTED,
     ),
     "cards": Kind(
         path="/cards",

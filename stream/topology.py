@@ -123,6 +123,7 @@ def _laid_out(flows: list[Flow], systems: Systems) -> Flows:
             integer_ids=systems.traits[name].id == "integer",
             marked=systems.traits[name].marked,
             lag=round(systems.traits[name].lag * _SECOND),
+            fixed=systems.traits[name].fixed,
         )
         for name, polled in systems.types.items()
     }

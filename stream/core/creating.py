@@ -222,7 +222,8 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
     Compared with the create's own echo, a field is what was asked for, in the system's own form; or was ignored (A11);
     or a default that nobody typed; or it was edited since. Of a record that was found later there is no echo: what is
     equal up to white space and case is ours, what is empty or was never touched is an old value of ours, the rest was
-    edited, and nobody knows over what.
+    edited, and nobody knows over what. A field that shows something of the system's own, whatever it was given, is
+    none of that: taken for an edit, the date of a comment went back over the date of the activity it was made for.
     """
     row = turn.row
     seen = None if message.seen is None else entire(turn, message.seen)
@@ -239,8 +240,10 @@ def _born_by_create(turn: Turn, message: Attach) -> None:
         if want is None:
             untouched = pristine or (first is not None and first.get(field) == value)
             _not_asked_for(turn, field, value, untouched=untouched)
+        elif field in turn.fact.fixed and not alike(value, want.value):
+            _first(turn, field, value, want, NULL, ignored=f"not applied: {turn.fact.fixed[field]}")
         elif first is not None and first.get(field) == value and value is None is not want.value:
-            _first(turn, field, value, want, NULL, ignored=True)
+            _first(turn, field, value, want, NULL, ignored=IGNORED)
         elif alike(value, want.value) if first is None else first.get(field) == value:
             _first(turn, field, value, want, None)
         elif first is None and (value is None or pristine):
@@ -261,12 +264,10 @@ def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> 
     turn.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
 
 
-def _first(
-    turn: Turn, field: str, value: Value, want: Stated, carried: Version | None, *, ignored: bool = False
-) -> None:
+def _first(turn: Turn, field: str, value: Value, want: Stated, carried: Version | None, *, ignored: str = "") -> None:
     newer = () if want.value == value else (want.value,)
     author = "" if want.author == turn.key else want.author
     rejected = want.version if ignored else None
     turn.cells[field] = Cell(want.version, author, newer, carried if newer else None, rejected)
     if ignored:
-        turn.report(IGNORED, field)
+        turn.report(ignored, field)

@@ -165,6 +165,8 @@ class TypeFacts(Struct, frozen=True, kw_only=True):
     """Records that we create show our marker when they are read."""
     lag: int = 0
     """Microseconds by which a read may trail behind a write."""
+    fixed: Mapping[str, str] = {}
+    """Fields that a create may be given and that show something of the system's own, each with the reason."""
 
 
 class Flows:

@@ -143,12 +143,10 @@ class Trial:
         return await self.stand.make(type, wanted)
 
     def _alike(self, other: Record, *, left: bool) -> dict[str, Value]:
-        """The fields by which a record matches another one: of the alternatives, the first that the other has."""
-        for alternative in self.flow.match:
-            pairs = [(pair[not left], getter(pair[left])(other)) for pair in alternative]
-            if all(value not in (None, "") for _, value in pairs):
-                return dict(pairs)
-        return {}
+        """The fields by which a record matches another one: the worker may not see all that a person sees."""
+        pairs = [pair for alternative in self.flow.match for pair in alternative]
+        found = {pair[not left]: getter(pair[left])(other) for pair in pairs}
+        return {field: value for field, value in found.items() if value not in (None, "")}
 
     async def _new(self, *, left: bool) -> dict[str, Value]:
         """The fields of a new record: every one that can be written and that the tester has a word for."""

@@ -12,7 +12,7 @@ from stream.core.decide import decide
 from stream.core.flows import Flow, Flows, Pair, TypeFacts, View
 from stream.core.row import Edge, Kept, Row
 from stream.core.turn import Mail, Output, Report
-from stream.model import Command, Conflict, Message, Outcome, Receipt, Ref, Seen, Time
+from stream.model import Command, Conflict, Message, Outcome, Receipt, Ref, Seen
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
@@ -37,8 +37,8 @@ def flow(  # every part of a flow has a default
     return Flow(name=name, left=left, right=right, create=create, match=match, pairs=pairs, delete=delete, **more)
 
 
-def view(*flows: Flow, counted: tuple[str, ...] = ALL, lag: Time = 0, unmarked: tuple[str, ...] = ()) -> View:
-    facts = {name: TypeFacts(rank=rank, lag=lag, marked=name not in unmarked) for rank, name in enumerate(ALL)}
+def view(*flows: Flow, counted: tuple[str, ...] = ALL, unmarked: tuple[str, ...] = (), **more: Any) -> View:
+    facts = {name: TypeFacts(rank=rank, marked=name not in unmarked, **more) for rank, name in enumerate(ALL)}
     return View(Flows(flows or (flow(),), facts), frozenset(counted))
 
 

@@ -187,6 +187,13 @@ MUTANTS = [
         "test_writing.TestA11RejectedFields.test_a_refused_field_is_set_aside_and_the_others_are_written",
     ),
     mutant(
+        "A11 fixed",
+        creating._born_by_create,
+        "field in turn.fact.fixed and",
+        "False and",
+        "test_creating.TestB2Birth.test_a_field_that_shows_something_of_its_own_is_no_edit",
+    ),
+    mutant(
         "A12",
         damping.waits,
         "known.not_before > turn.now",

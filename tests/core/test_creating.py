@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream.core.versions import born
-from stream.model import Accept, Attach, Claim, Command, Offer, Refuse, Stated, Version, Wake
+from stream.model import Accept, Attach, Claim, Command, Offer, Outcome, Refuse, Stated, Version, Wake
 from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
 
 FULL = {"name": "n", "x": "x0", "y": None}
@@ -92,6 +92,17 @@ class TestB2Birth:
         assert reports(out) == ["not applied: the system ignored it"]
         assert commands(out) == []
         assert table.right(B, "x") == "x0"
+
+    @pytest.mark.parametrize("outcome", ["done", "found"])
+    def test_a_field_that_shows_something_of_its_own_is_no_edit(self, outcome: Outcome) -> None:
+        table = Table(view(flow(match=()), fixed={"x": "read-only: it is stamped"}))
+        command = only(Command, table.bring(A, seen(10, name="n", x="2026", y="y0")))
+        stamped = seen(30, name="n", x="2027", y="y0", marker=command.marker)
+        out = table.bring(A, table.receipt(command, outcome, target=B, after=stamped))
+        out += table.bring(B, seen(31, name="n", x="2027", y="y0", marker=command.marker))
+        assert reports(out) == ["not applied: read-only: it is stamped"]
+        assert commands(out) == []
+        assert table.right(A, "x") == table.right(B, "x") == "2026"
 
     def test_a_record_without_any_reading_is_born_all_the_same(self) -> None:
         table, command = created()
