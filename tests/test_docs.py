@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a demo has run."""
     folder = tmp_path_factory.mktemp("docs") / "demo"
     done = subprocess.run(
-        [sys.executable, "-m", "stream.cli.main", "demo", "--keep", str(folder)],
+        [sys.executable, "-m", "stream.cli.main", "demo", "--no-checklist", "--keep", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -45,15 +45,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+VARIABLES = re.findall(r"\$\{(\w+)", (ROOT / "topics.yaml").read_text("utf-8"))
+
+
 def environment(folder: Path, *, secrets: bool = True) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "LINKSTREAM_BROKER": f"sqlite:///{folder / 'linkstream.db'}",
-        "ASANA_URL": "http://127.0.0.1:9/api/1.0",
-        **({"ASANA_TOKEN": "documents-asana-token"} if secrets else {}),
-        "PMS_URL": "http://127.0.0.1:9/api/v1",
-        "PMS_TOKEN": "documents-pms-token",
+        **{name: "http://127.0.0.1:9" for name in VARIABLES if name.endswith("URL")},
+        **{name: "documents-secret" for name in VARIABLES if secrets and not name.endswith(("URL", "BROKER"))},
     }
 
 

@@ -34,7 +34,7 @@ def gone(group: int) -> bool:
 @pytest.mark.process
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("words", ["custom PMS", "renames a task", "a new worker starts"])
+@pytest.mark.parametrize("words", ["custompms", "renames a task", "a new worker starts"])
 def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals, words: str) -> None:
     with demo(tmp_path) as running:
         assert running.stdout is not None

@@ -54,7 +54,7 @@ def test_what_can_be_written_is_what_the_core_knows() -> None:
     [words] = [each["enum"] for each in properties["create"]["anyOf"] if "enum" in each]
     assert set(words) == {"forward", "both", "never"}
     assert set(properties["delete"]["enum"]) == {"keep", "archive", "delete"}
-    documents = {"source", "condition", "open"}  # what customers said, and what is to be decided
+    documents = {"condition", "open"}  # what customers said, and what is to be decided
     others = {"left", "right", "pairs", "linked"}
     known = {"from", "to", *Flow.__struct_fields__, "fields", "together"} - others
     assert set(properties) - documents == known
