@@ -22,7 +22,7 @@ import orjson
 from msgspec import Struct
 
 from connectors.asana_records import KINDS, Kind, dated, entity, flat, gids, same, text
-from connectors.endpoint import Cursor, Entity, Page, Rejected, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
@@ -107,7 +107,8 @@ class AsanaEndpoint:
         kind = _kind(type)
         answer = await self._client.call(Request(method="GET", path=_at(kind, id), query=_fields(kind), one=True))
         try:
-            return entity(kind, answer.body.get("data") if isinstance(answer.body, dict) else None)
+            found = entity(kind, answer.body.get("data") if isinstance(answer.body, dict) else None)
+            return msgspec.structs.replace(found, reading=Reading(answer.body["data"], answer.asked_at))
         except ValueError as error:
             raise BadAnswer(f"{type}:{id}: {error}", body=orjson.dumps(answer.body)[:500]) from None
 
@@ -274,7 +275,9 @@ class AsanaEndpoint:
         return {"projects": projects}
 
     async def _unchanged(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
-        """Read the record again. Raises Stale if it is no longer what the write is based on."""
+        """Answer the record, read just now. Raises Stale if it is no longer what the write is based on."""
+        if self._client.fresh(base) is not None:
+            return base
         fresh = await self.read(type, base.id)
         known = fresh.updated_at is not None and base.updated_at is not None
         if fresh.updated_at != base.updated_at if known else not same(base.record, fresh.record, wanted):

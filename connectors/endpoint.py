@@ -25,6 +25,19 @@ Cursor: TypeAlias = Any
 """How far a type has been read: JSON that only its connector understands; ``None`` is the very beginning."""
 
 
+class Reading(Struct, frozen=True):
+    """A record as the system sent it when it was read by itself, and when that was asked for: on a clock of its own."""
+
+    record: Record
+    at: float
+
+    def __eq__(self, other: object) -> bool:
+        """It says nothing of the record's state: two entities are equal, whenever and however they were read."""
+        return other is None or isinstance(other, Reading)
+
+    __hash__ = object.__hash__
+
+
 class Entity(Struct, frozen=True, kw_only=True):
     """One record as one system held it when it was read."""
 
@@ -40,6 +53,8 @@ class Entity(Struct, frozen=True, kw_only=True):
     """The system says that it was never changed since it was created."""
     by_us: bool | None = None
     """Whether our credentials made the last change; ``None`` if the system does not say."""
+    reading: Reading | None = None
+    """What a write on this record stands on; ``None`` is as good as long ago."""
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
@@ -151,6 +166,8 @@ class Endpoint(Protocol):
 
     async def update(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
         """Change these paths and no others of a record that was just read; answers what the system then held.
+
+        A base that was not read just now is read once more and compared, where the system does not compare itself.
 
         Raises Stale where the system can compare, Missing, Refused, Retry, Unsure, Locked.
         """

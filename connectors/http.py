@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 import aiohttp
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
 from connectors.auth import (
@@ -38,6 +39,7 @@ from connectors.auth import (
 )
 from connectors.budget import Budget, Limits
 from connectors.clock import Ahead, date_of
+from connectors.endpoint import Entity, Record
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
 from connectors.verdicts import Verdict, retry_after, verdict
@@ -63,6 +65,14 @@ _READS = frozenset({"GET", "HEAD"})
 _EXPIRED = 401
 _REDIRECTS = 3
 _SHOWN = 300
+FRESH = 2.0
+"""Seconds for which a reading stands for the record itself.
+
+No vendor but one compares and sets, so between the read that a write stands on and the write somebody may always be
+faster, and is overwritten. Reading again does not close that window, it makes it smaller: to one way there and back.
+That is worth a request when the reading is old, because its caller waited, for a budget or for other records. When it
+is young it buys nothing that a person could notice, and a third of all that a system is asked for an edit.
+"""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -90,6 +100,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: Any
     url: str
     date: int | None = None
+    asked_at: float = 0.0
+    """When the request left, on the client's own clock."""
 
 
 class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,6 +143,7 @@ class Client:
         judge: Judge | None = None,
         pause: Pause | None = None,
         now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = _base(base)
         self._auth = auth or Anonymous()
@@ -147,6 +160,7 @@ class Client:
         self._judge = judge or _no_judge
         self._pause = pause or _no_pause
         self._now = now
+        self._clock = clock
         self.ahead = Ahead()
         """How the system's clock stands."""
         known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
@@ -163,9 +177,15 @@ class Client:
         """Send one request and answer what came back. Raises every error of a connector, and no other."""
         try:
             async with self.budget.slot(write=request.method not in _READS, path=request.path, cost=request.cost):
-                return await self._follow(request)
+                asked_at = self._clock()
+                return replace(await self._follow(request), asked_at=asked_at)
         except ConnectorError as error:
             raise self._redacted(error) from None
+
+    def fresh(self, base: Entity) -> Record | None:
+        """Tell what the system sent for a record, if that was read so lately that a write may stand on it."""
+        reading = base.reading
+        return reading.record if reading is not None and 0.0 <= self._clock() - reading.at <= FRESH else None
 
     def link(self, answer: Answer, address: str) -> str:
         """Resolve an address that an answer gave, without credentials in it, to be kept. Raises BadAnswer."""

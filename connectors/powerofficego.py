@@ -19,7 +19,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from connectors.endpoint import Cursor, Entity, Page, Record, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import pick, write_time
 from connectors.http import Answer, Client, Request
@@ -127,9 +127,11 @@ class PowerOfficeEndpoint:
 
     async def read(self, type: str, id: str) -> Entity:
         """Read one record."""
-        return entity(_kind(type), await self._raw(type, id))
+        kind = _kind(type)
+        reading = await self._raw(type, id)
+        return msgspec.structs.replace(entity(kind, reading.record), reading=reading)
 
-    async def _raw(self, type: str, id: str) -> Record:
+    async def _raw(self, type: str, id: str) -> Reading:
         kind = _kind(type)
         if not (id.isascii() and id.isdecimal() and len(id) <= _LARGEST_ID):
             raise Missing(f"{type}: found an id that is no number; there is no such record")
@@ -138,7 +140,7 @@ class PowerOfficeEndpoint:
             entity(kind, answer.body)
         except ValueError as error:
             raise BadAnswer(f"{type}:{id}: {error}", body=orjson.dumps(answer.body)[:500]) from None
-        return named(answer.body)
+        return Reading(named(answer.body), answer.asked_at)
 
     async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:  # noqa: ARG002 - unique anyway
         """Find the records with this marker, by the filter that Go has for its field."""
@@ -206,9 +208,12 @@ class PowerOfficeEndpoint:
         await self._client.close()
 
     async def _unchanged(self, type: str, base: Entity, plan: Callable[[Record], object] = lambda _: None) -> Record:
-        """Read the record again, if what is planned can be written at all. Raises Stale if it is another by now."""
+        """Answer the record, read just now, if what is planned can be written. Raises Stale if it is another by now."""
         plan(base.record)
-        fresh = await self._raw(type, base.id)
+        held = self._client.fresh(base)
+        if held is not None:
+            return held
+        fresh = (await self._raw(type, base.id)).record
         if not same(KINDS[type], base.record, entity(KINDS[type], fresh).record):
             raise Stale(f"{type}:{base.id}: found a newer record; reading it again and merging would be right")
         return fresh

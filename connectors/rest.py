@@ -17,7 +17,7 @@ from yarl import URL
 
 from connectors import bodies
 from connectors.declaration import Declaration, Operation, Type
-from connectors.endpoint import Cursor, Entity, Page, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Traits
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import ABSENT, pick, read_time, write_time
 from connectors.http import Answer, Client, Request
@@ -93,7 +93,7 @@ class RestEndpoint:
             )
         if is_deleted(said, found.record):
             raise Missing(f"{type}:{id}: found a deleted record")
-        return found
+        return replace(found, reading=Reading(record, answer.asked_at))
 
     async def find(self, type: str, marker: str, since: int) -> tuple[Entity, ...]:
         """Find the records with this marker, oldest first; without a filter for it, by reading what is new."""
@@ -169,7 +169,10 @@ class RestEndpoint:
         if operation is None:
             raise Refused(f"{type}: found a record to change; {self.declaration.connector} changes none of this type")
         fields = bodies.changed(type, said, wanted, base.marker)
-        fresh = await self._unchanged(type, base, wanted) if said.compare != "never" or operation.whole else base
+        if operation.whole:  # it writes also what nobody means to change: that is worth a look, however young the base
+            fresh = await self._compared(type, base, wanted)
+        else:
+            fresh = base if said.compare == "never" else await self._unchanged(type, base, wanted)
         if operation.whole:
             fields = bodies.whole(said, fresh, fields)
         body = bodies.laid_out(operation, said, fields, fresh.record)
@@ -178,7 +181,7 @@ class RestEndpoint:
             answer = await self._write(said, wanted, request(operation, "PATCH", values, body=body))
         except Refused:
             if said.compare == "test":  # systems refuse a test that fails with the status of any mistake
-                await self._unchanged(type, base, wanted)
+                await self._compared(type, base, wanted)
             raise
         return await self._held(type, said, operation, answer, id=base.id, parent=self._parent(said, values))
 
@@ -248,7 +251,13 @@ class RestEndpoint:
             raise
 
     async def _unchanged(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
-        """Read the record again. Raises Stale if it is no longer what the write is based on."""
+        """Answer the record, read just now. Raises Stale if it is no longer what the write is based on."""
+        if self._client.fresh(base) is not None:
+            return base
+        return await self._compared(type, base, wanted)
+
+    async def _compared(self, type: str, base: Entity, wanted: Mapping[str, Any]) -> Entity:
+        """Read the record again. Raises Stale if it is another by now."""
         fresh = await self.read(type, base.id)
         same = (
             fresh.updated_at == base.updated_at

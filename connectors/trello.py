@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from connectors.endpoint import Cursor, Entity, Page, Record, Rejected, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Rejected, Time, Traits
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import pick
 from connectors.http import Answer, Client, Request
@@ -157,9 +158,10 @@ class TrelloEndpoint:
 
     async def read(self, type: str, id: str) -> Entity:
         """Read one record."""
-        return self._believed(type, id, await self._raw(type, id))
+        reading = await self._raw(type, id)
+        return msgspec.structs.replace(self._believed(type, id, reading.record), reading=reading)
 
-    async def _raw(self, type: str, id: str) -> Record:
+    async def _raw(self, type: str, id: str) -> Reading:
         kind = _kind(type)
         if not is_id(id):
             raise Missing(f"{type}: found an id that is none of Trello's; 24 hexadecimal digits would be right")
@@ -167,10 +169,10 @@ class TrelloEndpoint:
             found = [one for one in await self._lists.members() if isinstance(one, dict) and one.get("id") == id]
             if not found:
                 raise Missing(f"members:{id}: found nobody in the workspaces in scope; there is no such record")
-            return found[-1]
+            return Reading(found[-1], -inf)  # they are removed only, and compared again before that
         answer = await self._client.call(Request(method="GET", path=_at(kind, id), one=True))
         self._believed(type, id, answer.body)
-        return dict(answer.body)
+        return Reading(dict(answer.body), answer.asked_at)
 
     def _believed(self, type: str, id: str, record: Any) -> Entity:
         try:
@@ -368,8 +370,11 @@ class TrelloEndpoint:
         await self._client.close()
 
     async def _unchanged(self, type: str, base: Entity) -> Record:
-        """Read the record again. Raises Stale if it is no longer what the write is based on."""
-        raw = await self._raw(type, base.id)
+        """Answer the record, read just now. Raises Stale if it is no longer what the write is based on."""
+        held = self._client.fresh(base)
+        if held is not None:
+            return held
+        raw = (await self._raw(type, base.id)).record
         if not same(KINDS[type], base.record, entity(type, raw).record):
             raise Stale(f"{type}:{base.id}: found a newer record; reading it again and merging would be right")
         return raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,14 @@ from connectors.registry import open_endpoint
 from connectors.sandbox.asana import Asana
 from connectors.sandbox.powerofficego import PATCH, PowerOfficeGo
 from connectors.sandbox.run import Sandbox, serve
+from connectors.sandbox.server import PERSON
 from connectors.sandbox.trello import Trello
 
 HERE = Path(__file__).parent
 
 
 class MemoryBench:
-    type, title, text, secret, page = "things", "title", "text", "none", 3
+    type, title, text, secret, page, update = "things", "title", "text", "none", 3, 0
     needed: Mapping[str, Any] = {}
 
     def __init__(
@@ -59,6 +61,9 @@ class MemoryBench:
     def sent(self) -> list[dict[str, Any]]:
         return [dict(one.wanted) for one in self.endpoint.truth[self._from :] if one.author == "us"]
 
+    def requests(self) -> int:
+        return 0
+
     async def close(self) -> None:
         await self.endpoint.close()
 
@@ -66,7 +71,7 @@ class MemoryBench:
 class SandboxBench:
     path: str
     needed: Mapping[str, Any] = {}
-    page = 3
+    page, update = 3, 1
 
     def __init__(self, sandbox: Sandbox, connector: str, settings: Mapping[str, Any]) -> None:
         self.sandbox = sandbox
@@ -74,6 +79,12 @@ class SandboxBench:
         given = {**sandbox.settings(), **sandbox.secrets(), **settings}
         self.endpoint = open_endpoint("bench", connector, given, HERE)
         self._from = 0
+        if sandbox.world.exchanges is None:
+            sandbox.world.exchanges = deque()
+
+    def requests(self) -> int:
+        """How often linkstream asked."""
+        return sum(PERSON not in str(one.headers) for one in self.sandbox.world.exchanges or ())
 
     async def drop(self, id: str) -> None:
         await self.sandbox.act("DELETE", f"{self.path}/{id}")
@@ -141,6 +152,7 @@ class CrmOfficeBench(SandboxBench):
 
 class CustomErpBench(SandboxBench):
     type, title, text, path = "project", "name", "comment", "/projects"
+    update = 2
 
     @classmethod
     async def open(cls, *, record: bool = False) -> CustomErpBench:

@@ -16,7 +16,7 @@ from connectors.errors import Refused, Retry, Stale, Unsure
 from connectors.marks import join, split
 from connectors.registry import open_endpoint
 from tests.connectors.benches import AsanaBench
-from tests.connectors.contract import read_all
+from tests.connectors.contract import long_ago, read_all
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ async def test_a_workspace_is_renamed_only_if_allowed_and_never_created(bench: A
     allowed = _scoped(bench, rename_workspaces=True)
     assert (await allowed.update("workspaces", workspace, {"name": "Annet AS"})).record["name"] == "Annet AS"
     with pytest.raises(Stale):
-        await allowed.update("workspaces", workspace, {"name": "Tredje AS"})
+        await allowed.update("workspaces", long_ago(workspace), {"name": "Tredje AS"})
     await allowed.close()
 
 

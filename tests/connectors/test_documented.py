@@ -26,7 +26,7 @@ FIRST, WHOLE = re.findall(r"```yaml\n(# verksted\.yaml\n.*?)```", TEXT, re.DOTAL
 
 
 class VerkstedBench:
-    type, title, text, secret, page = "job", "title", "note", KEY, 3
+    type, title, text, secret, page, update = "job", "title", "note", KEY, 3, 2
     needed: Mapping[str, Any] = {}
 
     def __init__(self, system: Verksted, endpoint: Any) -> None:
@@ -46,6 +46,9 @@ class VerkstedBench:
 
     def forget_us(self) -> None:
         self.system.ours.clear()
+
+    def requests(self) -> int:
+        return len(self.system.methods)
 
     def sent(self) -> list[dict[str, Any]]:
         return list(self.system.ours)

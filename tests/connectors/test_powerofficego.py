@@ -21,7 +21,7 @@ from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM
 from connectors.verdicts import Verdict
 from tests.connectors.benches import HERE, PowerOfficeBench
-from tests.connectors.contract import read_all
+from tests.connectors.contract import long_ago, read_all
 
 MARKER = "custompms.customer~powerofficego.customers|custompms.customer:1001"
 HOME = {"AddressLine1": "Storgata 1", "City": "Bodø", "ZipCode": "8006"}
@@ -304,7 +304,7 @@ async def test_whoever_was_faster_between_read_and_write_is_noticed_by_the_serve
 
     endpoint._raw = slow
     with pytest.raises(Stale, match="test value"):
-        await bench.endpoint.update("customers", one, {"Name": "Tregere AS"})
+        await bench.endpoint.update("customers", long_ago(one), {"Name": "Tregere AS"})
     endpoint._raw = read
     assert (await bench.endpoint.read("customers", one.id)).record["Name"] == "Raskere AS"
 

@@ -23,7 +23,7 @@ from connectors.trello_records import LONGEST, opened, signed, sorted_out
 from connectors.trello_writes import complaint, is_slug_of, judge, pause, slug
 from connectors.verdicts import Verdict
 from tests.connectors.benches import HERE, TrelloBench
-from tests.connectors.contract import read_all
+from tests.connectors.contract import long_ago, read_all
 
 MARKER = "custompms.task~trello.cards|custompms.task:1001"
 
@@ -454,7 +454,7 @@ async def test_a_comment_makes_no_write_on_its_card_stale(bench: TrelloBench) ->
     await bench.comment(one.id, "hei")
     assert (await bench.endpoint.update("cards", one, {"name": "to"})).record["name"] == "to"
     with pytest.raises(Stale):
-        await bench.endpoint.update("cards", one, {"due": None})
+        await bench.endpoint.update("cards", long_ago(one), {"due": None})
 
 
 async def test_due_is_cleared_by_null_and_kept_with_its_time(bench: TrelloBench) -> None:
