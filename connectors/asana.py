@@ -52,6 +52,37 @@ class Scope(Struct, frozen=True, kw_only=True):
     size: int = 100
 
 
+class Listing:
+    """All projects, as a round that read them left them for the next round of tasks, which needs them as well.
+
+    A list serves one round, and only if its reading began after the round before: so a new project is missed by no
+    more than one round, as if every round had asked for itself.
+    """
+
+    def __init__(self) -> None:
+        self._whole: tuple[str, ...] | None = None
+        self._part: list[str] | None = None
+        self._expected: str | None = None
+
+    def add(self, records: list[Any], offset: str | None, following: str | None) -> None:
+        """Learn of a page, and of where the next one begins; a list that was not followed from its start is none."""
+        if offset is None:
+            self._part = []
+        elif offset != self._expected:
+            self._part = None
+        self._expected = following
+        if self._part is None:
+            return
+        self._part += [record["gid"] for record in records if isinstance(record, dict) and "gid" in record]
+        if following is None:
+            self._whole, self._part = tuple(self._part), None
+
+    def take(self) -> tuple[str, ...] | None:
+        """Answer the list, once; a reading that is under way began too early for the next round."""
+        whole, self._whole, self._part = self._whole, None, None
+        return whole
+
+
 class AsanaEndpoint:
     """Asana, open for reading and writing."""
 
@@ -60,6 +91,7 @@ class AsanaEndpoint:
         self._scope = scope
         self._now = now
         self._workspace = scope.workspace
+        self._projects = Listing()
 
     def traits(self) -> Mapping[str, Traits]:
         """Tell what each entity type can do."""
@@ -81,7 +113,8 @@ class AsanaEndpoint:
     async def _next_page(self, type: str, cursor: Cursor) -> Page:
         kind, at = _kind(type), resume(cursor)
         if at.lists is None:
-            at = begin(at, await self._lists(type))
+            listed = self._projects.take() if type == "tasks" and not self._scope.projects else None
+            at = begin(at, await self._lists(type, listed))
         if not at.lists:
             return Page(since=at.since, cursor=cursor_of(Round(since=at.since)))
         try:
@@ -98,6 +131,8 @@ class AsanaEndpoint:
         if at.begun is None:
             at = msgspec.structs.replace(at, begun=answer.date or round(self._now() * _SECOND))
         following = _next(answer)
+        if type == "projects":
+            self._projects.add(_data(answer), at.offset, following)
         if following is not None and following == at.offset:
             raise BadAnswer(f"{type}: found a next page that is this page; another one, or none, would be right")
         return self._page(type, at, _data(answer), following)
@@ -178,11 +213,14 @@ class AsanaEndpoint:
 
     # lists
 
-    async def _lists(self, type: str) -> tuple[str, ...]:
-        """Answer the lists that together hold the type: ``project:<gid>``, ``assignee:<gid>``, ``all``."""
+    async def _lists(self, type: str, listed: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Answer the lists that together hold the type: ``project:<gid>``, ``assignee:<gid>``, ``all``.
+
+        ``listed`` are all projects, if they are known.
+        """
         if type != "tasks":
             return ("all",) if type == "workspaces" else (f"workspace:{await self._home_gid()}",)
-        projects: Sequence[str] = self._scope.projects
+        projects: Sequence[str] = self._scope.projects or listed or ()
         if not projects:
             kind = KINDS["projects"]
             asked: Pairs = (("workspace", await self._home_gid()), ("opt_fields", "name"))

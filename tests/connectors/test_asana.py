@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.asana import Listing
 from connectors.asana_records import complaint, dated
 from connectors.endpoint import Entity
 from connectors.errors import Refused, Retry, Stale, Unsure
@@ -135,6 +136,48 @@ async def test_completion_is_written_and_its_time_is_not(bench: AsanaBench) -> N
 
 
 # tasks and their projects
+
+
+async def test_projects_are_listed_once_for_themselves_and_for_their_tasks(bench: AsanaBench) -> None:
+    asked = lambda: bench.sandbox.world.requests["GET /api/1.0/projects"]  # noqa: E731
+    await read_all(bench.endpoint, "projects")
+    once = asked()
+    _, cursor = await read_all(bench.endpoint, "tasks")
+    assert asked() == once, "the list was read a moment ago"
+    gid = await project(bench, "late")
+    late = await task(bench, projects=[gid])
+    found, cursor = await read_all(bench.endpoint, "tasks", cursor)
+    assert late.id in {one.id for one in found}, "a list serves one round only"
+    assert asked() > once
+
+
+async def test_some_pages_of_projects_are_no_list(bench: AsanaBench) -> None:
+    for name in ("one", "two", "three"):
+        await project(bench, name)
+    part = await bench.endpoint.page("projects", None)
+    mine = await task(bench)
+    other = _scoped(bench)
+    other._scope = bench.endpoint._scope  # type: ignore[attr-defined] # small pages
+    await read_all(other, "projects", part.cursor)
+    found, _ = await read_all(other, "tasks")
+    assert mine.id in {one.id for one in found}, "all projects, not those of the last pages alone"
+    await other.close()
+
+
+def test_a_list_of_projects_is_followed_from_its_start_and_serves_one_round() -> None:
+    listing = Listing()
+    page = lambda *gids: [{"gid": gid} for gid in gids]  # noqa: E731
+    listing.add(page("1"), None, "b")
+    listing.add([*page("2"), "nonsense"], "b", None)
+    assert listing.take() == ("1", "2")
+    assert listing.take() is None
+    listing.add(page("1"), None, "b")
+    assert listing.take() is None, "the reading is not over"
+    listing.add(page("2"), "b", None)
+    assert listing.take() is None, "it began before the round"
+    listing.add(page("1"), None, "b")
+    listing.add(page("9"), "z", None)
+    assert listing.take() is None, "a page of another reading"
 
 
 async def test_a_new_project_is_read_whole_and_then_by_what_changed(bench: AsanaBench) -> None:
