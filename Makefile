@@ -42,6 +42,9 @@ prism: $(READY) ## install Stoplight Prism, which reads the vendors' OpenAPI fil
 simulate: $(READY) ## random histories with fresh seeds, and what they compared: make simulate N=10000
 	@$(BIN)/python -m tests.simulation.run $(N) $(ARGS)
 
+mutants: $(READY) ## turn every rule off in random histories, and say which of them notice
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
 check: $(READY) ## lint, format, imports, types, pins; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,10 +21,10 @@ RULES = {
 }
 
 
-def calls(name: str) -> Iterator[Callable[[], None]]:
+def calls(name: str, package: str) -> Iterator[Callable[[], Any]]:
     """The calls that pytest would make of a test: one, or one for each of its parameters."""
     module, *way = name.split(".")
-    found: Any = importlib.import_module(f"tests.core.{module}")
+    found: Any = importlib.import_module(f"{package}.{module}")
     for step in way:
         found = getattr(found() if isinstance(found, type) else found, step)
     [mark] = getattr(found, "pytestmark", [None])
@@ -35,10 +37,12 @@ def calls(name: str) -> Iterator[Callable[[], None]]:
         yield lambda values=values: found(*values)
 
 
-def notices(name: str) -> bool:
+def notices(name: str, package: str = "tests.core") -> bool:
     try:
-        for call in calls(name):
-            call()
+        for call in calls(name, package):
+            under_way = call()
+            if inspect.iscoroutine(under_way):
+                asyncio.run(under_way)
     except Exception:  # noqa: BLE001  # a test may fail in any way
         return True
     return False

@@ -17,6 +17,11 @@ def test_b1_an_edit_is_newer_than_what_it_was_typed_over(value: object, time: in
     assert mint(value, time, base, 0) > base
 
 
+def test_an_edit_names_its_system_and_its_value() -> None:
+    assert mint("x", 5, NULL, 3) == Version(5, 3, digest("x"))
+    assert mint("x", 5, Version(5, 9, 9), 3) == Version(6, 3, digest("x"))
+
+
 def test_b2_the_marks_lie_below_every_time() -> None:
     assert NULL < DEFAULT < Version(0)
     assert born(None, START, 3) == NULL
@@ -41,4 +46,5 @@ def test_b5_what_its_winner_had_not_seen_is_told() -> None:
     assert not lost_unseen(lost, stated("y", 6, "a.t:1"))
     assert not lost_unseen(lost, stated("x", 6, "b.t:1"))
     assert not lost_unseen(lost, stated("y", 6, "b.t:1", lost.version))
+    assert lost_unseen(stated("x", 0, "a.t:1"), stated("y", 6, "b.t:1"))
     assert not lost_unseen(Stated("x", DEFAULT, None, "a.t:1"), stated("y", 6, "b.t:1"))

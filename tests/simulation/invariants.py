@@ -32,7 +32,7 @@ INVARIANTS = (
         "after edits stop, all copies agree within two poll cycles",
         ("values agreed", "links", "references", "names without a link"),
     ),
-    Invariant("I4", "the latest edit wins", ("edits by time",)),
+    Invariant("I4", "the latest edit wins", ("edits by time", "edits by cause")),
     Invariant(
         "I5",
         "no ping-pong: at most one write per edit and linked copy, none in quiescence",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.codec import row_of
 from stream.core.fields import SET, elements, paths_of
+from stream.core.flows import parse_marker
 from stream.core.row import Row
 
 if TYPE_CHECKING:
@@ -91,6 +92,20 @@ class Watch:
         for field in wanted:
             if field not in paths:
                 self.problem("untouched", f"{type}: {field} is in a create, and no flow leads to it")
+        flow, origin = parse_marker(marker) or ("", "")
+        end = self.world.flows.ends(origin.partition(":")[0]).get(f"{flow}/a") if origin else None
+        for field, leads in end.leads.items() if end is not None else ():
+            for lead in leads:
+                if lead.required and lead.reference is not None and self._always_held(origin, field):
+                    self.counts["required references"] += 1
+                    if wanted.get(lead.peer) is None:
+                        self.problem("unready", f"{type}: is created for {origin} without {lead.peer}, which it needs")
+
+    def _always_held(self, ref: str, field: str) -> bool:
+        """Whether a field was never empty."""
+        system = self.world.systems[ref.partition(".")[0]]
+        values = [edit.value for edit in system.truth if (edit.ref, edit.field) == (ref, field)]
+        return bool(values) and None not in values
 
     def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None:
         """Before a removal: a flow asks for it, and nothing was typed there after anything was deleted (D2)."""

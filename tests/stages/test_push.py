@@ -295,6 +295,14 @@ class TestUpdates:
         [receipt] = answers(table)
         assert (receipt.outcome, receipt.guard_at, writes(table)) == ("stale", None, [])
 
+    async def test_one_that_ended_without_a_write_is_over(self) -> None:
+        """Read again, it would find its base by chance, and write over what came in between."""
+        table = await pushed(update(base="another"), record=True)
+        system(table).edit("t", "1", {"x": "another"})
+        await again(table, update(base="another"))
+        assert [answer.outcome for answer in answers(table)] == ["stale", "superseded"]
+        assert writes(table) == []
+
     async def test_a_record_that_moves_between_guard_and_write_is_stale(self) -> None:
         table = await pushed(update(), record=True, fail=("update", Stale("412")))
         assert answers(table)[0].outcome == "stale"

@@ -1,0 +1,123 @@
+"""Mutants of the stages: the sink's halves of the rules (guard, ledger, fence), the reader's, and the census.
+
+As in ``tests.core.mutants``; the tests that notice are those of this folder. One without any is noticed by random
+histories alone (``tests.simulation.mutants``).
+"""
+
+from __future__ import annotations
+
+from stream import look_ups
+from stream.core.census import Census
+from stream.join import Join
+from stream.look_ups import LookUps
+from stream.poll import Reader
+from stream.push import Push
+from tests.core.mutants import mutant
+
+MUTANTS = [
+    mutant(
+        "A5 guard",
+        Push._guard,
+        "if any(seen.fields.get(field) != command.base.get(field)",
+        "if any(False",
+        "test_push.TestUpdates.test_another_value_than_the_base_is_stale",
+    ),
+    mutant(
+        "A7 look-up",
+        Push._look_up,
+        "if job.note is None or job.note.number <= command.sure:",
+        "if True:",
+        "test_push.TestCreateOnce.test_a_crash_after_the_note_looks_before_it_creates",
+    ),
+    mutant(
+        "A7 settle",
+        LookUps.look,
+        "if left > 0:",
+        "if False:",
+        "test_push.TestCreateOnce.test_what_is_not_found_is_believed_only_when_nothing_can_arrive_any_more",
+    ),
+    mutant(
+        "C11",
+        LookUps.look,
+        'if traits.look_up == "none":',
+        "if False:",
+        "test_push.TestCreateOnce.test_without_any_look_up_doubt_is_told_to_a_person",
+    ),
+    mutant(
+        "C11 two",
+        LookUps._resembling,
+        "if len(same) == 1:",
+        "if same:",
+        "test_push.TestC11RecordsWithoutAMarker.test_two_are_in_doubt",
+    ),
+    mutant(
+        "A7 pre-image",
+        Push._guard,
+        "before = note.before if begun and note is not None else None",
+        "before = None",
+        "test_push.TestUpdates.test_after_a_lost_answer_the_first_pre_image_comes_back",
+    ),
+    mutant(
+        "A7 ended",
+        Push._answer,
+        'elif job.command.kind != "create" and receipt.outcome in ENDED:',
+        "elif False:",
+        "test_push.TestUpdates.test_one_that_ended_without_a_write_is_over",
+    ),
+    mutant(
+        "A7 undone",
+        Push._answer,
+        "elif job.undone:",
+        "elif False:",
+        "test_push.TestUpdates.test_what_surely_was_not_written_leaves_no_beginning",
+    ),
+    mutant(
+        "A8 guard",
+        Push._guard,
+        "job.since = note.guard_at if begun and note is not None else None",
+        "job.since = None",
+        "test_push.TestUpdates.test_after_a_lost_answer_a_stale_receipt_names_the_guard",
+    ),
+    mutant(
+        "A10 fence",
+        look_ups.later,
+        "command.number < note.number or",
+        "False and",
+        "test_push.TestUpdates.test_an_older_number_than_the_ledger_has_is_superseded",
+    ),
+    mutant(
+        "C1 census",
+        Census.complete,
+        "and len(mark.sources) == mark.of",
+        "",
+        "test_join.test_nothing_is_created_before_every_partition_of_both_types_was_counted",
+    ),
+    mutant(
+        "I8 plan",
+        Reader._state,
+        "state if state.plan == self._plan else",
+        "state if True else",
+        "test_poll.test_another_plan_reads_everything_again",
+    ),
+    mutant(
+        "I8 expired",
+        Reader.read,
+        "if state.cursor is None:",
+        "if True:",
+        "test_poll.test_a_cursor_of_no_use_means_from_the_beginning",
+    ),
+    mutant(
+        "I8 order",
+        Reader.forget,
+        "unit.put(DIGEST + order.ref.encode(), None)",
+        "pass",
+        "test_poll.test_a_record_that_was_written_elsewhere_is_published_again",
+    ),
+    mutant(
+        "I13 alarms",
+        Join.load,
+        "for key, at in unit.scan(WAKE)",
+        "for key, at in ()",
+        "test_join.test_alarms_are_kept_with_the_rows_and_learnt_anew_after_a_start",
+    ),
+]
