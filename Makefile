@@ -8,7 +8,7 @@ ARGS ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test prism simulate check demo bench lock schema clean
+.PHONY: help setup test prism simulate mutants mutate check demo bench lock schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -41,6 +41,12 @@ prism: $(READY) ## install Stoplight Prism, which reads the vendors' OpenAPI fil
 
 simulate: $(READY) ## random histories with fresh seeds, and what they compared: make simulate N=10000
 	@$(BIN)/python -m tests.simulation.run $(N) $(ARGS)
+
+mutate: $(READY) ## turn around every line of the core, and list what no test notices; takes an hour
+	@test -x .venv-mutate/bin/mutmut || { $(PYTHON) -m venv .venv-mutate \
+		&& .venv-mutate/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock \
+		&& .venv-mutate/bin/python -m pip install --quiet mutmut==3.8.1; } # it asks for a newer click than Faust takes
+	@.venv-mutate/bin/mutmut run $(ARGS) && .venv-mutate/bin/mutmut results
 
 mutants: $(READY) ## turn every rule off in random histories, and say which of them notice
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)

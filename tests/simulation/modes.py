@@ -215,7 +215,12 @@ MODES = {
     "flow later": Mode(later="flow"),
     "match later": Mode(later="match"),
     "late duplicates": Mode(steps={"again": 60}),
-    "zombies": Mode(quirks=everywhere(idempotent=True), steps={"zombie": 60, "revive": 30}),
+    "zombies": Mode(
+        quirks=everywhere(idempotent=True),
+        steps={"zombie": 60, "revive": 30},
+        excused=frozenset({"emptied"}),
+        why="what was emptied between a create and its repetition is filled again",
+    ),
     "copies": Mode(
         steps={"copy": 15},
         excused=frozenset({"names"}),

@@ -553,7 +553,7 @@ class Oracle:
                 continue
             edits = self._edits(group.nodes)
             for edit in edits:
-                if self.norm(edit.over) != final or self.norm(edit.value) == final:
+                if self.norm(edit.over) != final or self.norm(edit.value) in (final, None):
                     continue
                 if self._shown(edit) and not self._overtyped(edits, edit):
                     wrong.append(f"{edit.ref} {edit.field}: {edit.value!r} was typed over {final!r}, which won")
