@@ -23,6 +23,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "qa": "stream.cli.qa",
     "run": "stream.cli.run",
     "validate": "stream.cli.validate",
+    "import": "stream.cli.importing",
+    "document": "stream.cli.document",
     "status": "stream.cli.status",
     "links": "stream.cli.links",
     "schema": "stream.cli.schema",

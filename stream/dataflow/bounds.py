@@ -22,7 +22,7 @@ INDENTED: Final = 60
 NESTED: Final = 8
 """Lists that may begin on one line."""
 WRAPPED: Final = 400
-"""Lines that may follow each other without a blank one; a table's rows count each."""
+"""Lines that may follow each other without a blank one or a bullet."""
 
 ALLOWED: Final = frozenset(("list-table", "note", "tip", "hint", "important", "attention", "caution", "warning"))
 """Directives that carry text and nothing else."""
@@ -93,9 +93,9 @@ def decode(data: bytes, file: str) -> str:
 def _check(text: str, file: str) -> None:
     together = 0
     for number, line in enumerate(text.split("\n"), 1):
-        together = together + 1 if line.strip() else 0
+        together = together + 1 if line.strip() and not line.lstrip().startswith(("*", "-")) else 0
         found = _fault(line)
-        if found is None and together > WRAPPED and not line.lstrip().startswith(("*", "-")):
+        if found is None and together > WRAPPED:
             found = f"found {together} lines without a blank one; paragraphs would be right"
         if found is not None:
             raise Unfit(Fault(file, number, found))

@@ -77,10 +77,22 @@ class Paper(Struct, frozen=True, kw_only=True):
 
 
 _TITLE: Final = re.compile(r"(.*?)\s+to(?:\s+(.*?))?\s+Dataflow\.?", re.IGNORECASE)
-_TO: Final = re.compile(r"\s+to\s+", re.IGNORECASE)
+_TO: Final = re.compile(r"\s+to(?=\s)", re.IGNORECASE)
 _OPENERS: Final = re.compile(r"(?<=[.:])\s+(?=(?:Every|Before|An? |If |Once|The following|When)\b)")
-_IT_WILL: Final = re.compile(r"(.*?)\s*,?\s*it\s+will\s+be\s+synchronized\s+with\b", re.IGNORECASE | re.DOTALL)
+_IT_WILL: Final = re.compile(r"(.*\S)\s*,?\s*\bit\s+will\s+be\s+synchronized\s+with\b", re.IGNORECASE | re.DOTALL)
 _CONNECTED: Final = re.compile(r".*?\bif\s+it\s+is\s+connected\s+to\s+(.*?)\.?", re.IGNORECASE | re.DOTALL)
+
+_MARKS: Final = (
+    "willbesynchronizedwith",
+    "willbecreatedfrom",
+    "mustbeestablished",
+    "propertycombinationsmatch",
+    "alreadyexiststhe",
+    "ifnomatching",
+    "keepinsyncbetween",
+    "propertiesaresynchronized",
+)
+"""Words that stand once in every sentence."""
 
 _FORMS: Final = tuple(
     (name, re.compile(pattern))
@@ -179,7 +191,7 @@ class _Reader:
     def _names(self) -> tuple[str, str]:
         """The two entities of the title, divided where the sentences divide them."""
         title = " ".join(self._section.title.split())
-        ways = [(title[: found.start()], title[found.end() :]) for found in _TO.finditer(title)]
+        ways = [(title[: found.start()], title[found.end() :].strip()) for found in _TO.finditer(title)]
         if len(ways) > 1:
             said = [squashed(part.text) for part in self._section.parts if isinstance(part, Paragraph)]
             for left, right in ways:
@@ -190,7 +202,7 @@ class _Reader:
 
     def _sentence(self, made: Statement, line: int, text: str) -> Statement:
         said = squashed(text)
-        ways = ((form, pattern.fullmatch(said)) for form, pattern in _FORMS)
+        ways = ((form, pattern.fullmatch(said)) for form, pattern in _FORMS if form != "every" or self._is_plain(text))
         form, found = next(((form, found) for form, found in ways if found), ("", None))
         if found is None:
             self._leave(line, f"found {' '.join(text.split())[:60]!r}; one of the eight forms would be right")
@@ -200,7 +212,7 @@ class _Reader:
         match form:
             case "condition":
                 words = _IT_WILL.match(text)
-                return replace(made, condition=" ".join(words[1].split()) if words else " ".join(text.split()))
+                return replace(made, condition=" ".join((words[1] if words else text).split()).removesuffix(","))
             case "connected":
                 to = _CONNECTED.fullmatch(text)
                 return replace(made, connected=" ".join(to[1].split()) if to else " ".join(text.split()))
@@ -210,6 +222,11 @@ class _Reader:
                 return made
             case _:
                 return replace(made, **{form: True})
+
+    def _is_plain(self, text: str) -> bool:
+        """Whether there is no condition in it: "it" may also end a name, as in a visit."""
+        exact = f"every{self._pair[0]}willbesynchronizedwith"
+        return squashed(text).startswith(exact) or _IT_WILL.match(text) is None
 
     def _held(self, form: str, line: int, found: re.Match[str]) -> None:
         """Hold a sentence's names against the title's."""
@@ -262,7 +279,8 @@ class _Reader:
 
 def _pieces(part: Paragraph) -> Iterator[tuple[int, str]]:
     """The sentences of a paragraph: one, unless no form fits the whole."""
-    if any(pattern.fullmatch(squashed(part.text)) for _, pattern in _FORMS) and not _OPENERS.search(part.text):
+    said = squashed(part.text)
+    if sum(map(said.count, _MARKS)) <= 1:
         yield part.line, part.text
         return
     start = 0
