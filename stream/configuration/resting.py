@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from stream.configuration.form import Parts
-from stream.configuration.written import WrittenField, WrittenFlow
+from stream.configuration.written import WrittenCreate, WrittenField, WrittenFlow
 
 Resting: TypeAlias = Mapping[str, tuple[str, ...]]
 """Why something rests, by its name: ``asana.tasks~trello.cards``, or ``asana.tasks~trello.cards: name ~ name``."""
@@ -22,7 +22,8 @@ Resting: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def reasons(written: WrittenFlow | WrittenField) -> tuple[str, ...]:
     """Why a flow or a pair rests; nothing if it does not."""
-    words = () if written.condition is UNSET or written.when is not UNSET else (f"condition: {written.condition}",)
+    decided = written.when is not UNSET or isinstance(getattr(written, "create", None), WrittenCreate)
+    words = () if written.condition is UNSET or decided else (f"condition: {written.condition}",)
     return (*written.open, *words)
 
 

@@ -72,9 +72,13 @@ def running(value: Any) -> list[tuple[str, str, str]]:
     awake = [
         flow
         for flow in _flows(value if isinstance(value, dict) else {})
-        if not flow.get("open") and ("condition" not in flow or "when" in flow)
+        if not flow.get("open") and ("condition" not in flow or "when" in flow or isinstance(flow.get("create"), dict))
     ]
-    return [(str(flow.get("from")), str(flow.get("to")), str(flow.get("create", "never"))) for flow in awake]
+    found = []
+    for flow in awake:
+        create = flow.get("create", "never")
+        found.append((str(flow.get("from")), str(flow.get("to")), create if isinstance(create, str) else "forward"))
+    return found
 
 
 def merged(data: bytes, file: str, planned: Iterable[Planned], known: Known) -> Merged:
@@ -179,8 +183,7 @@ class _Work:
         match = [each for each in flow.get("match") or [] if isinstance(each, dict)]
         asked = [] if planned.ours and flow.get("match") else [{left: right} for left, right in planned.match]
         create = flow.get("create", "never")
-        both = _CREATES.get(create, set()) | _CREATES[planned.create]
-        wider = next(name for name, ways in _CREATES.items() if ways == both)
+        wider = _wider(create, planned.create)
 
         def change(item: Any) -> None:
             item["source"] = _sequence(_renewed(before, planned.sources))
@@ -200,6 +203,14 @@ class _Work:
             self.points.append(Point("differs", Fault(planned.at[0], planned.at[1], text)))
         self._page.edit(index, change)
         self.changed += 1
+
+
+def _wider(create: Any, asked: str) -> Any:
+    """What a flow creates if it also creates what is asked; what a person has said more closely stays."""
+    if not isinstance(create, str):
+        return create
+    ways = _CREATES.get(create, set()) | _CREATES[asked]
+    return next((name for name, each in _CREATES.items() if each == ways), create)
 
 
 def _refresh(item: Any, planned: Planned) -> None:
@@ -252,6 +263,8 @@ def field(pair: Pair) -> dict[str, Any]:
         made["as"] = pair.conversion
     if pair.direction:
         made["direction"] = pair.direction
+    if pair.when:
+        made["when"] = pair.when
     if pair.condition:
         made["condition"] = pair.condition
     if pair.open:
@@ -285,7 +298,7 @@ def _turned(planned: Planned) -> Planned:
             right=pair.left,
             conversion=_swapped(pair.conversion),
             direction=ways[pair.direction],  # type: ignore[arg-type]  # one of the three
-            condition=pair.condition,
+            condition=_other_side(pair.condition),
             open=pair.open,
             at=pair.at,
         )
@@ -302,6 +315,13 @@ def _turned(planned: Planned) -> Planned:
         condition=planned.condition,
         at=planned.at,
     )
+
+
+def _other_side(condition: str) -> str:
+    """The words of a condition whose left side is now the right one; its expression would not hold there."""
+    ways = {"left": "right", "right": "left"}
+    words = (each.partition(" ") for each in condition.split(" | ") if each)
+    return " | ".join(f"{ways.get(side, side)}{blank}{rest}" for side, blank, rest in words)
 
 
 def _swapped(conversion: Any) -> Any:

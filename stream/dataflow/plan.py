@@ -35,12 +35,14 @@ class Pair(Struct, frozen=True, kw_only=True):
     conversion: Any = "same"
     direction: Direction = ""
     condition: str = ""
+    when: str = ""
+    """The condition as an expression, where that is certain."""
     open: tuple[str, ...] = ()
     at: tuple[str, int] = ("", 0)
 
     def rests(self) -> bool:
         """Whether something is to be decided first."""
-        return bool(self.open or self.condition)
+        return bool(self.open or (self.condition and not self.when))
 
 
 class Source(Struct, frozen=True):
@@ -81,6 +83,9 @@ class Point(Struct, frozen=True):
     fault: Fault
 
 
+_CODE: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""A code that a field can hold as it stands; ``wd:Q906278`` is a concept, for which every system has its own words."""
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CONNECTED: Final = "if it is connected to "
 """How a condition begins that asks for a link of something else."""
 _IDS: Final = frozenset(("id", "gid"))
@@ -234,15 +239,32 @@ class _Group:
                 right=row.right,
                 conversion=_TYPES.get(kind, "same"),
                 condition=_words(row),
+                when=self._when(row),
                 at=(statement.file, row.line),
                 open=tuple(self._faults(row)),
             )
-            if pair.condition:
+            if pair.condition and not pair.when:
                 text = f"found {row.left} ~ {row.right} for some records only: {pair.condition}; a 'when'"
                 self._tell("qualifier", (statement.file, row.line), text)
             for why in pair.open:
                 self._tell("property", (statement.file, row.line), f"found {row.left} ~ {row.right}: {why}; a decision")
             yield pair
+
+    def _when(self, row: Property) -> str:
+        """A qualifier as an expression: a plain code in a field of the left record that its connector tells of."""
+        traits = self._known.traits(self._left)
+        sure = [
+            having
+            for having in row.left_having
+            if _CODE.fullmatch(having.code)
+            and _FIELD.fullmatch(having.path)
+            and traits is not None
+            and traits.fields is not None
+            and having.path in traits.fields
+        ]
+        if row.right_having or row.odd or len(sure) != len(row.left_having):
+            return ""
+        return " || ".join(f"record.{having.path} == '{having.code}'" for having in sure)
 
     def _faults(self, row: Property) -> Iterator[str]:
         for type, path in ((self._left, row.left), (self._right, row.right)):
@@ -408,7 +430,9 @@ def _merged(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
         first = found.setdefault((pair.left, pair.right), pair)
         if first is not pair and first.condition:
             both = " | ".join(dict.fromkeys((*first.condition.split(" | "), *pair.condition.split(" | "))))
-            found[pair.left, pair.right] = replace(first, condition=both if pair.condition else "")
+            when = " || ".join(dict.fromkeys((first.when, pair.when))) if first.when and pair.when else ""
+            always = not pair.condition
+            found[pair.left, pair.right] = replace(first, condition="" if always else both, when="" if always else when)
     return tuple(found.values())
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 _LONGEST: Final = 40
 _SHORTEST: Final = 3
 """Letters that a shortened system name has at least."""
-_PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+_PATH: Final = re.compile(r"[^.~\s]+(\.[^.~\s]+)*")
 _QUALIFIED: Final = re.compile(r"(.*?)\s*\(\s*(Depend[ae]nt on having\b.*)\)\s*", re.IGNORECASE)
 _HAVING: Final = re.compile(r"Depend[ae]nt on having\b", re.IGNORECASE)
 _CODE: Final = re.compile(r"\s*(\S*)\s+in(?:\s+(\S+))?\s*")

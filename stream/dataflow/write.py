@@ -80,7 +80,7 @@ def _beginning(flow: WrittenFlow, left: str, right: str) -> Iterator[str]:
     before = f"Before any synchronization can take place, a link between a {left} and a {right} must be established.\n"
     if flow.create == "never":
         yield before
-    elif flow.condition is UNSET:
+    elif flow.condition is UNSET or not flow.condition:
         yield f"Every {left} will be synchronized with a {right}.\n"
     else:
         for words in flow.condition.split(" | "):
@@ -133,8 +133,12 @@ def _unsaid(flow: WrittenFlow) -> Iterator[str]:
         yield "a condition for a flow that creates nothing"
     if flow.condition is not UNSET and len(flow.condition) > _ROOM:
         yield "a condition that is longer than a line may be"
-    if getattr(flow, "when", UNSET) is not UNSET:
+    if flow.when is not UNSET:
         yield "the expression of its condition"
+    if not isinstance(flow.create, str):
+        yield "through which fields something must be linked before it creates"
+    if flow.together:
+        yield "which fields are one thing"
     if flow.delete != "keep":
         yield f"delete: {flow.delete}"
     if flow.ours:
@@ -167,8 +171,10 @@ def _unsaid_of(field: WrittenField) -> Iterator[str]:
         yield "that it is a reference; the whole pair is left out"
     elif not _sayable(field):
         yield "two systems' own identifiers; the whole pair is left out"
-    if getattr(field, "when", UNSET) is not UNSET:
+    if field.when is not UNSET:
         yield "the expression of its condition"
+    if field.set_:
+        yield "that it is a set"
     if field.condition is not UNSET and not all(map(_HAVING.fullmatch, field.condition.split(" | "))):
         yield "its condition"
     yield from _undecided(field.open)

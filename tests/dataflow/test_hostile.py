@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from docutils.parsers.rst import directives, languages
+from docutils.parsers.rst.directives import tables
 
 from stream.dataflow.bounds import LARGEST, Unfit, decode, read_text
 from stream.dataflow.forms import statements
@@ -138,10 +140,6 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_reading_leaves_docutils_as_it_was(tmp_path: Path) -> None:
-    from docutils.parsers.rst.directives import tables
-
-    from docutils.parsers.rst import directives, languages
-
     for path in five.write(tmp_path):
         sections(read_text(path), str(path))
     english = languages.get_language("en", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.declaration import read_declaration
+from connectors.proofreading import read_declaration
 from connectors.document import load
 from stream.cli.main import execute
 from stream.topology import Topology, read_topology
@@ -249,7 +249,7 @@ def test_a_statement_that_moved_is_found_where_it_is(capsys: pytest.CaptureFixtu
         "",
         "# nothing yet\n",
         "systems: {}\ntopics: {}\nflows: []   # none\n",
-        "flows: [{from: asana.tasks, to: asana.projects, open: [later]}]\nsystems:\n  asana: {connector: asana, token: x}\n",
+        "flows: [{from: asana.tasks, to: asana.projects, open: [later]}]\nsystems:\n  asana: {connector: asana}\n",
         "systems: {asana: {connector: asana, token: '${ASANA_TOKEN}'}}\ntopics: {asana.tasks: {}}\n",
         "systems:\ntopics:\nflows:\n",
         "flows:\n-   from: asana.tasks\n    to: asana.teams\n    open:\n    - later\n",
@@ -297,11 +297,12 @@ def test_a_condition_in_words_lets_its_flow_rest(capsys: pytest.CaptureFixture[s
 
 def test_created_if_connected_lets_its_flow_rest(capsys: pytest.CaptureFixture[str]) -> None:
     by_hand()
-    every = "A new Crm Case will be created from a Asana Projects if it is connected to a Asana Tasks that is synchronized into Crm."
+    connected = "if it is connected to a Asana Tasks that is synchronized into Crm"
+    every = f"A new Crm Case will be created from a Asana Projects {connected}."
     answer = run(capsys, paper(about("Projects", rows=(("name", "title"),), every=every)))
     assert kinds(answer) == {"connected"}
     flow = written()["asana.projects", "crm.case"]
-    assert flow["condition"] == "if it is connected to a Asana Tasks that is synchronized into Crm"
+    assert flow["condition"] == connected
     assert flow["create"] == "forward"
     assert "asana.projects~crm.case" in topology().resting
 
@@ -314,6 +315,33 @@ def test_a_pair_for_some_records_rests(capsys: pytest.CaptureFixture[str]) -> No
     fields = written()["asana.projects", "crm.case"]["fields"]
     assert fields[1] == {"from": "notes", "to": "text", "condition": "right having NO in country"}
     assert len(topology().flows.flows["asana.projects~crm.case"].pairs) == 1
+
+
+def test_a_pair_for_a_code_that_is_known_has_an_expression(capsys: pytest.CaptureFixture[str]) -> None:
+    by_hand()
+    rows = (("name", "title"), ("notes (Dependant on having green in color)", "text"))
+    answer = run(capsys, paper(about("Projects", rows=rows)))
+    assert answer["open"] == []
+    field = written()["asana.projects", "crm.case"]["fields"][1]
+    assert field["when"] == "record.color == 'green'"
+    assert field["condition"] == "left having green in color"
+    assert len(topology().flows.flows["asana.projects~crm.case"].pairs) == 2
+    rows = (("name", "title"), ("notes (Dependant on having wd:Q3133 in color)", "text"))
+    answer = run(capsys, paper(about("Teams", rows=rows), name="other.rst"))
+    assert kinds(answer) >= {"qualifier"}
+
+
+def test_a_decision_wakes_a_flow(capsys: pytest.CaptureFixture[str]) -> None:
+    by_hand()
+    every = "When a task is sold, it  will be synchronized with a Crm Case."
+    file = paper(about("Projects", rows=(("name", "title"),), every=every))
+    run(capsys, file)
+    text = Path("topics.yaml").read_text()
+    Path("topics.yaml").write_text(text.replace("    condition:", "    when: record.archived\n    condition:"))
+    assert "asana.projects~crm.case" in topology().flows.flows
+    before = Path("topics.yaml").read_text()
+    run(capsys, file)
+    assert Path("topics.yaml").read_text() == before
 
 
 def test_only_links_never_creates(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 import pytest
 
 from stream.dataflow.bounds import Fault, Unfit, decode, read_text
@@ -73,13 +72,12 @@ def about(body: str, title: str = "Crm to Shop Dataflow", head: str = "Crm Deal 
         ("When a Crm Deal is won, it will be synchronized with a Shop Order.", "condition", "When a Crm Deal is won"),
         ("old ones. not yet, it  will be synchronized with a Shop Order.", "condition", "old ones. not yet"),
         (
-            "A new Shop Order will be created from a Crm Deal if it is connected to a Crm Quote, or Line that is "
-            "synchronized into Shop.",
+            "A new Shop Order will be created from a Crm Deal if it is connected to a Crm Q that is synchronized into S.",
             "connected",
-            "a Crm Quote, or Line that is synchronized into Shop",
+            "a Crm Q that is synchronized into S",
         ),
         (
-            "Before any synchronization can take place, a link between a Crm Deal and a Shop Order must be established.",
+            "Before any synchronization can take place, a link between a Crm Deal and a Shop Order must be established",
             "before",
             True,
         ),
