@@ -30,7 +30,9 @@ def main() -> None:
             assert found == (facts.documents, facts.statements, facts.properties, facts.merges, facts.conditions, 0)
             assert run == "into nothing" or done.merged.text.encode() == data
             data = done.merged.text.encode()
-            print(f"{run}: {done.documents} documents, {done.statements} statements in {wall:.1f} s ({cpu:.1f} s of CPU)")
+            print(
+                f"{run}: {done.documents} documents, {done.statements} statements in {wall:.1f} s ({cpu:.1f} s of CPU)"
+            )
 
 
 if __name__ == "__main__":

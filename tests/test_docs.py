@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 import pytest
 
+from tests.dataflow import five
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+WRITING = {"import", "document"}
 FOR_EVER = {"run", "sandbox"}
 
 
@@ -44,6 +49,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_documents(folder: Path, other: Path) -> Path:
+    """A place of its own for a command that writes, with documents to import."""
+    shutil.copy(folder / "topics.yaml", other)
+    five.write(other / "documents")
+    return other
+
+
 def environment(folder: Path, *, secrets: bool = True) -> dict[str, str]:
     named = re.findall(r"\$\{(\w+)", (folder / "topics.yaml").read_text("utf-8")) if secrets else ()
     return {
@@ -59,7 +71,7 @@ def test_the_documents_show_commands() -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize(("document", "line"), COMMANDS)
-def test_a_command_of_the_documents_works(document: str, line: str, place: Path) -> None:
+def test_a_command_of_the_documents_works(document: str, line: str, place: Path, tmp_path: Path) -> None:
     words = shlex.split(line)
     if words[0] == "make":
         subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
@@ -80,7 +92,10 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path)
         output, _ = process.communicate(timeout=10)
         assert process.returncode == 0, output
     else:
-        looks = words[1] in {"status", "links"}
+        if words[1] in WRITING:
+            place = with_documents(place, tmp_path)
+            command = command[:4] + [name for word in words[2:] for name in (glob(word, root_dir=place) or [word])]
+        looks = words[1] in {"status", "links", *WRITING}
         done = subprocess.run(
             command, cwd=place, env=environment(place, secrets=not looks), capture_output=True, text=True, check=False
         )

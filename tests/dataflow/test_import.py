@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.proofreading import read_declaration
 from connectors.document import load
+from connectors.proofreading import read_declaration
 from stream.cli.main import execute
 from stream.topology import Topology, read_topology
 from tests.dataflow import five, papers
