@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 
 import pytest
@@ -56,6 +55,11 @@ def with_documents(folder: Path, other: Path) -> Path:
     return other
 
 
+def spread(word: str, folder: Path) -> list[str]:
+    """What a shell makes of a word with a star."""
+    return [str(path) for path in sorted(folder.glob(word))] if "*" in word else [word]
+
+
 def environment(folder: Path, *, secrets: bool = True) -> dict[str, str]:
     named = re.findall(r"\$\{(\w+)", (folder / "topics.yaml").read_text("utf-8")) if secrets else ()
     return {
@@ -94,7 +98,7 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path,
     else:
         if words[1] in WRITING:
             place = with_documents(place, tmp_path)
-            command = command[:4] + [name for word in words[2:] for name in (glob(word, root_dir=place) or [word])]
+            command = command[:4] + [name for word in words[2:] for name in spread(word, place)]
         looks = words[1] in {"status", "links", *WRITING}
         done = subprocess.run(
             command, cwd=place, env=environment(place, secrets=not looks), capture_output=True, text=True, check=False

@@ -72,9 +72,9 @@ def about(body: str, title: str = "Crm to Shop Dataflow", head: str = "Crm Deal 
         ("When a Crm Deal is won, it will be synchronized with a Shop Order.", "condition", "When a Crm Deal is won"),
         ("old ones. not yet, it  will be synchronized with a Shop Order.", "condition", "old ones. not yet"),
         (
-            "A new Shop Order will be created from a Crm Deal if it is connected to a Crm Q that is synchronized into S.",
+            "A new Shop Order will be created from a Crm Deal if it is connected to a Q that is synchronized into S.",
             "connected",
-            "a Crm Q that is synchronized into S",
+            "a Q that is synchronized into S",
         ),
         (
             "Before any synchronization can take place, a link between a Crm Deal and a Shop Order must be established",
