@@ -83,6 +83,7 @@ class Point(Struct, frozen=True):
     fault: Fault
 
 
+_RIGHT: Final = " would be right"
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]+")
 """A code that a field can hold as it stands; ``wd:Q906278`` is a concept, for which every system has its own words."""
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -247,7 +248,11 @@ class _Group:
                 text = f"found {row.left} ~ {row.right} for some records only: {pair.condition}; a 'when'"
                 self._tell("qualifier", (statement.file, row.line), text)
             for why in pair.open:
-                self._tell("property", (statement.file, row.line), f"found {row.left} ~ {row.right}: {why}; a decision")
+                self._tell(
+                    "property",
+                    (statement.file, row.line),
+                    f"found {row.left} ~ {row.right}: {why.removesuffix(_RIGHT)}",
+                )
             yield pair
 
     def _when(self, row: Property) -> str:
@@ -368,7 +373,7 @@ class _Group:
                         yield f"{type} creates nothing without {field}, and no property fills it"
 
     def _tell(self, kind: str, at: tuple[str, int], text: str) -> None:
-        self._points.append(Point(kind, Fault(*at, f"{text} would be right")))
+        self._points.append(Point(kind, Fault(*at, f"{text}{_RIGHT}")))
 
 
 def unread(system: str) -> str:

@@ -31,7 +31,7 @@ def _meaning(names: str, conversion: _As = "same", *, names_it: bool = False) ->
 
 
 MEANINGS: Final = (
-    _meaning("displayName name title Name", names_it=True),
+    _meaning("displayName fullName name title Name", names_it=True),
     _meaning("description notes desc Description", "text"),
     _meaning("due_on dueDate due endDate EndDate", "date"),
     _meaning("start_on startDate start StartDate", "date"),
@@ -40,7 +40,6 @@ MEANINGS: Final = (
     _meaning("orgNo organizationNumber OrganizationNumber"),
     _meaning("givenName firstName FirstName"),
     _meaning("familyName lastName LastName"),
-    _meaning("fullName"),
     _meaning("phone phoneNumber PhoneNumber", "text"),
 )
 
