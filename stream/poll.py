@@ -2,8 +2,8 @@
 
 One reader per entity type. A page is fetched first, outside any unit; then, in one turn of the lane that owns the
 type, its changes are emitted and the cursor is put: both or neither. What was published already is known by its
-digest (the overlap of a changed-since cursor, or the whole list where a system has no such thing) and is not
-published again. Absence from a list is never taken for a delete.
+digest, a row of its own, and is not published again: the overlap of a changed-since cursor, a full reading now and
+then, or the whole list where a system has no such thing. Absence from a list is never taken for a delete.
 
 At the end of the first complete reading a mark goes down every partition of the change topic (see core.census).
 """
@@ -18,7 +18,7 @@ import orjson
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
-from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected, Traits
+from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected
 from connectors.errors import BadAnswer, Refused
 from stream.codec import encode
 from stream.model import Change, Counted, Order, Source, Time
@@ -36,9 +36,9 @@ class State(Struct, frozen=True, omit_defaults=True):
     plan: int = 0
     """The flows under which it was read completely; others mean that it must be read again."""
     complete: bool = False
-    recent: dict[str, bytes] = {}
-    """Digests of what the next round will read once more; and, behind a ``!``, what was set aside in it."""
-    round: dict[str, bytes] = {}
+    recent: tuple[bytes, ...] = ()
+    """Digests of what was set aside in the latest round."""
+    round: tuple[bytes, ...] = ()
     """The same, of the round that is under way."""
     polled_at: Time = 0
     published: int = 0
@@ -58,7 +58,6 @@ class Reader:
         self._system, _, self._type = name.partition(".")
         self._connector = connector
         self._endpoint = endpoint
-        self._traits: Traits = endpoint.traits()[self._type]
         self._plan = plan
         self._clock = clock
         self.counted: int | None = None
@@ -99,18 +98,17 @@ class Reader:
 
     def _publish(self, unit: Unit, state: State, page: Page, read_at: Time) -> None:
         """Emit what is new in a page, and move the cursor past it."""
-        digests = [digest_of(entity) for entity in page.entities]
-        new = list(self._new(unit, state, page, digests))
+        new = list(self._new(unit, page))
         op = "u" if state.complete else "r"
         for entity in new:
             self._emit(unit, entity.id, self._change(entity, op, read_at))
         for id in page.gone:
+            unit.put(self._digest_key(id), None)  # brought back as it was, it is news
             self._emit(unit, id, self._gone(id, read_at))
-        aside = {f"!{_digest(each.body).hex()}": each for each in page.rejected}
-        for name in aside.keys() - state.recent.keys() - state.round.keys():
-            self._set_aside(unit, aside[name])
-        seen = {} if self._traits.changes == "list" else self._overlap(page, digests)
-        round_ = {**state.round, **seen, **dict.fromkeys(aside, b"")}
+        aside = {_digest(each.body): each for each in page.rejected}
+        for digest in aside.keys() - {*state.recent, *state.round}:
+            self._set_aside(unit, aside[digest])
+        round_ = tuple(sorted({*state.round, *aside}))
         complete = state.complete or not page.more
         if complete and not state.complete:
             self._count(unit)
@@ -120,33 +118,23 @@ class Reader:
             cursor=page.cursor,
             complete=complete,
             recent=state.recent if page.more else round_,
-            round=round_ if page.more else {},
+            round=round_ if page.more else (),
             published=state.published + len(new),
             rejected=b"",
         )
         quiet = not new and replace(after, polled_at=state.polled_at) == state
         self._put(unit, state if quiet and read_at - state.polled_at < QUIET else replace(after, polled_at=read_at))
 
-    def _new(self, unit: Unit, state: State, page: Page, digests: Iterable[bytes]) -> Iterable[Entity]:
-        """The entities of a page that were not published as they are."""
-        for entity, digest in zip(page.entities, digests, strict=True):
-            if self._traits.changes == "list":
-                key = DIGEST + f"{self.name}:{entity.id}".encode()
-                if unit.get(key) == digest and state.complete:
-                    continue
+    def _new(self, unit: Unit, page: Page) -> Iterable[Entity]:
+        """The entities of a page that were not published as they are, under these flows."""
+        for entity in page.entities:
+            key, digest = self._digest_key(entity.id), digest_of(entity, self._plan)
+            if unit.get(key) != digest:
                 unit.put(key, digest)
-            elif state.recent.get(entity.id) == digest or state.round.get(entity.id) == digest:
-                continue
-            yield entity
+                yield entity
 
-    @staticmethod
-    def _overlap(page: Page, digests: Iterable[bytes]) -> dict[str, bytes]:
-        since = page.since
-        return {
-            entity.id: digest
-            for entity, digest in zip(page.entities, digests, strict=True)
-            if since is None or entity.updated_at is None or entity.updated_at >= since
-        }
+    def _digest_key(self, id: str) -> bytes:
+        return DIGEST + f"{self.name}:{id}".encode()
 
     def _change(self, entity: Entity, op: str, read_at: Time) -> Change:
         updated = entity.updated_at
@@ -203,14 +191,14 @@ QUIET = 10_000_000
 """Microseconds between two notes that a type was polled and nothing was new."""
 
 
-def digest_of(entity: Entity) -> bytes:
-    """Eight bytes that are the same for the same state of a record.
+def digest_of(entity: Entity, plan: int) -> bytes:
+    """Eight bytes that are the same for the same state of a record, read under the same flows.
 
     With its time of change, where it has one: a value put back after somebody else read it is news, although the
     record looks as it did in the round before.
     """
     record = orjson.dumps(entity.record, option=orjson.OPT_SORT_KEYS)
-    about = f"{entity.marker}|{entity.updated_at}|{entity.revision}"
+    about = f"{entity.marker}|{entity.updated_at}|{entity.revision}|{plan}"
     return _digest(record + about.encode())
 
 

@@ -143,6 +143,35 @@ async def test_a_cursor_of_no_use_means_from_the_beginning() -> None:
     assert await table.poll() is True
     await table.poll()
     assert len(marks(table)) == 4
+    assert len(published(table)) == 1, "it is known already"
+
+
+async def test_a_record_that_is_brought_back_as_it_was_is_news() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n"})
+    whole, gone = table.systems["a"].page, True
+
+    async def page(type: str, cursor: object) -> Page:
+        found = await whole(type, None)
+        return replace(found, entities=(), gone=("1",)) if gone else found
+
+    await table.poll()
+    table.systems["a"].page = page  # type: ignore[method-assign]
+    await table.poll()
+    gone = False
+    await table.poll()
+    await table.poll()
+    assert [each.op for each in published(table)] == ["r", "d", "u"]
+
+
+async def test_the_note_of_a_reader_does_not_grow_with_what_it_reads_again() -> None:
+    table = await bench(size=20, overlap=10_000_000_000)
+    for number in range(100):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    while await table.poll():
+        pass
+    async with table.lanes["poll"][0].turn() as unit:
+        assert len(unit.get(b"a.t") or b"") < 200
 
 
 async def test_nothing_is_kept_of_a_page_that_was_not_read() -> None:
