@@ -129,7 +129,9 @@ class Lists:
         items = _items(said.list, answer)
         ids = [_name(said, item) for item in items]
         digest = hashlib.blake2b(orjson.dumps(ids or answer.body), digest_size=9).hexdigest()
-        following = advance(paging, state, Seen(ids=ids, body=answer.body, headers=answer.headers, digest=digest))
+        times = [str(pick(item, said.updated.field)) for item in items] if said.updated is not None else []
+        seen = Seen(ids=ids, times=times, body=answer.body, headers=answer.headers, digest=digest)
+        following = advance(paging, state, seen)
         if following is not None and paging.kind == "link":
             following["next"] = self._client.link(answer, str(following["next"]))
         return Listed(answer=answer, items=items, following=following)

@@ -7,6 +7,7 @@ not believed: an answer that came before, a link to where it came from and a hun
 Offsets shift when records vanish or move while a list is read. So each page but the first is asked to begin one
 record early, at the *anchor*, the last record of the page before. A page without its anchor says that something
 shifted: it is asked for again from further back. Records then come twice, which is harmless; none is skipped.
+An anchor that was edited meanwhile is none: in a list that is ordered by change it moved, perhaps onto this very page.
 Numbered pages begin at multiples of their size; so the size is varied a little, until a page holds the anchor.
 """
 
@@ -77,6 +78,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """What a page brought: the records' ids in order, the whole answer, and a digest that tells pages apart."""
 
     ids: Sequence[str]
+    times: Sequence[Any] = ()
+    """When each record was changed, in the system's words; nothing where it does not say."""
     body: Any
     headers: Mapping[str, str]
     digest: str
@@ -147,7 +150,8 @@ def _window(paging: Paging, at: int) -> tuple[int, int]:
 def _counted(paging: Paging, state: State, seen: Seen) -> State | None:
     at, anchor, back = state["at"], state.get("anchor"), state.get("back", 0)
     start, size = _window(paging, at)
-    if anchor is not None and anchor not in seen.ids and at > 0 and back < _STEPS_BACK:
+    standing = _standing(seen)
+    if anchor is not None and anchor not in standing and at > 0 and back < _STEPS_BACK:
         return {"at": max(0, at - max(1, size - 1)), "anchor": anchor, "back": back + 1}
     end = start + len(seen.ids)
     if _ended(paging, seen, end, size):
@@ -160,7 +164,12 @@ def _counted(paging: Paging, state: State, seen: Seen) -> State | None:
         return {"at": start + size, **after}
     reach = sum(_window(paging, end - 1))
     anchored = len(seen.ids) > 1 and reach > end
-    return {"at": end - 1, "anchor": seen.ids[-1], **after} if anchored else {"at": end, **after}
+    return {"at": end - 1, "anchor": standing[-1], **after} if anchored else {"at": end, **after}
+
+
+def _standing(seen: Seen) -> list[str]:
+    """Tell the records of a page apart as they stand now."""
+    return [f"{id} {time}" for id, time in zip(seen.ids, seen.times, strict=True)] if seen.times else list(seen.ids)
 
 
 def _ended(paging: Paging, seen: Seen, end: int, size: int) -> bool:

@@ -22,7 +22,9 @@ COUNTED = [OFFSET, PAGE, FIXED, *(replace(one, stop=("empty",)) for one in (OFFS
 
 
 def seen(ids: list[str], **body: Any) -> Seen:
-    return Seen(ids=ids, body=body, headers={}, digest=str((ids, body)))
+    """A page of records; behind an ``@`` stands when one was changed."""
+    names, times = [id.partition("@")[0] for id in ids], [id.partition("@")[2] for id in ids]
+    return Seen(ids=names, times=times if any(times) else (), body=body, headers={}, digest=str((ids, body)))
 
 
 def walk(paging: Paging, items: list[str], *, disturb: Any = None) -> list[str]:
@@ -77,6 +79,33 @@ def test_no_record_is_skipped_when_others_vanish_or_appear(count: int, paging: P
 
     found = walk(paging, list(items), disturb=disturb)
     assert set(items) - gone <= set(found)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.sampled_from([OFFSET, PAGE]), st.data())
+def test_no_record_is_skipped_when_edits_move_others_to_the_end(
+    count: int, paging: Paging, data: st.DataObject
+) -> None:
+    """In a list ordered by change, the last record of a page was edited together with others and stood on the next."""
+    items = [f"{n}@0" for n in range(count)]
+
+    def disturb(step: int, now: list[str]) -> None:
+        for _ in range(data.draw(st.integers(0, 3)) if now and step <= 15 else 0):
+            id = now.pop(data.draw(st.integers(0, len(now) - 1))).partition("@")[0]
+            now.append(f"{id}@{step + 1}")
+
+    found = walk(paging, list(items), disturb=disturb)
+    assert {item.partition("@")[0] for item in items} == {item.partition("@")[0] for item in found}
+
+
+def test_an_anchor_that_was_edited_is_no_anchor() -> None:
+    paging = replace(OFFSET, size=2)
+    state = advance(paging, None, seen(["1@0", "4@0", "2@0", "3@0"][:2]))
+    assert state is not None
+    assert state["at"] == 1
+    after = advance(paging, state, seen(["1@1", "4@1"]))  # of 2, 1, 4, 3
+    assert after is not None
+    assert after["at"] == 0
 
 
 def test_a_system_that_ignores_the_position_is_found_out() -> None:
