@@ -41,7 +41,7 @@ def again(world: World) -> None:
     world.happened["late duplicates"] += len(batch)
     world.tell("{} records of {}/{} come again, from {} on", len(batch), topic, partition, start)
     for record in batch:
-        world.append(topic, record.key, record.value, record.headers, partition)
+        world.append(topic, record.key, record.value, record.headers, partition, news=False)
 
 
 def zombie(world: World) -> None:
@@ -200,7 +200,7 @@ def put_back(world: World) -> None:
                 world.count("records put back")
                 topic, source = headers[f"{PREFIX}topic"].decode(), int(headers[f"{PREFIX}partition"])
                 world.tell("what was set aside for {} is put back into {}", record.key.decode(), topic)
-                world.append(topic, record.key, record.value, (), source)
+                world.append(topic, record.key, record.value, (), source, news=False)
 
 
 ASIDE = "put back later"

@@ -126,7 +126,7 @@ class Surroundings(Protocol):
 
     @property
     def random(self) -> random.Random: ...
-    def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None: ...
+    def writing(self, system: ModelSystem, kind: str, base: Entity, wanted: Mapping[str, Any]) -> None: ...
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None: ...
     def name_of(self, system: ModelSystem, kind: str) -> str: ...
     def tell(self, text: str, *about: Any) -> None: ...
@@ -369,7 +369,9 @@ class ModelSystem:
             ids = ids[start : start + self.quirks.pages]
             paging = Paging(kind="offset", size=self.quirks.pages)
             body = [(id, self.records[type][id]["revision"]) for id in ids]
-            following = advance(paging, at.page, Seen(ids=ids, body=body, headers={}, digest=f"{start}{body}"))
+            times = [] if whole else [self.records[type][id]["updated"] for id in ids]
+            seen_ = Seen(ids=ids, times=times, body=body, headers={}, digest=f"{start}{body}")
+            following = advance(paging, at.page, seen_)
         entities = tuple(self.entity(type, id, self.shown(type, id)) for id in ids)
         gone = {each.ref.partition(":")[2] for each in self.removals[cursor["told"] :] if self.quirks.tells}
         there, told = sorted(id for id in gone if id in self.dead[type]), len(self.removals)
@@ -480,7 +482,7 @@ class ModelSystem:
         self._compared(type, base)
         if not self.quirks.compares:
             self.world.count("writes without a comparison")
-        self.world.writing(self, type, base.id, wanted)
+        self.world.writing(self, type, base, wanted)
         for field, value in self.world.regrouped(f"{self.name}.{type}", self._taken(wanted)).items():
             self.edit(type, base.id, field, value, person=False)
         if self.quirks.rewrites:

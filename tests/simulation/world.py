@@ -272,9 +272,9 @@ class World:
             self.happened["races"] += 1
             self.people.edits(system, kind, id)
 
-    def writing(self, system: ModelSystem, kind: str, id: str, wanted: Mapping[str, Any]) -> None:
+    def writing(self, system: ModelSystem, kind: str, base: Entity, wanted: Mapping[str, Any]) -> None:
         self.writes += 1
-        self.watch.writing(system, kind, id, wanted)
+        self.watch.writing(system, kind, base, wanted)
 
     def removing(self, system: ModelSystem, kind: str, id: str, how: str) -> None:
         self.writes += 1
@@ -295,13 +295,17 @@ class World:
             found = self.lanes[agent, partition] = Lane()
         return found
 
-    def append(self, topic: str, key: bytes, value: bytes | None, headers: Headers, partition: int | None) -> None:
+    def append(
+        self, topic: str, key: bytes, value: bytes | None, headers: Headers, partition: int | None, *, news: bool = True
+    ) -> None:
+        """Put a record into the log. One that was there before is no news: what it tells was known from then on."""
         where = crc32(key) % self.partitions if partition is None else partition
         records = self.log.setdefault((topic, where), [])
         records.append(Record(topic, where, len(records), key, value, self.now // 1000, headers))
         self.length += 1
         self.trace.update(topic.encode() + key + (value or b""))
-        self._show(topic, key.decode(), value)
+        if news:
+            self._show(topic, key.decode(), value)
 
     def _show(self, topic: str, key: str, value: bytes | None) -> None:
         """Note when which value was first told of, by a change or a receipt."""
