@@ -12,18 +12,18 @@ import msgspec
 
 from stream.core.row import Kept, decode_row, encode_row
 from stream.errors import BadRecord
-from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order
+from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order, Rouse
 
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-_message: msgspec.json.Decoder[Message | Counted] = msgspec.json.Decoder(Message | Counted)
+_message: msgspec.json.Decoder[Message | Counted | Rouse] = msgspec.json.Decoder(Message | Counted | Rouse)
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
 _order = msgspec.json.Decoder(Order)
 
 
-def encode(noun: Message | Counted | Change | Command | Conflict | Order) -> bytes:
+def encode(noun: Message | Counted | Rouse | Change | Command | Conflict | Order) -> bytes:
     """A noun as the JSON of its topic."""
     return _encode(noun)
 
@@ -37,7 +37,7 @@ def _decode(decoder: msgspec.json.Decoder[T], value: bytes | None, what: str) ->
         raise BadRecord(f"not {what}: {error}") from None
 
 
-def decode_message(value: bytes | None) -> Message | Counted:
+def decode_message(value: bytes | None) -> Message | Counted | Rouse:
     """A message of ``links.mail``. Raises BadRecord."""
     return _decode(_message, value, "a message")
 

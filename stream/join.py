@@ -4,24 +4,32 @@ A record of a change topic or of ``links.mail`` is decoded, brought to the row o
 put and emitted. Rows, outputs and offsets commit together; nothing here can be half done. What cannot be understood
 goes to ``parked`` with its bytes, and the next record follows.
 
-A lane also keeps two things of its own among its rows: the census, and one alarm per row that waits.
+A lane also keeps three things of its own among its rows: the census, the number of its links, and one alarm per row
+that waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from msgspec import msgpack
+
 from stream.codec import bytes_of, decode_change, decode_message, encode, row_of
+from stream.core.brake import BRAKE
 from stream.core.census import Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.fields import Observer
 from stream.core.flows import Flows, View
-from stream.core.turn import Alarm, Mail, Output, Report
+from stream.core.row import Brake
+from stream.core.turn import Alarm, Mail, Output, Report, Tally
 from stream.errors import BadRecord
-from stream.model import Change, Command, Conflict, Counted, Gone, Message, Seen, Time, Wake
+from stream.model import Change, Command, Conflict, Counted, Gone, Message, Rouse, Seen, Time, Wake
 from stream.parking import park
 from stream.ports import Headers, Record, Unit
-from stream.topics import CENSUS, CONFLICTS, COUNTED, MAIL, WAKE, changes, upserts
+from stream.topics import CENSUS, CONFLICTS, COUNTED, MAIL, TALLY, WAKE, changes, upserts
+
+_encode_tally = msgpack.Encoder().encode
+_decode_tally = msgpack.Decoder(dict[str, int]).decode
 
 AGAIN = 5_000_000
 """Microseconds after which a wake-up that brought nothing is repeated."""
@@ -35,17 +43,25 @@ class Join:
         self._clock = clock
         self._observe = {name: Observer(paths) for name, paths in flows.paths.items()}
         self._changes = {changes(name): name for name in flows.paths}
+        self._links: dict[str, int] = {}
+        self.held: dict[str, Time] = {}
+        """Types whose deletions are held, and since when."""
         self.alarms: dict[int, dict[bytes, Time]] = {}
         """Per partition, the rows that wait and when they want to be woken."""
 
     def __call__(self, unit: Unit) -> None:
         """Bring every record of a unit to its row."""
         census = decode_census(unit.get(CENSUS) or b"\x91\x80")
-        view = View(self._flows, census.complete(self._flows))
+        self._links = dict(_decode_tally(unit.get(TALLY) or b"\x80"))
+        before = dict(self._links)
+        view = View(self._flows, census.complete(self._flows), self._links, unit.partitions)
         for record in unit:
             try:
                 message = self._message(record)
                 if message is None:
+                    continue
+                if isinstance(message, Rouse):
+                    self._rouse(unit, f"{message.entity}:".encode())
                     continue
                 if isinstance(message, Counted):
                     census, view = self._count(unit, record, message, census, view)
@@ -53,8 +69,16 @@ class Join:
                 self._turn(unit, record, message, view)
             except BadRecord as error:
                 park(unit, record, "VALUE_CONVERTER", error, "undecodable")
+        if self._links != before:
+            unit.put(TALLY, _encode_tally(self._links))
 
-    def _message(self, record: Record) -> Message | Counted | None:
+    @staticmethod
+    def _rouse(unit: Unit, prefix: bytes = b"") -> None:
+        """Wake the rows that wait, all of them or those of a type."""
+        for key, _ in list(unit.scan(WAKE + prefix)):
+            unit.emit(MAIL, key[len(WAKE) :], encode(Wake()), (), unit.partition)
+
+    def _message(self, record: Record) -> Message | Counted | Rouse | None:
         """What a record says; a change becomes a reading of its mapped fields. Raises BadRecord."""
         entity = self._changes.get(record.topic)
         if entity is None:
@@ -96,6 +120,8 @@ class Join:
         row, outputs = decide(name, old, message, view, self._clock())
         if row is not old:
             unit.put(key, None if row is None else bytes_of(row))
+            if isinstance(row, Brake):
+                self._note(name, row)
         if outputs:
             self._emit(unit, record, outputs)
 
@@ -113,6 +139,11 @@ class Join:
                     park(unit, record, "TRANSFORMATION", f"{field}: {reason}" if field else reason, "not applied")
                 case Alarm(at=at):
                     self._alarm(unit, record.key, at)
+                case Tally(entity=entity, links=links):
+                    self._links[entity] = self._links.get(entity, 0) + links
+                case Rouse():
+                    for partition in range(unit.partitions):
+                        unit.emit(MAIL, record.key, encode(output), cause, partition)
 
     def _count(self, unit: Unit, record: Record, counted: Counted, census: Census, view: View) -> tuple[Census, View]:
         """Send a mark on to every lane, or keep the one that came; a type that is complete now wakes who waits."""
@@ -124,9 +155,8 @@ class Join:
         unit.put(CENSUS, encode_census(census))
         complete = census.complete(self._flows)
         if complete != view.counted:
-            for key, _ in list(unit.scan(WAKE)):
-                unit.emit(MAIL, key[len(WAKE) :], encode(Wake()), (), unit.partition)
-        return census, View(self._flows, complete)
+            self._rouse(unit)
+        return census, View(self._flows, complete, self._links, unit.partitions)
 
     def _alarm(self, unit: Unit, key: bytes, at: Time) -> None:
         waiting = self.alarms.setdefault(unit.partition, {})
@@ -138,8 +168,19 @@ class Join:
             waiting.pop(key, None)
 
     def load(self, unit: Unit) -> None:
-        """Learn the alarms of a partition that was just taken over."""
+        """Learn the alarms of a partition that was just taken over, and what is held in it."""
+        for key, data in unit.scan(BRAKE.encode()):
+            brake = row_of(data)
+            assert isinstance(brake, Brake)
+            self._note(key.decode(), brake)
         self.alarms[unit.partition] = {key[len(WAKE) :]: int.from_bytes(at, "big") for key, at in unit.scan(WAKE)}
+
+    def _note(self, key: str, brake: Brake) -> None:
+        entity = key.removeprefix(BRAKE)
+        if brake.held_at:
+            self.held[entity] = brake.held_at
+        else:
+            self.held.pop(entity, None)
 
     def due(self) -> Iterator[tuple[str, bytes, bytes, int]]:
         """The wake-ups whose time has come: topic, key, value, partition."""

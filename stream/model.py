@@ -226,6 +226,35 @@ class Counted(Struct, frozen=True, kw_only=True, tag="counted"):
     of: int
 
 
+class Leaving(Struct, frozen=True, kw_only=True, tag="leaving", omit_defaults=True):
+    """To the brake of a type: I am gone; may my links end? ``since`` is when I asked first."""
+
+    sender: Ref
+    since: Time
+    links: int = 1
+    first: bool = False
+
+
+class Verdict(Struct, frozen=True, kw_only=True, tag="verdict"):
+    """From a brake: end your links, end them and let the copies be kept, or stay as you are."""
+
+    since: Time
+    verdict: Literal["go", "keep", "stay"]
+
+
+class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
+    """From a person to a brake: what becomes of all who asked before this time."""
+
+    verdict: Literal["go", "keep"]
+    at: Time
+
+
+class Rouse(Struct, frozen=True, kw_only=True, tag="rouse"):
+    """To every lane: wake what waits of this type."""
+
+    entity: str
+
+
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):
     """Between a roster of creates under way and a record of a type without a marker.
 
@@ -298,6 +327,9 @@ Message: TypeAlias = (
     | Decide
     | Wake
     | Receipt
+    | Leaving
+    | Verdict
+    | Settle
 )
 """Everything that a row can be told."""
 

@@ -17,6 +17,9 @@ COUNTED = b"counted:"
 CENSUS = b"census"
 """The row in which a lane keeps the marks it has heard."""
 
+TALLY = b"tally"
+"""The row in which a lane counts its links, by type."""
+
 WAKE = b"wake:"
 """Before a row's key: the row in which a lane keeps when that row wants to be woken."""
 

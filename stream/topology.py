@@ -104,6 +104,9 @@ def parse_topology(
     )
 
 
+PATIENCE = 60_000_000
+"""Microseconds that a deletion waits, to see how many there are at once."""
+
 _ENOUGH = LARGEST + 1
 _BROKER = re.compile(r"sqlite:///[^?]+(\?synchronous=(full|normal))?", re.IGNORECASE)
 """What the embedded log takes for an address."""
@@ -124,6 +127,7 @@ def _laid_out(flows: list[Flow], systems: Systems) -> Flows:
             marked=systems.traits[name].marked,
             lag=round(systems.traits[name].lag * _SECOND),
             fixed=systems.traits[name].fixed,
+            patience=PATIENCE,
         )
         for name, polled in systems.types.items()
     }

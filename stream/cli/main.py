@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "document": "stream.cli.document",
     "status": "stream.cli.status",
     "links": "stream.cli.links",
+    "deletes": "stream.cli.deletes",
     "schema": "stream.cli.schema",
     "connector": "stream.cli.connector",
     "sandbox": "stream.cli.sandbox",

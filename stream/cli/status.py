@@ -41,7 +41,7 @@ async def gathered(topology: Topology) -> dict[str, Any]:
     """All that status knows, as plain values."""
     from stream.engine.embedded.reader import Reader
     from stream.operate.survey import survey
-    from stream.operate.table import rows_of
+    from stream.operate.table import held_of, rows_of
 
     with Reader(topology.broker) as reader:
         counted: Survey = survey(rows_of(reader), topology.flows)
@@ -50,6 +50,7 @@ async def gathered(topology: Topology) -> dict[str, Any]:
             lag[each.agent] = lag.get(each.agent, 0) + each.lag
         kept = {info.name: sum(info.heads) - sum(info.first) for info in reader.topics()}
         size = reader.size()
+        held = held_of(reader)
     worker = await _worker(topology.broker)
     return {
         "worker": worker,
@@ -64,6 +65,7 @@ async def gathered(topology: Topology) -> dict[str, Any]:
         "entities": counted.entities,
         "waiting": [{"ref": each.ref, "what": each.what, "reason": each.reason} for each in counted.waiting],
         "lag": lag,
+        "deletions_held": held,
         "parked": kept.get("parked", 0),
         "conflicts": kept.get("conflicts", 0),
         "size": size,
@@ -110,6 +112,10 @@ def _print(found: dict[str, Any]) -> None:
         f"\n{found['links']} links, in step {percent}; {found['writing']} writes in flight, "
         f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}"
     )
+    for name, at in found["deletions_held"].items():
+        console.print(
+            f"[red]{escape(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list"
+        )
     for each in found["waiting"]:
         console.print(
             f"  {escape(each['ref'])} [dim]{escape(each['what'])}[/dim] {escape(each['reason'])}", soft_wrap=True

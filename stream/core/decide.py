@@ -13,6 +13,7 @@ from __future__ import annotations
 from copy import copy
 
 from stream.core import (
+    brake,
     creating,
     damping,
     deleting,
@@ -27,8 +28,8 @@ from stream.core import (
     writing,
 )
 from stream.core.flows import ROSTER, View
-from stream.core.row import Creates, Index, Kept, Row
-from stream.core.turn import Alarm, Output, Turn
+from stream.core.row import Brake, Creates, Index, Kept, Row
+from stream.core.turn import Alarm, Output, Tally, Turn
 from stream.model import (
     Accept,
     Answer,
@@ -41,6 +42,7 @@ from stream.model import (
     Found,
     Free,
     Gone,
+    Leaving,
     Message,
     Nudge,
     Offer,
@@ -51,17 +53,17 @@ from stream.model import (
     Release,
     Roster,
     Seen,
+    Settle,
     Time,
+    Verdict,
     Wake,
 )
 
 
 def decide(key: str, row: Kept | None, message: Message, view: View, now: Time) -> tuple[Kept | None, list[Output]]:
     """What a message does to the row under ``key``: the new row, and what goes out, in order."""
-    if key.startswith(matching.INDEX):
-        return index.decide_index(key, row if isinstance(row, Index) else None, message, view, now)
-    if key.startswith(ROSTER):
-        return rosters.decide_roster(key, row if isinstance(row, Creates) else None, message, now)
+    if key.startswith(SHARED):
+        return _shared(key, row, message, view, now)
     type_, colon, _ = key.partition(":")
     if not (colon and view.flows.ends(type_)):
         return row, []
@@ -78,7 +80,21 @@ def decide(key: str, row: Kept | None, message: Message, view: View, now: Time) 
     turn = Turn(key, row, view, now)
     _rule(turn, message)
     _settle(turn)
+    if turn.tied:
+        turn.out.append(Tally(turn.type, turn.tied))
     return turn.close(), turn.out
+
+
+SHARED = (matching.INDEX, ROSTER, brake.BRAKE)
+"""Before the keys of rows that are no entity's, and that entities ask."""
+
+
+def _shared(key: str, row: Kept | None, message: Message, view: View, now: Time) -> tuple[Kept | None, list[Output]]:
+    if key.startswith(matching.INDEX):
+        return index.decide_index(key, row if isinstance(row, Index) else None, message, view, now)
+    if key.startswith(ROSTER):
+        return rosters.decide_roster(key, row if isinstance(row, Creates) else None, message, now)
+    return brake.decide_brake(key, row if isinstance(row, Brake) else None, message, view, now)
 
 
 def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one arm for each message
@@ -123,7 +139,11 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
             linking.answered(turn, message)
         case Decide():
             creating.decided(turn, message)
-        case Register() | ClaimKey() | Release():  # pragma: no branch  # the last of a closed union
+        case Verdict():
+            deleting.judged(turn, message)
+        case (
+            Register() | ClaimKey() | Release() | Leaving() | Settle()
+        ):  # pragma: no branch  # the last of a closed union
             pass  # for indexes and lanes; a row that gets one has nothing to do with it
 
 
@@ -168,6 +188,7 @@ def _wake(turn: Turn, message: Wake) -> None:
     if message.resync:
         linking.resync(turn)
     references.wake(turn)
+    deleting.wake(turn)
     linking.wake(turn)
     writing.wake(turn, resync=message.resync)
 
@@ -187,6 +208,8 @@ def _alarm(turn: Turn) -> None:
     due = linking.due(turn)
     if row.writing is not None and row.writing.due:
         due = min(due or row.writing.due, row.writing.due)
+    if row.leave is not None:
+        due = min(due or row.leave.due, row.leave.due)
     if row.damping and (later := damping.due(turn)):
         due = min(due or later, later)
     if row.twins and not row.gone_at and (asking := references.due(turn)):

@@ -11,20 +11,26 @@ is judged again. Without "newer wins", P is deleted, T is edited, and M's deleti
 that was passed on keeps its *original* time, whoever sees the record vanish: P is deleted, T is edited, M follows P;
 with the time of M's own deletion T's newer edit would be deleted with it.
 
+A record that is gone asks the brake of its type before its links end (``core.brake``). Meanwhile it is linked, takes
+what it is offered and writes nothing; if it comes back, nothing happened.
+
 A record that comes back asks its counterparts of then to link again, and nobody else does: a copy that was kept is
 not a stranger's to find, and the deleted record is not created anew from it.
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from stream.core import references
+from stream.core.brake import BRAKE
 from stream.core.flows import End
 from stream.core.matching import keys_of, release, withdraw
 from stream.core.reading import SECOND, known, order, read
-from stream.core.row import Deletion, Edge, Write
-from stream.core.turn import Turn
+from stream.core.row import Deletion, Edge, Leave, Write
+from stream.core.turn import LONGEST, Turn
 from stream.core.writing import again, send
-from stream.model import Detach, Gone, Receipt, Seen, Time, Version
+from stream.model import Detach, Gone, Leaving, Receipt, Seen, Time, Verdict, Version
 
 LEFT = "this record was deleted"
 ARCHIVED = "this record was archived, as its counterpart was deleted"
@@ -53,13 +59,48 @@ def removing(turn: Turn) -> bool:
 def settle(turn: Turn) -> None:
     """Leave every link of a record that is gone, and remove one that is to follow; both wait for a write in flight."""
     row = turn.row
+    if row.leave is not None and not row.gone_at:
+        row.leave = None
     if row.writing is not None:
         return
     if row.gone_at:
-        _withdraw(turn)
-        _leave(turn, LEFT)
+        if not _held(turn):
+            _withdraw(turn)
+            _leave(turn, LEFT)
+            row.leave = None
     elif row.deletion is not None:
         _remove(turn, row.deletion)
+
+
+def _held(turn: Turn) -> bool:
+    """Whether the links of a record that is gone still wait for the brake. What went at our command was judged before.
+
+    Without the pause the first ten of a thousand would have been followed before anybody could count.
+    """
+    row, patience = turn.row, turn.fact.patience
+    links = sum(edge.state == "linked" for edge in row.edges.values())
+    if not patience or not links or row.deletion is not None:
+        return False
+    if row.leave is None:
+        row.leave = Leave(turn.now, turn.now + patience)
+        turn.mail(BRAKE + turn.type, Leaving(sender=turn.key, since=turn.now, links=links, first=True))
+    return row.leave.verdict not in ("go", "keep")
+
+
+def wake(turn: Turn) -> None:
+    """Ask the brake again."""
+    leave = turn.row.leave
+    if leave is not None:
+        due = leave.due if turn.now < leave.due else turn.now + LONGEST
+        turn.row.leave = replace(leave, due=due)
+        turn.mail(BRAKE + turn.type, Leaving(sender=turn.key, since=leave.since))
+
+
+def judged(turn: Turn, message: Verdict) -> None:
+    """What the brake, or a person, says to it."""
+    leave = turn.row.leave
+    if leave is not None and leave.since == message.since:
+        turn.row.leave = replace(leave, verdict=message.verdict)
 
 
 def _withdraw(turn: Turn) -> None:
@@ -91,7 +132,7 @@ def _leave(turn: Turn, reason: str) -> None:
                     sender=turn.key,
                     number=edge.number,
                     alive_at=at,
-                    keep=edge.idle,
+                    keep=edge.idle or (row.leave is not None and row.leave.verdict == "keep"),
                     shown=_shown(turn, end),
                 ),
             )

@@ -167,6 +167,10 @@ class TypeFacts(Struct, frozen=True, kw_only=True):
     """Microseconds by which a read may trail behind a write."""
     fixed: Mapping[str, str] = {}
     """Fields that a create may be given and that show something of the system's own, each with the reason."""
+    patience: int = 0
+    """Microseconds that a deletion waits for others like it (see ``core.brake``); zero: nothing is ever held."""
+    fewest: int = 10
+    """So many links may end at once, however few there are."""
 
 
 class Flows:
@@ -292,6 +296,9 @@ class View(Struct, frozen=True):
 
     flows: Flows
     counted: frozenset[str] = field(default_factory=frozenset)
+    links: Mapping[str, int] = field(default_factory=dict)
+    """Linked ends in the lane, by type."""
+    partitions: int = 1
 
     def open(self, *types: str) -> bool:
         """Whether creating may begin between these types.

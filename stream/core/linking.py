@@ -277,7 +277,7 @@ def nudged(turn: Turn, message: Nudge) -> None:
 
 def _gone_too(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     """A deleted record is asked for a link: whoever found it by its values heard an old message of it."""
-    if turn.row.writing is not None:
+    if turn.row.writing is not None or turn.row.leave is not None:
         return  # not judged yet; who asks will ask again
     withdraw(turn, end, keys_of(end, turn.row.remote))
     if edge is not None and edge.peer == sender:

@@ -141,6 +141,14 @@ class Deletion(Struct, frozen=True, array_like=True):
     """What the one that was deleted showed then; these are not newer, whatever the clocks say."""
 
 
+class Leave(Struct, frozen=True, array_like=True):
+    """A record that is gone asked the brake of its type whether its links may end."""
+
+    since: Time
+    due: Time
+    verdict: Literal["", "go", "keep", "stay"] = ""
+
+
 class Damp(Struct, frozen=True, array_like=True):
     """A field that is rewritten after our writes: how often in a row, and when it may be written next."""
 
@@ -184,6 +192,7 @@ class Row(
         "gone_at": "g",
         "missing_at": "m",
         "deletion": "D",
+        "leave": "L",
         "damping": "d",
         "alarm": "A",
         "ahead": "o",
@@ -228,6 +237,8 @@ class Row(
     missing_at: Time = 0
     """When a write first found it missing; only the second time, a while later, is it gone."""
     deletion: Deletion | None = None
+    leave: Leave | None = None
+    """While it is gone and still linked: waiting for the brake."""
     damping: dict[str, Damp] = {}
     alarm: Time = 0
     ahead: Time = 0
@@ -313,7 +324,26 @@ class Creates(Struct, tag_field="k", tag=2, omit_defaults=True, rename={"open": 
     format: int = FORMAT
 
 
-Kept: TypeAlias = Row | Index | Creates
+class Brake(
+    Struct,
+    frozen=True,
+    tag_field="k",
+    tag=3,
+    omit_defaults=True,
+    rename={"begun": "b", "held_at": "h", "released_at": "r", "cancelled_at": "c", "format": "f"},
+):
+    """How many links of a type are about to end because their records are gone, and what a person said to it."""
+
+    begun: tuple[tuple[Time, int], ...] = ()
+    """Minutes, and the links of the records that vanished in each."""
+    held_at: Time = 0
+    """Since when all of them are held; zero while they are not too many."""
+    released_at: Time = 0
+    cancelled_at: Time = 0
+    format: int = FORMAT
+
+
+Kept: TypeAlias = Row | Index | Creates | Brake
 """Whatever stands under a key of the table."""
 
 encode_row = msgpack.Encoder().encode

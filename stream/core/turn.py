@@ -17,7 +17,7 @@ from stream.core import elements
 from stream.core.fields import SET
 from stream.core.flows import End, TypeFacts, View
 from stream.core.row import Cell, Edge, Row, State
-from stream.model import Command, Conflict, Message, Ref, Time, Value, type_of
+from stream.model import Command, Conflict, Message, Ref, Rouse, Time, Value, type_of
 
 
 class Mail(Struct, frozen=True, array_like=True):
@@ -40,6 +40,13 @@ class Report(Struct, frozen=True, array_like=True):
     field: str = ""
 
 
+class Tally(Struct, frozen=True, array_like=True):
+    """So many ends of this type were linked in this turn; fewer than none, if links ended."""
+
+    entity: str
+    links: int
+
+
 SECOND = 1_000_000
 
 AGAIN = 30_000_000
@@ -51,7 +58,7 @@ LONGEST = 3600_000_000
 _NO_EDGE = Edge(state="alone")
 _BONDS = ("linked", "severed")
 
-Output: TypeAlias = Mail | Command | Conflict | Alarm | Report
+Output: TypeAlias = Mail | Command | Conflict | Alarm | Report | Tally | Rouse
 
 
 class Turn:
@@ -68,6 +75,7 @@ class Turn:
         "now",
         "out",
         "row",
+        "tied",
         "touched",
         "type",
         "view",
@@ -89,6 +97,8 @@ class Turn:
         """The registers; put back into the row when the turn is over."""
         self._kept = self.cells.copy()
         self.out: list[Output] = []
+        self.tied = 0
+        """Ends that were linked in this turn, less those whose link ended."""
         self.bonded: list[End] = []
         """Ends that were linked in this turn."""
         self.touched: dict[str, str] = {}
@@ -165,6 +175,7 @@ class Turn:
         ended = max(old.ended, old.number) if old.state in _BONDS and number != old.number else old.ended
         edge = Edge(state, peer, number, reason=reason, locks=old.locks, told=told, sure=sure, ended=ended)
         self.row.edges[end.edge] = edge
+        self.tied += (state == "linked") - (old.state == "linked")
         return edge
 
     def again(self, end: End) -> None:

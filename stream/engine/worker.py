@@ -67,6 +67,8 @@ class Worker:
         """Per entity type, why its last reading failed."""
         self.read_at: dict[str, Time] = {}
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
+        self.holding: set[str] = set()
+        """Types whose deletions are held, as far as it was said."""
         self.away: dict[str, Time] = {}
         """Systems that are not there, and since when."""
 
@@ -95,6 +97,17 @@ class Worker:
                     logger.info("%s is back after %.0f s", name, (clock() - self.away.pop(name)) / 1e6)
                 case _:
                     pass
+
+    def hold(self) -> None:
+        """Say once that the deletions of a type are held, and once that a person has decided."""
+        held = set(self.join.held)
+        for name in sorted(held - self.holding):
+            logger.error(
+                "%s: too many deletions at once; all are held, nothing follows them: linkstream deletes list", name
+            )
+        for name in sorted(self.holding - held):
+            logger.info("%s: deletions are not held any more", name)
+        self.holding = held
 
     def lag(self) -> dict[str, int]:
         """Records that wait, per agent."""
@@ -205,6 +218,7 @@ def _serving(worker: Worker) -> None:
     @app.timer(interval=1.0)
     async def watch() -> None:
         worker.watch()
+        worker.hold()
 
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:

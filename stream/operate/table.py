@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from stream.codec import row_of
-from stream.core.row import Kept
-from stream.topics import CENSUS, WAKE
+from stream.core.brake import BRAKE
+from stream.core.row import Brake, Kept
+from stream.topics import CENSUS, TALLY, WAKE
 
 JOIN = "join"
 """The agent whose rows are the table."""
@@ -24,7 +26,18 @@ class Rows(Protocol):
 def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Kept]]:
     """The rows whose keys begin with ``prefix``. Raises BadRecord for one that cannot be read."""
     for key, data in reader.rows(JOIN, prefix.encode()):
-        if key != CENSUS and not key.startswith(WAKE):
+        if key not in (CENSUS, TALLY) and not key.startswith(WAKE):
             row = row_of(data)
             if row is not None:
                 yield key.decode(), row
+
+
+def held_of(reader: Rows) -> dict[str, str]:
+    """The types whose deletions are held, and since when."""
+    held = {}
+    for key, data in reader.rows(JOIN, BRAKE.encode()):
+        brake = row_of(data)
+        if isinstance(brake, Brake) and brake.held_at:
+            moment = datetime.fromtimestamp(brake.held_at / 1e6, UTC)
+            held[key.decode().removeprefix(BRAKE)] = moment.isoformat(timespec="seconds")
+    return held

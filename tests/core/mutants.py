@@ -26,6 +26,7 @@ from typing import Any
 from msgspec import Struct
 
 from stream.core import (
+    brake,
     conditions,
     creating,
     damping,
@@ -666,6 +667,48 @@ MUTANTS = [
         "False",
         "test_deleting.TestD2Policies.test_keep_severs_the_link_and_says_so",
         "test_deleting.TestD2Policies.test_each_flow_has_its_own",
+    ),
+    mutant(
+        "D2 pause",
+        deleting._held,
+        "if not patience or",
+        "if True or",
+        "test_brake.TestD2Leave.test_a_record_that_is_gone_asks_and_stays_linked",
+    ),
+    mutant(
+        "D2 brake",
+        brake._judge,
+        "brake.held_at or",
+        "False or",
+        "test_brake.TestD2Brake.test_many_are_held_all_of_them_and_told_of_once",
+    ),
+    mutant(
+        "D2 share",
+        brake._counted,
+        "links // SHARE",
+        "0",
+        "test_brake.TestD2Brake.test_of_a_large_type_two_in_a_hundred_may_go",
+    ),
+    mutant(
+        "D2 window",
+        brake._counted,
+        "if at > now - WINDOW",
+        "if True",
+        "test_brake.TestD2Brake.test_those_of_long_ago_do_not_count",
+    ),
+    mutant(
+        "D2 cancel",
+        deleting._leave,
+        'row.leave.verdict == "keep"',
+        "False",
+        "test_brake.TestD2Leave.test_a_person_keeps_its_copy",
+    ),
+    mutant(
+        "D2 order",
+        brake.decide_brake,
+        "if at > max(brake.released_at, brake.cancelled_at)",
+        "if True",
+        "test_brake.TestD2Brake.test_an_order_said_twice_does_not_let_the_next_ones_go",
     ),
     mutant(
         "D2 twice",

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from connectors.errors import Missing, Stale
 from stream.codec import encode
 from stream.core.matching import INDEX
 from stream.errors import BadRecord
 from stream.join import Join
-from stream.model import Wake
+from stream.model import Settle, Wake
 from stream.parking import PREFIX, park
 from stream.ports import Record
 from stream.topics import CENSUS, MAIL, PARKED, changes
@@ -258,3 +258,11 @@ def rewriting(world: World) -> None:
     """Systems that rewrite do so, some time after a write."""
     for system in world.systems.values():
         system.rewrite()
+
+
+def orders(world: World, verdict: Literal["go", "keep"]) -> None:
+    """A person lets the deletions of every type go that are held, or keeps the copies."""
+    for entity in sorted(world.join.held):
+        world.happened[f"deletions {'released' if verdict == 'go' else 'cancelled'}"] += 1
+        world.tell("a person says {!r} to the deletions of {}", verdict, entity)
+        world.append(MAIL, f"brake:{entity}".encode(), encode(Settle(verdict=verdict, at=world.now)), (), None)

@@ -146,6 +146,7 @@ def walk(drawn: Plan) -> World:
         partitions=drawn.partitions,
         facts=facts_of(drawn.shape),
         traits=traits_of(drawn.shape),
+        patience=how.patience,
     )
     world.watch.excused = how.excused
     if how.later:
@@ -176,7 +177,8 @@ def walk(drawn: Plan) -> World:
         faults.recover(world)
     world.tell("people and faults rest")
     world.rounds = world.settle()
-    while world.people.decide():
+    while world.join.held or world.people.decide():
+        faults.orders(world, world.random.choice(["go", "keep"]))
         world.rounds = world.settle()
     if world.happened["rollbacks"] or (world.happened["late duplicates"] and world.happened["deletes"]):
         faults.resync(world)  # the slow one: a row that was lost as a whole has been read again only now
@@ -201,6 +203,8 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.anybody_edits()
         case "at once":
             world.people.at_once()
+        case "orders":
+            faults.orders(world, world.random.choice(["go", "keep"]))
         case "delete" | "archive" | "restore":
             world.people.removes(step.kind)
         case "copy":

@@ -145,6 +145,7 @@ ABOUT: dict[str, tuple[str, ...]] = {
     "deletes, archived": ("removals",),
     "deletes, deleted": ("removals",),
     "deletes": ("removals", "edits before a removal"),
+    "deletes, held": ("deletions released", "deletions cancelled"),
 }
 """What is counted of that which a mode is about; none of it may stay at zero."""
 

@@ -28,6 +28,8 @@ class Mode(Struct, frozen=True, kw_only=True):
     """What is configured only in the middle of the history."""
     steps: dict[str, int] = {}
     """How often, beside the usual: faults and acts of people by name, as weights of 1000."""
+    patience: int = 0
+    """How long a deletion waits for others; more than one at once are held then."""
     removals: tuple[Removal, ...] = ("keep",)
     """What flows do about deletions; of several, each flow draws one."""
     swarm: bool = False
@@ -232,6 +234,9 @@ MODES = {
     "deletes, deleted": Mode(steps=DELETING, removals=("delete",)),
     "deletes": Mode(steps=DELETING, removals=ANY, racing=0.1),
     "deletes, unsaid": Mode(steps=DELETING, removals=ANY, quirks={"a": Quirks(tells=False), "c": Quirks(tells=False)}),
+    "deletes, held": Mode(
+        steps={**RETURNING, "orders": 8}, removals=ANY, patience=20 * SECOND, excused=frozenset({"replay"}), why=AGAIN
+    ),
     "deletes, returns": Mode(steps=RETURNING, removals=ANY, excused=frozenset({"replay"}), why=AGAIN),
     "deletes, seconds, skew": Mode(
         steps=RETURNING,

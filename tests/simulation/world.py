@@ -85,6 +85,7 @@ class World:
         partitions: int = 2,
         facts: Mapping[str, TypeFacts] | None = None,
         traits: Mapping[str, Traits] | None = None,
+        patience: Time = 0,
     ) -> None:
         quirks = quirks or {}
         self.seed = seed
@@ -106,11 +107,7 @@ class World:
             name: ModelSystem(name, types, self, quirks.get(name, Quirks()), _short(traits or {}, name))
             for name, types in kinds.items()
         }
-        facts = facts or {
-            f"{system}.{kind}": TypeFacts(rank=rank, lag=quirks.get(system, Quirks()).lag)
-            for rank, (system, types) in enumerate(kinds.items())
-            for kind in types
-        }
+        facts = _patient(facts or _facts(kinds, quirks), patience)
         self.facts = {
             name: replace(each, marked=self.systems[name.partition(".")[0]].traits()[name.partition(".")[2]].marked)
             for name, each in facts.items()
@@ -592,6 +589,20 @@ class Paused:
     def end(self, world: World) -> None:
         self.task.cancel()
         world.loop.run_until_complete(asyncio.gather(self.task, return_exceptions=True))
+
+
+def _patient(facts: Mapping[str, TypeFacts], patience: Time) -> dict[str, TypeFacts]:
+    """Types of which no two records may vanish at once."""
+    held = {"patience": patience, "fewest": 1} if patience else {}
+    return {name: msgspec.structs.replace(fact, **held) for name, fact in facts.items()}
+
+
+def _facts(kinds: Mapping[str, list[str]], quirks: Mapping[str, Quirks]) -> dict[str, TypeFacts]:
+    return {
+        f"{system}.{kind}": TypeFacts(rank=rank, lag=quirks.get(system, Quirks()).lag)
+        for rank, (system, types) in enumerate(kinds.items())
+        for kind in types
+    }
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,105 @@
+"""``linkstream deletes``: deletions that are held because there are too many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import rich_click as click
+
+from stream.cli.shell import Format, Shell, config_option, format_option
+
+if TYPE_CHECKING:
+    from stream.topology import Topology
+
+
+@click.group("deletes")
+def command() -> None:
+    """Decide about deletions that are held.
+
+    When more than ten records of a type, and more than 2 % of its links, vanish within ten minutes, nothing follows
+    them: their copies stay as they are until somebody has looked.
+
+    \b
+    What is held, and which copies would go:
+      linkstream deletes list
+    They were deleted on purpose, go on:
+      linkstream deletes release asana.tasks
+    It was a mistake, or permissions were lost: keep the copies, unlinked:
+      linkstream deletes cancel asana.tasks
+    """
+
+
+@command.command("list")
+@config_option
+@format_option
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many records.")
+@click.pass_obj
+def list_(shell: Shell, config: Path, format: Format, limit: int) -> None:
+    """List what is held and what waits a moment, with the copies that would follow."""
+    found = _waiting(shell.chart(config))
+    if format == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, at in found["held"].items():
+        many = sum(each["type"] == name for each in found["waiting"])
+        click.echo(f"{name}: {many} deletions held since {at}; release or cancel them")
+    if not found["waiting"]:
+        click.echo("no deletions wait")
+    for each in found["waiting"][:limit]:
+        click.echo(f"  {each['ref']}  {', '.join(each['copies'])}")
+    if len(found["waiting"]) > limit:
+        click.echo(f"... {len(found['waiting'])} in all; --limit shows more")
+
+
+@command.command("release")
+@config_option
+@click.argument("type")
+@click.pass_obj
+def release(shell: Shell, config: Path, type: str) -> None:
+    """Let the deletions of TYPE go: each flow does with the copies what it says."""
+    _order(shell.chart(config), type, "go")
+    click.echo(f"{type}: its deletions go on")
+
+
+@command.command("cancel")
+@config_option
+@click.argument("type")
+@click.pass_obj
+def cancel(shell: Shell, config: Path, type: str) -> None:
+    """Keep the copies of all records of TYPE that wait; each is linked again if its record comes back."""
+    _order(shell.chart(config), type, "keep")
+    click.echo(f"{type}: the copies are kept")
+
+
+def _waiting(topology: Topology) -> dict[str, Any]:
+    from stream.core.row import Row
+    from stream.engine.embedded.reader import Reader
+    from stream.model import type_of
+    from stream.operate.table import held_of, rows_of
+
+    waiting = []
+    with Reader(topology.broker) as reader:
+        for ref, row in rows_of(reader):
+            if isinstance(row, Row) and row.leave is not None:
+                copies = [edge.peer for edge in row.edges.values() if edge.state == "linked"]
+                waiting.append({"type": type_of(ref), "ref": ref, "copies": copies})
+        return {"held": held_of(reader), "waiting": waiting}
+
+
+def _order(topology: Topology, name: str, verdict: Literal["go", "keep"]) -> None:
+    from stream.codec import encode
+    from stream.core.brake import BRAKE
+    from stream.engine.embedded.ask import ask, publishing
+    from stream.engine.log import Outgoing
+    from stream.model import Settle
+    from stream.topics import MAIL
+
+    if name not in topology.types:
+        raise click.UsageError(f"found no entity type {name!r}; {', '.join(topology.types)} would be right")
+    order = Settle(verdict=verdict, at=time.time_ns() // 1000)
+    orders = [Outgoing(MAIL, f"{BRAKE}{name}".encode(), encode(order))]
+    asyncio.run(ask(topology.broker, "publish", publishing(orders)))
