@@ -1,8 +1,10 @@
 """Run every benchmark and write what came out into docs/benchmarks.md.
 
 python benchmarks/all.py [--rounds 3] [--quick]
+python benchmarks/all.py --api figures.json [more.json ...]
 
-``--quick`` is for trying it: one round of everything, small, and nothing is written.
+``--quick`` is for trying it: one round of everything, small, and nothing is written. ``--api`` writes nothing but the
+section on what the systems are asked, from what ``benchmarks/api.py`` printed; what was not measured keeps its figures.
 """
 
 from __future__ import annotations
@@ -77,7 +79,95 @@ Messages a second through `decide`, rows decoded beforehand. `python benchmarks/
 State of a linked pair with five fields, in bytes:
 
 {sizes}
+
+{api}"""
+
+API = """\
+## What the systems are asked
+
+Measured {stand}, on sandboxes. `python benchmarks/api.py`
+
+Requests about a record for an edit that reaches it; at most 1.2 times the minimum:
+
+{edits}
+
+Requests of a round in which nothing happened, all types read at one interval; at most the minimum:
+
+{idle}
+
+A first load, until every record has its twin and the link is written down: without limits, memory below 300 MiB; and
+with the limit that the vendor documents, within 5 % of the time that it dictates for the requests made.
+
+{load}
+
+{limited}
 """
+HEADING = API.partition("\n")[0]
+FIGURES = "<!-- figures: {} -->"
+"""Where the section keeps what it was made of."""
+
+
+def judged(reached: float, most: float) -> str:
+    return "" if reached <= most else "**missed**"
+
+
+def section(figures: dict[str, Any]) -> str:
+    """What the systems are asked, as a part of the page."""
+    edits = [
+        (
+            name,
+            *(shown(each[what]) for what in ("edits", "requests", "minimum")),
+            each["why"],
+            judged(each["requests"], 1.2 * each["minimum"]),
+        )
+        for name, each in sorted(figures.get("edits", {}).items())
+    ]
+    idle = [
+        (name, shown(each["a round"]), str(each["minimum"]), each["why"], judged(each["a round"], each["minimum"]))
+        for name, each in sorted(figures.get("idle", {}).items())
+    ]
+    loads = [
+        (name, *(shown(each[what]) for what in LOADED), judged(each["peak MiB"], 300))
+        for name, each in sorted(figures.get("load", {}).items())
+    ]
+    limited = [
+        (
+            name,
+            *(shown(each[what]) for what in (*LIMITED, "dictated s")),
+            judged(each["seconds"], 1.05 * each["dictated s"]),
+        )
+        for name, each in sorted(figures.get("limited", {}).items())
+    ]
+    text = API.format(
+        stand=datetime.now(UTC).strftime("%Y-%m-%d"),
+        edits=table(("followed by", "edits", "requests an edit", "minimum", "why", ""), edits),
+        idle=table(("", "requests a round", "minimum", "for", ""), idle),
+        load=table(("into", *LOADED, ""), loads),
+        limited=table(("into, limited", *LIMITED, "dictated s", ""), limited),
+    )
+    return f"{text}\n{FIGURES.format(json.dumps(figures))}\n"
+
+
+LOADED = ("entities", "seconds", "entities/s", "worker's CPU s", "peak MiB", "requests")
+LIMITED = ("entities", "seconds", "requests")
+
+
+def kept(text: str) -> dict[str, Any]:
+    """The figures that the page's section was made of."""
+    head, _, tail = FIGURES.partition("{}")
+    _, found, rest = text.partition(head)
+    figures: dict[str, Any] = json.loads(rest.partition(tail)[0]) if found else {}
+    return figures
+
+
+def updated(text: str, figures: dict[str, Any]) -> str:
+    """The page with these figures in its section; all other sections, and figures not measured now, stay."""
+    known = kept(text)
+    for part, each in figures.items():
+        known[part] = {**known.get(part, {}), **each}
+    before, found, behind = text.partition(HEADING)
+    _, more, others = behind.partition("\n## ") if found else ("", "", "")
+    return f"{before.rstrip()}\n\n{section(known)}" + (f"\n## {others}" if more else "")
 
 
 def aims(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -101,7 +191,9 @@ def aims(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any]
         yield name, f"{'at least' if more else 'at most'} {shown(aim)}", shown(reached), "" if met else "**missed**"
 
 
-def page(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any], rounds: int) -> str:
+def page(
+    engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any], api: dict[str, Any], rounds: int
+) -> str:
     """The whole document."""
     stand = datetime.now(UTC).strftime("%Y-%m-%d")
     joins = [
@@ -126,6 +218,7 @@ def page(engine: dict[str, Any], product: dict[str, Any], decide: dict[str, Any]
         product=table(("", "medians"), parts),
         decide=table(("messages", "a second"), alone),
         sizes=table(("part", "bytes"), sizes),
+        api=section(api),
     )
 
 
@@ -133,14 +226,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--api", nargs="+", type=Path, default=(), help="what benchmarks/api.py printed")
     asked = parser.parse_args()
+    if asked.api:
+        text = TARGET.read_text("utf-8")
+        for file in asked.api:
+            text = updated(text, json.loads(file.read_text("utf-8").splitlines()[-1]))
+        TARGET.write_text(text, "utf-8")
+        return
     rounds = 1 if asked.quick else asked.rounds
     less = ("--changes", "20000") if asked.quick else ()
     engine = measured("engine.py", "--peers", "--rounds", str(rounds), *less)
     rows = ("--rows", "20000") if asked.quick else ()
     product = measured("product.py", "--rounds", str(rounds), *less, *rows)
     decide = measured("decide.py")
-    text = page(engine, product, decide, rounds)
+    few = ("--edits", "1", "--entities", "500", "--limited", "0", "--systems", "custompms") if asked.quick else ()
+    api = measured("api.py", *few)
+    text = page(engine, product, decide, api, rounds)
     if asked.quick:
         print(text)
     else:

@@ -146,9 +146,9 @@ async def serve(  # noqa: PLR0913 - each has a default but the first
     for name, value in (options or {}).items():
         setattr(made, name, value)
     made.seed(count, seed)
-    gate = RateLimit(*limit) if limit else None
+    world.limit = RateLimit(*limit) if limit else None
     runner = web.AppRunner(
-        application(made, world, limit=gate, latency=latency),
+        application(made, world, latency=latency),
         access_log=None,
         keepalive_timeout=60,
         shutdown_timeout=0.1,

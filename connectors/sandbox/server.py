@@ -126,6 +126,8 @@ class World:
         self.requests: Counter[str] = Counter()
         self.exchanges: deque[Exchange] | None = None
         """Recorded when it is a deque."""
+        self.limit: RateLimit | None = None
+        """How often each token may call."""
         self.faults = Faults()
 
     def now(self) -> int:
@@ -178,11 +180,9 @@ class RateLimit:
         return max(0, self.calls - len(self._seen.get(token, ())))
 
 
-def application(
-    system: System, world: World, *, limit: RateLimit | None = None, latency: float = 0.0
-) -> web.Application:
+def application(system: System, world: World, *, latency: float = 0.0) -> web.Application:
     """Put a vendor's calls behind the gate: authors, limits, faults, records."""
-    app = web.Application(middlewares=[_Gate(system, world, limit, latency).middleware()], client_max_size=32 << 20)
+    app = web.Application(middlewares=[_Gate(system, world, latency).middleware()], client_max_size=32 << 20)
     app.add_routes([*system.routes(), *_own_routes(world)])
     return app
 
@@ -190,8 +190,8 @@ def application(
 class _Gate:
     """What every request passes before and after the vendor's own handler."""
 
-    def __init__(self, system: System, world: World, limit: RateLimit | None, latency: float) -> None:
-        self._system, self._world, self._limit, self._latency = system, world, limit, latency
+    def __init__(self, system: System, world: World, latency: float) -> None:
+        self._system, self._world, self._latency = system, world, latency
         self._door = door_of(system)
 
     def middleware(self) -> Any:
@@ -218,7 +218,7 @@ class _Gate:
         except web.HTTPException as error:
             response = said(self._system.problem(error.status), error.status)
         response.headers["Date"] = formatdate(self._world.date() / 1_000_000, usegmt=True)
-        self._door.decorate(request, response, self._limit)
+        self._door.decorate(request, response, self._world.limit)
         if self._world.exchanges is not None:
             self._world.exchanges.append(await _exchange(request, response))
         return response
@@ -230,7 +230,7 @@ class _Gate:
         author = TOKENS.get(token)
         if author is None:
             raise Problem(401, self._system.problem(401))
-        wait = self._limit.wait(token, time.monotonic()) if self._limit else 0
+        wait = limit.wait(token, time.monotonic()) if (limit := self._world.limit) else 0
         if wait:
             raise Problem(429, self._system.problem(429), self._door.slow_down(wait))
         if request.method in _WRITES and author == TOKENS[READER]:

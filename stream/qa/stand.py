@@ -237,7 +237,7 @@ def _parts(ref: Ref) -> tuple[str, str, str]:
 
 
 @asynccontextmanager
-async def sandboxed(
+async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
     config: Path,
     folder: Path,
     *,
@@ -245,13 +245,14 @@ async def sandboxed(
     count: int = 20,
     door: Door | None = None,
     settings: Mapping[str, Any] | None = None,
+    poll: str | None = POLL,
     **more: Any,
 ) -> AsyncIterator[Stand]:
     """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
 
     ``door`` may put something between a sandbox and whoever calls it: told of the system's name, its kind and its
-    sandbox, it answers the address to call. ``settings`` go to every system,
-    ``more`` to every sandbox.
+    sandbox, it answers the address to call. ``settings`` go to every system, and are that there is no limit if they are
+    not given; ``poll`` to every entity type, unless it is ``None``; ``more`` to every sandbox.
     """
     value = _written(config)
     systems = value.get("systems", {})
@@ -270,14 +271,15 @@ async def sandboxed(
             stack.push_async_callback(box.close)
             boxes[name] = box
             plain[name] = _open(box.settings()) | ({} if door is None else {"url": await door(name, kind, box)})
-            plain[name] |= {"limits": FREE, **(settings or {})}
+            plain[name] |= {"limits": FREE} if settings is None else settings
             systems[name] = {"connector": _connector(written["connector"], config.parent), **plain[name]}
             for key, secret in box.secrets().items():
                 variable = f"QA_{name}_{key}".upper()
                 environment[variable] = secret
                 systems[name][key] = f"${{{variable}}}"
         value["broker"] = f"sqlite:///{folder / 'linkstream.db'}"
-        value["topics"] = {name: {**(topic or {}), "poll": POLL} for name, topic in value["topics"].items()}
+        often = {} if poll is None else {"poll": poll}
+        value["topics"] = {name: {**(topic or {}), **often} for name, topic in value["topics"].items()}
         made = folder / "topics.yaml"
         made.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
         topology = read_topology(made, environment)
