@@ -106,7 +106,7 @@ class TrelloEndpoint:
 
     async def _begin(self, type: str, at: Round) -> Round:
         """Begin a round: which boards, and which of them may be passed over because nothing happened there."""
-        boards = await self._lists.boards()
+        boards = await self._lists.boards_for(type)
         now = round(self._now() * _SECOND)
         again = is_due(at, now, self._scope.whole if type == "cards" else self._scope.reread)
         known = set(at.known)

@@ -5,6 +5,9 @@ was deleted. The cards it names are fetched ten at a time. Once a day, and for a
 are listed instead, because feeds do not tell everything. Pages of cards come unordered and pages of both are asked
 for by ``before``, an id; a list ends where nothing older comes.
 
+Cards and actions are both read board by board. A list of boards that a round of the one has asked for serves a round of
+the other that begins in the same moments; it is as if that round had begun when the list was asked for.
+
 Requests to ``/members`` have a small budget of their own, so the workspaces are asked for now and then only, and a
 member is looked up among the members of its workspaces.
 """
@@ -30,6 +33,8 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 _MINUTE = 60_000_000
 _KEPT = 10 * _MINUTE
 """For how long it is known which workspaces there are."""
+_MOMENTS = 2.0
+"""Seconds for which a list of boards serves the other type as well: so much later does it hear of something at most."""
 _SMALL = 100
 _BATCH = 10
 _CARD_EVENTS = (
@@ -78,6 +83,8 @@ class Lists:
         self._client = client
         self._scope = scope
         self._now = now
+        self._left: dict[str, tuple[float, Boards]] = {}
+        """For each type the list of boards that a round of the other one asked for."""
         self._known: tuple[float, tuple[list[Any], list[Any]]] | None = None
 
     # workspaces and members
@@ -115,6 +122,16 @@ class Lists:
         return self._known[1]
 
     # boards
+
+    async def boards_for(self, type: str) -> Boards:
+        """List the boards in scope for a new round of a type; a list that the other type has just asked for will do."""
+        at, left = self._left.pop(type, (0.0, None))
+        now = self._now()
+        if left is not None and 0.0 <= now - at <= _MOMENTS:
+            return left
+        found = await self.boards()
+        self._left["actions" if type == "cards" else "cards"] = now, found
+        return found
 
     async def boards(self) -> Boards:
         """List the boards in scope."""

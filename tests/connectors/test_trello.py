@@ -328,6 +328,41 @@ async def test_a_quiet_board_is_not_read(bench: TrelloBench) -> None:
     assert bench.sandbox.world.requests[path] > 0
 
 
+async def test_boards_are_listed_once_for_a_round_of_cards_and_one_of_actions(bench: TrelloBench) -> None:
+    asked = lambda: sum(n for call, n in bench.sandbox.world.requests.items() if call.endswith("/boards"))  # noqa: E731
+    one = await card(bench)
+    _, of_cards = await read_all(bench.endpoint, "cards")
+    before = asked()
+    _, of_actions = await read_all(bench.endpoint, "actions")
+    assert asked() == before
+    _, of_actions = await read_all(bench.endpoint, "actions", of_actions)
+    assert asked() == before + 1, "a list serves one round"
+    _, of_cards = await read_all(bench.endpoint, "cards", of_cards)
+    assert asked() == before + 1
+    at(bench, 600)
+    _, of_cards = await read_all(bench.endpoint, "cards", of_cards)
+    await bench.comment(one.id, "hei")
+    at(bench, 3)
+    before = asked()
+    found, of_actions = await read_all(bench.endpoint, "actions", of_actions)
+    assert asked() > before, "a list that is older than a moment serves nobody"
+    assert [each.record["data"]["text"] for each in found] == ["hei"]
+
+
+async def test_what_happens_after_a_shared_list_of_boards_is_seen_in_the_next_round(bench: TrelloBench) -> None:
+    one = await card(bench)
+    _, of_cards = await read_all(bench.endpoint, "cards")
+    _, of_actions = await read_all(bench.endpoint, "actions")
+    at(bench, 600)
+    _, of_actions = await read_all(bench.endpoint, "actions", of_actions)
+    at(bench, 600)
+    await read_all(bench.endpoint, "cards", of_cards)
+    await bench.comment(one.id, "hei")
+    first, of_actions = await read_all(bench.endpoint, "actions", of_actions)
+    second, _ = await read_all(bench.endpoint, "actions", of_actions)
+    assert "hei" in [each.record["data"]["text"] for each in (*first, *second)]
+
+
 async def test_all_cards_are_listed_once_a_day(bench: TrelloBench) -> None:
     ids = {(await card(bench)).id for _ in range(7)}
     _, cursor = await read_all(bench.endpoint, "cards")
