@@ -19,6 +19,8 @@ from pyrate_limiter import Limiter, Rate
 
 from connectors.errors import Retry
 
+_LONGER = 1.03
+"""Windows are kept a little longer than they are said to be: what leaves in two may arrive in one, and be refused."""
 PATIENCE = 2.0
 """Seconds that a call waits at a closed gate before it gives the wait back to its caller."""
 
@@ -95,4 +97,4 @@ def _limiter(windows: Sequence[tuple[int, float]]) -> Limiter:
 
 def _rates(windows: Sequence[tuple[int, float]]) -> list[Rate]:
     ordered = sorted(windows, key=lambda window: window[1])
-    return [Rate(count, round(seconds * 1000)) for count, seconds in ordered]
+    return [Rate(count, round(seconds * 1000 * _LONGER)) for count, seconds in ordered]

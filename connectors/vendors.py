@@ -34,20 +34,18 @@ class Vendor(Struct, frozen=True, kw_only=True):
     open: Callable[[Mapping[str, Any], Budgets | None, Now], Endpoint]
 
 
-# What is documented, in windows that are a little longer than documented: requests that leave within one window arrive
-# within one, although their ways differ, and a first load takes at most a twentieth longer than the limit dictates.
 ASANA_URL = "https://app.asana.com/api/1.0"
-_ASANA_LIMITS = Limits(windows=((1_500, 61.5),), reads=40, writes=12)
+_ASANA_LIMITS = Limits(windows=((1_500, 60.0),), reads=40, writes=12)
 """1,500 a minute, and below the 50 reads and 15 writes at once of a paid plan; a free one has 150 a minute."""
 
 TRELLO_URL = "https://api.trello.com/1"
-_TRELLO_LIMITS = Limits(windows=((99, 10.2),), below={"/members/": ((99, 910.0),)})
-_TRELLO_KEY = Limits(windows=((298, 10.2),))
+_TRELLO_LIMITS = Limits(windows=((99, 10.0),), below={"/members/": ((99, 900.0),)})
+_TRELLO_KEY = Limits(windows=((298, 10.0),))
 """Documented: 100 in 10 s of a token, 100 in 900 s for /members, 300 in 10 s of a key, whatever its tokens. A little
 less, because an answer that says that none are left is obeyed for a whole window."""
 
 POWEROFFICE_URL = "https://goapi.poweroffice.net/v2"
-_POWEROFFICE_LIMITS = Limits(windows=((10, 1.04),), reads=4, writes=4)
+_POWEROFFICE_LIMITS = Limits(windows=((10, 1.0),), reads=4, writes=4)
 """10 a second of a subscription key, whoever's customers they are for."""
 _SUBSCRIPTION = "Ocp-Apim-Subscription-Key"
 
