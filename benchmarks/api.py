@@ -249,7 +249,8 @@ async def load(target: str, entities: int, *, limited: bool = False) -> dict[str
         "requests": calls,
     }
     if limited:
-        figures["dictated s"] = round((calls - LIMIT[target][0]) / LIMIT[target][0] * LIMIT[target][1], 1)
+        most_calls, window = LIMIT[target]
+        figures["dictated s"] = (calls - 1) // most_calls * window  # as many as may in each window, at once
     return figures
 
 
