@@ -97,8 +97,8 @@ because rounds of different types are not of one length:
 {idle}
 
 A first load, until every record has its twin and the link is written down: without limits, memory below 300 MiB; and
-with the limit that the vendor documents, within 5 % of the time that it dictates for the requests made. Where others use
-the machine, the worker's CPU seconds say more than the clock.
+with the limit that the vendor documents, within 5 % of the time that it dictates for the requests made. Where others
+use the machine, the worker's CPU seconds say more than the clock.
 
 {load}
 
