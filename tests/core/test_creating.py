@@ -221,6 +221,40 @@ def test_the_gate_is_shut_until_both_types_were_read() -> None:
     assert only(Command, table.bring(A, Wake())).kind == "create"
 
 
+class TestWhatASecondAttachDoes:
+    def test_somebody_elses_is_refused_by_its_number(self) -> None:
+        table = linked()
+        want = {"x": Stated("other", Version(5))}
+        out = table.tell(B, Attach(edge="f/b", sender="a.t:9", number=77, want=want))
+        refused = only(Refuse, out)
+        assert (refused.edge, refused.sender, refused.number, refused.why) == ("f/a", B, 77, "taken")
+        assert table.edge(B, "f/b").peer == A
+
+    def test_of_a_link_that_stands_only_what_was_owed_stays_owed(self) -> None:
+        table, command = created()
+        table.done(A, command, 10)
+        attach = Attach(edge="f/b", sender=A, number=table.edge(B, "f/b").number, want={})
+        assert every(Offer, table.tell(B, attach)) == []
+
+    def test_an_empty_picture_teaches_nothing(self) -> None:
+        table = Table()
+        table.tell(B, Attach(edge="f/b", sender=A, number=5, want={"x": Stated("x0", Version(5), None, A)}))
+        assert table.row(B).remote == {"x": None}
+        assert table.right(B, "x") == "x0"
+
+
+def test_c6_a_claim_is_answered_with_all_that_there_is_to_say() -> None:
+    """The create was forgotten with the row: what the record was created with is said anew."""
+    table = Table(view(flow(match=()), counted=()))
+    table.tell(A, seen(10, name="n", x="x0", y=None))
+    attach = only(Attach, table.tell(A, Claim(edge="f/a", sender=B)))
+    assert {field: each.value for field, each in attach.want.items()} == {"name": "n", "x": "x0"}
+    assert (attach.echo, attach.number) == (False, table.edge(A, "f/a").number)
+    assert table.edge(A, "f/a").state == "linked"
+    again = only(Attach, table.tell(A, Claim(edge="f/a", sender=B)))
+    assert again.number == attach.number
+
+
 @pytest.mark.parametrize(("at", "kept"), [(10.5, False), (10, True)])
 def test_from_its_birth_on_a_row_keeps_when_it_was_read_only_where_whole_seconds_are_not_enough(
     at: float, kept: bool

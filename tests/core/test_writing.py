@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stream.model import Command, Offer, Wake
-from tests.core.build import SECOND, A, B, Table, commands, every, linked, only, reports, seen
+from tests.core.build import SECOND, A, B, Table, commands, every, linked, only, reports, seen, view
 
 FULL = {"name": "n", "y": None}
 
@@ -62,6 +64,17 @@ def test_a6_after_done_the_record_carries_the_version_that_was_written_and_no_ne
     table.read(B, 25, x="x2")
     out = table.done(A, command, 30)
     assert only(Command, out).want == {"x": "x2"}
+
+
+def test_a6_a_picture_that_came_with_a_receipt_came_past_any_replica() -> None:
+    """Taken for a page, what it shows would be old for as long as the system's replicas lag."""
+    table = linked(view(lag=100 * SECOND))
+    first = only(Command, table.read(B, 20, x="x1"))
+    table.done(A, first, 30)
+    again = only(Command, table.read(B, 31, x="x2"))
+    shown = seen(30, 32, name="n", x="x1", y="typed")
+    table.bring(A, table.receipt(again, "stale", target=A, before=shown))
+    assert table.right(B, "y") == "typed"
 
 
 def test_a6_other_fields_of_the_answer_are_read() -> None:
@@ -162,6 +175,47 @@ class TestAttempts:
         again = only(Command, table.bring(A, Wake()))
         assert (again.number, again.attempt) == (command.number, 1)
 
+    def test_the_wait_is_what_the_system_wished_or_twice_as_long_each_time(self) -> None:
+        table, command = writing()
+        waits = []
+        for wait in (None, None, None, 90.0):
+            table.bring(A, table.receipt(command, "retry", wait=wait))
+            write = table.row(A).writing
+            assert write is not None
+            waits.append(write.due - table.now)
+        assert waits == [2 * SECOND, 4 * SECOND, 8 * SECOND, 90 * SECOND]
+
+    def test_it_is_sent_at_the_very_moment_and_once(self) -> None:
+        table, command = writing()
+        table.bring(A, table.receipt(command, "retry", wait=30.0))
+        write = table.row(A).writing
+        assert write is not None
+        table.now = write.due - SECOND
+        sent = only(Command, table.tell(A, Wake()))
+        assert (sent.kind, sent.issued_at) == ("update", command.issued_at)
+        assert commands(table.tell(A, Wake())) == []
+
+    def test_a_write_that_waits_for_nothing_is_not_sent_by_a_wake_up(self) -> None:
+        table, _ = writing()
+        assert commands(table.tell(A, Wake())) == []
+
+    @pytest.mark.parametrize("outcome", ["superseded", "unknown", "found"])
+    def test_every_other_outcome_ends_it(self, outcome: Any) -> None:
+        table, command = writing()
+        table.tell(A, table.receipt(command, outcome))
+        write = table.row(A).writing
+        assert write is None or write.number > command.number
+
+    def test_a_record_that_is_missing_is_looked_at_again_a_minute_later(self) -> None:
+        table, command = writing()
+        table.bring(A, table.receipt(command, "missing"))
+        write = table.row(A).writing
+        assert write is not None
+        assert (write.attempt, write.due) == (1, table.now + 60 * SECOND)
+        table.now = table.row(A).missing_at + 59 * SECOND
+        table.bring(A, table.receipt(command, "missing"))
+        assert table.row(A).gone_at == table.row(A).missing_at + 60 * SECOND
+
     def test_a_system_that_contradicts_itself_is_not_asked_at_once(self) -> None:
         table, command = writing()
         out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(5, 30, x="older", **FULL)))
@@ -191,6 +245,22 @@ def test_d3_a_row_that_was_rolled_back_uses_none_of_its_numbers_again() -> None:
     table.rows[A] = before
     second = only(Command, table.read(B, 30, x="x2"))
     assert second.number > first.number
+
+
+def test_a8_while_no_answer_was_lost_a_near_form_is_an_edit() -> None:
+    table, command = writing()
+    out = table.bring(A, table.receipt(command, "stale", target=A, before=seen(25, 30, x=" X1 ", **FULL)))
+    assert only(Offer, out).fields["x"].value == " X1 "
+
+
+def test_a8_a_held_reading_is_judged_like_the_picture() -> None:
+    table, command = writing()
+    table.tell(A, seen(26, 40, x=" x1 ", **FULL))
+    guard = table.now - SECOND
+    before = seen(27, 41, x=" x1 ", **FULL)
+    out = table.bring(A, table.receipt(command, "stale", target=A, before=before, guard_at=guard - 90 * SECOND))
+    assert every(Offer, out) == []
+    assert table.right(B, "x") == "x1"
 
 
 class TestA11AnotherValue:

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.simulation.histories import Plan, judged, plan
-from tests.simulation.systems import SECOND
+from tests.simulation.systems import SECOND, Quirks
 from tests.simulation.world import Faults
 
 HOW = "python -m tests.simulation.story"
@@ -71,11 +71,18 @@ def _without_steps(drawn: Plan, holds: Callable[[Plan], bool]) -> Plan:
     return drawn
 
 
+def manners(quirks: Quirks) -> str:
+    """What is not usual about a system."""
+    usual = Quirks()
+    told = ((name, getattr(quirks, name)) for name in Quirks.__struct_fields__)
+    return ", ".join(f"{name}={value!r}" for name, value in told if value != getattr(usual, name)) or "as usual"
+
+
 def story(drawn: Plan) -> str:
     """A history in words."""
     world, _, problems = judged(drawn)
     lines = [f"{drawn.shape}, {drawn.mode}, seed {drawn.seed}: {len(drawn.steps)} steps, {drawn.partitions} partitions"]
-    lines += [f"  {name}: {quirks}" for name, quirks in drawn.quirks.items() if name in world.systems]
+    lines += [f"  {name}: {manners(quirks)}" for name, quirks in drawn.quirks.items() if name in world.systems]
     for at, text, about in world.told:
         lines.append(f"{(at - BEGINNING) / SECOND:10.3f}  {text.format(*about)}")
     lines += [*(f"WRONG  {problem}" for problem in problems or ["nothing"])]

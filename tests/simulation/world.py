@@ -72,6 +72,9 @@ class Loop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: list[Any]) -> None:
         pass
 
+    def __del__(self) -> None:
+        """There is nothing to close, should a history end in the middle."""
+
 
 class World:
     """Systems, flows, the log and the three stages; every step is chosen by one random generator."""
