@@ -331,7 +331,7 @@ class World:
 
     def _showed(self, ref: Ref, fields: Mapping[str, Any], updated: Time) -> None:
         shown, born, row = self.first_shown, self.is_born(ref), self.row(ref)
-        remote = {} if row is None else row.remote
+        remote, newest = ({}, 0) if row is None else (row.remote, row.updated_at)
         if not born:
             self.met[ref] = max(updated, self.met.get(ref, 0))
         absent = dict.fromkeys(field for field in remote if SET in field)
@@ -339,8 +339,8 @@ class World:
             known = ref, field, plain(value)
             if not born:  # a value that stands at first contact gets the record's own time, an empty one none
                 shown[known] = max(updated, shown.get(known, 0)) if value is not None else 0
-            elif known in shown and remote.get(field) != value and updated > self.met.get(ref, 0):
-                # one reading may overtake another on its way; a late one of the first contact is no news
+            elif known in shown and remote.get(field) != value and updated > self.met.get(ref, 0) and updated >= newest:
+                # one reading may overtake another on its way; a late one tells nothing of a value that stood before
                 shown[known] = max(updated, shown[known])
             else:
                 shown.setdefault(known, updated)
