@@ -1,40 +1,33 @@
 """Creating: a counterpart comes to be, once.
 
 The intent stands in the origin's row before the command is sent, and the new record carries our marker, which names
-the origin. Whatever happens in between, the record is found by it. The new record's versions are born from what the
-create asked for, not from the time at which it was made.
+the origin. Whatever happens in between, the record is found by it. A second one never comes of it:
+
+- nobody else creates for the same match values: their locks are given back when the new record is registered (C3);
+- a create goes out again only under its old number, and the sink looks before it sends one that may have been begun
+  (``stream/push.py``, A7);
+- the new record does nothing of its own before it has heard from its origin (C6) or from the roster (C7);
+- what nobody can tell, a person decides (C11).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream.core import rosters
+from stream.core import birth, rosters
 from stream.core.conditions import LEFT_ALONE
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
 from stream.core.offers import said, stated, take
-from stream.core.reading import alike, changed_at, entire, fresh, stamp
 from stream.core.references import unconnected
-from stream.core.row import Cell, Edge
+from stream.core.row import Edge
 from stream.core.turn import Turn
-from stream.core.versions import DEFAULT, NULL, born, mint
-from stream.core.writing import IGNORED, backoff
-from stream.model import Accept, Attach, Command, Decide, Receipt, Refuse, Seen, Stated, Time, Value, Version
+from stream.core.writing import backoff
+from stream.model import Accept, Attach, Claim, Command, Decide, Receipt, Refuse, Seen, Stated
 
 TOLD = 10
 """Attempts at a create after which a person is told, once; with growing pauses that is a quarter of an hour."""
-
-
-def birth(turn: Turn) -> None:
-    """Give every field its first version: by the record's own time of change; empty ones the lowest (B2).
-
-    Without the mark for "empty", an empty field of a younger record would erase text.
-    """
-    for field, value in turn.row.remote.items():
-        if field not in turn.cells:
-            turn.cells[field] = Cell(born(value, _time(turn), turn.fact.rank))
 
 
 def create(turn: Turn, end: End) -> None:
@@ -43,7 +36,7 @@ def create(turn: Turn, end: End) -> None:
         release(turn, end)
         del turn.row.edges[end.edge]
         return
-    birth(turn)
+    birth.by_match(turn)
     edge = turn.row.edges.get(end.edge)
     left_out = edge.left_out if edge is not None else ()
     want, owed = _wanted(turn, end, left_out)
@@ -167,13 +160,21 @@ def _asked(turn: Turn, field: str, lead: Lead, want: Mapping[str, Stated]) -> bo
     return asked is not None and asked.version >= turn.cells[field].version
 
 
-def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
-    """A record says that we created it (C6, C10).
+def claimed(turn: Turn, message: Claim) -> None:
+    """A record says that we created it."""
+    end = turn.ends.get(message.edge)
+    if end is not None:
+        recognise(turn, end, message.sender)
+
+
+def recognise(turn: Turn, end: End, sender: str) -> None:
+    """Tell a record that we created what it was created with (C6, C10).
 
     While the create is in flight nothing is answered: the receipt has the echo. A record that claims us while we are
     linked elsewhere is a copy that a person made, marker and all. An origin that left its flow says who they are, and
     no values (E1).
     """
+    edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
         return
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != sender:
@@ -182,7 +183,7 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     if not turn.row.remote or (edge is not None and edge.state == "severed"):
         return
     if edge is None or edge.state != "unknown":
-        birth(turn)
+        birth.by_match(turn)
         idle = edge is not None and edge.idle
         want, _ = stated(turn, end, [] if idle else turn.leading(end))
         number = edge.number if edge is not None and edge.state == "linked" else turn.number()
@@ -191,12 +192,14 @@ def claimed(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
     attach(turn, end, edge, sender, None, echo=False)
 
 
-def attached(turn: Turn, end: End, message: Attach) -> None:
+def attached(turn: Turn, message: Attach) -> None:
     """We were created for the sender: link, with the versions of what it asked for.
 
     An Attach of before, said again, does not make the link older: the Detach that once followed would end it.
     """
-    edge = turn.row.edges.get(end.edge)
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None:
+        return
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != message.sender:
         turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))
         return
@@ -206,7 +209,7 @@ def attached(turn: Turn, end: End, message: Attach) -> None:
         return
     stood = bool(turn.cells)
     if not stood:
-        _born_by_create(turn, message)
+        birth.by_create(turn, message)
     owed = edge.owed if edge is not None and edge.state == "linked" else turn.leading(end)
     turn.move(end, "linked", peer=message.sender, number=message.number)
     turn.change(end, owed=tuple(field for field in owed if field not in message.want))
@@ -214,60 +217,3 @@ def attached(turn: Turn, end: End, message: Attach) -> None:
         take(turn, end, message.want)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
     turn.bonded.append(end)
-
-
-def _born_by_create(turn: Turn, message: Attach) -> None:
-    """The first versions of a record that we created (B2, C8).
-
-    Compared with the create's own echo, a field is what was asked for, in the system's own form; or was ignored (A11);
-    or a default that nobody typed; or it was edited since. Of a record that was found later there is no echo: what is
-    equal up to white space and case is ours, what is empty or was never touched is an old value of ours, the rest was
-    edited, and nobody knows over what. A field that shows something of the system's own, whatever it was given, is
-    none of that: taken for an edit, the date of a comment went back over the date of the activity it was made for.
-    """
-    row = turn.row
-    seen = None if message.seen is None else entire(turn, message.seen)
-    if seen is not None and (not row.remote or (seen.read_at > row.read_at and fresh(row, seen, 0))):
-        row.remote.update(seen.fields)
-        stamp(row, seen)
-    first, pristine = None, row.pristine
-    if seen is not None and message.echo:
-        first = seen.fields
-        row.written_at = max(row.written_at, seen.read_at)
-    for field in (*row.remote, *(field for field in message.want if field not in row.remote)):
-        value = row.remote.setdefault(field, None)
-        want = message.want.get(field)
-        if want is None:
-            untouched = pristine or (first is not None and first.get(field) == value)
-            _not_asked_for(turn, field, value, untouched=untouched)
-        elif field in turn.fact.fixed and not alike(value, want.value):
-            _first(turn, field, value, want, NULL, ignored=f"not applied: {turn.fact.fixed[field]}")
-        elif first is not None and first.get(field) == value and value is None is not want.value:
-            _first(turn, field, value, want, NULL, ignored=IGNORED)
-        elif alike(value, want.value) if first is None else first.get(field) == value:
-            _first(turn, field, value, want, None)
-        elif first is None and (value is None or pristine):
-            _first(turn, field, value, want, DEFAULT)
-        else:
-            held = first is not None and (first.get(field) is not None or want.value is None)
-            version = mint(value, _time(turn), want.version, turn.fact.rank)
-            turn.cells[field] = Cell(version, base=want.version if held else None)
-            turn.touched[field] = ""
-
-
-def _time(turn: Turn) -> Time:
-    return changed_at(turn.row)
-
-
-def _not_asked_for(turn: Turn, field: str, value: Value, *, untouched: bool) -> None:
-    version = born(value, _time(turn), turn.fact.rank)
-    turn.cells[field] = Cell(DEFAULT if untouched and value is not None else version)
-
-
-def _first(turn: Turn, field: str, value: Value, want: Stated, carried: Version | None, *, ignored: str = "") -> None:
-    newer = () if want.value == value else (want.value,)
-    author = "" if want.author == turn.key else want.author
-    rejected = want.version if ignored else None
-    turn.cells[field] = Cell(want.version, author, newer, carried if newer else None, rejected)
-    if ignored:
-        turn.report(ignored, field)

@@ -4,8 +4,24 @@
 and what goes out, in order. Whoever calls it commits both together with the message's offset, or nothing.
 
     asks first     is it a reading that tells nothing? (almost always)
-    then           the rule for the message
-    then settles   links, offers, the next write, the alarm
+    then           the rule for the message: ``_rule`` is the table of contents
+    then settles   links, deletions, offers, the next write, the alarm
+
+Where the answers are:
+
+    what a reading means; what is no edit but our own echo         reading, elements (lists)
+    who wins; how a value travels; what becomes of the loser       versions, offers (``accept``), reading (``edit``)
+    what is written, and what a receipt says                       writing, damping
+    who is whose counterpart                                       seeking, matching, index, proposing
+    how a counterpart is created, once; its first versions         creating, rosters, census, birth
+    which records and fields a flow speaks of                      conditions
+    ids of other records; deletions; what is said again            references; deleting, brake; waking
+
+Nothing goes back and forth (no ping-pong), by three rules of which each is enough for the usual case. A value keeps the
+version that it was born with, and a peer takes only what is newer (``offers.take``). What a system makes of the value
+when it stores it is the answer to our write and has our version (``writing._echo``), so it is no edit. A field is
+written only while the record carries an older version than the register (``writing.plan``). Systems that rewrite values
+on their own, later, are slowed down (damping).
 """
 
 from __future__ import annotations
@@ -15,21 +31,22 @@ from copy import copy
 from stream.core import (
     brake,
     creating,
-    damping,
     deleting,
     elements,
     index,
-    linking,
     matching,
     offers,
+    proposing,
     reading,
     references,
     rosters,
+    seeking,
+    waking,
     writing,
 )
 from stream.core.flows import ROSTER, View
 from stream.core.row import Brake, Creates, Index, Kept, Row
-from stream.core.turn import Alarm, Output, Tally, Turn
+from stream.core.turn import Output, Tally, Turn
 from stream.model import (
     Accept,
     Answer,
@@ -99,48 +116,51 @@ def _shared(key: str, row: Kept | None, message: Message, view: View, now: Time)
 
 def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one arm for each message
     match message:
+        # values: a record was read, a peer has something newer, our write was answered
         case Seen():
             _seen(turn, message)
         case Offer():
-            linking.offered(turn, message)
+            proposing.offered(turn, message)
         case Receipt():
             _receipt(turn, message)
-        case Attach():
-            end = turn.ends.get(message.edge)
-            if end is not None:
-                creating.attached(turn, end, message)
-        case Claim():
-            end = turn.ends.get(message.edge)
-            if end is not None:
-                creating.claimed(turn, end, turn.edge(end), message.sender)
-        case Propose():
-            linking.proposed(turn, message)
-        case Nudge():
-            linking.nudged(turn, message)
-        case Accept():
-            linking.accepted(turn, message)
-        case Refuse():
-            linking.declined(turn, message)
+        # a counterpart is looked for: the index has one, or none; may we be one that is being created?
         case Found():
-            linking.found(turn, message)
+            proposing.found(turn, message)
         case Free():
-            linking.free(turn, message)
+            seeking.free(turn, message)
+        case Roster():
+            seeking.answered(turn, message)
+        # two records that exist become one thing, or not
+        case Propose():
+            proposing.proposed(turn, message)
+        case Accept():
+            proposing.accepted(turn, message)
+        case Refuse():
+            proposing.declined(turn, message)
+        case Nudge():
+            proposing.nudged(turn, message)
+        # a record that was created finds its origin
+        case Attach():
+            creating.attached(turn, message)
+        case Claim():
+            creating.claimed(turn, message)
+        case Decide():
+            creating.decided(turn, message)
+        # references
         case Ask():
             references.ask(turn, message)
         case Answer():
             references.answer(turn, message)
-        case Wake():
-            _wake(turn, message)
+        # deletions
         case Gone():
             deleting.gone(turn, message)
         case Detach():
             deleting.detached(turn, message)
-        case Roster():
-            linking.answered(turn, message)
-        case Decide():
-            creating.decided(turn, message)
         case Verdict():
             deleting.judged(turn, message)
+        # time
+        case Wake():
+            waking.wake(turn, message)
         case (
             Register() | ClaimKey() | Release() | Leaving() | Settle()
         ):  # pragma: no branch  # the last of a closed union
@@ -159,11 +179,11 @@ def _seen(turn: Turn, seen: Seen) -> None:
     if unmapped:
         turn.forget(unmapped)
     if seen.marker is not None:
-        linking.marked(turn, seen)
+        seeking.marked(turn, seen)
     reading.read(turn, seen)
     if was_gone:
         turn.row.written_at = max(turn.row.written_at, seen.read_at)
-        linking.reunite(turn)
+        proposing.reunite(turn)
 
 
 def _receipt(turn: Turn, receipt: Receipt) -> None:
@@ -184,36 +204,10 @@ def _receipt(turn: Turn, receipt: Receipt) -> None:
             return
 
 
-def _wake(turn: Turn, message: Wake) -> None:
-    if message.resync:
-        linking.resync(turn)
-    references.wake(turn)
-    deleting.wake(turn)
-    linking.wake(turn)
-    writing.wake(turn, resync=message.resync)
-
-
 def _settle(turn: Turn) -> None:
     """After every rule, the same: links go as far as they can, peers are told, what is dirty is written."""
-    linking.settle(turn)
+    seeking.settle(turn)
     deleting.settle(turn)
     offers.send(turn)
     writing.plan(turn)
-    _alarm(turn)
-
-
-def _alarm(turn: Turn) -> None:
-    """Nothing waits without a wake-up."""
-    row = turn.row
-    due = linking.due(turn)
-    if row.writing is not None and row.writing.due:
-        due = min(due or row.writing.due, row.writing.due)
-    if row.leave is not None:
-        due = min(due or row.leave.due, row.leave.due)
-    if row.damping and (later := damping.due(turn)):
-        due = min(due or later, later)
-    if row.twins and not row.gone_at and (asking := references.due(turn)):
-        due = min(due or asking, asking)
-    if due != row.alarm:
-        row.alarm = due
-        turn.out.append(Alarm(due))
+    waking.alarm(turn)

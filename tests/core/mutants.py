@@ -26,6 +26,7 @@ from typing import Any
 from msgspec import Struct
 
 from stream.core import (
+    birth,
     brake,
     conditions,
     creating,
@@ -33,12 +34,14 @@ from stream.core import (
     deleting,
     elements,
     index,
-    linking,
     offers,
+    proposing,
     reading,
     references,
     rosters,
+    seeking,
     versions,
+    waking,
     writing,
 )
 from stream.core.flows import View
@@ -189,7 +192,7 @@ MUTANTS = [
     ),
     mutant(
         "A11 fixed",
-        creating._born_by_create,
+        birth.by_create,
         "field in turn.fact.fixed and",
         "False and",
         "test_creating.TestB2Birth.test_a_field_that_shows_something_of_its_own_is_no_edit",
@@ -267,7 +270,7 @@ MUTANTS = [
     ),
     mutant(
         "B2 echo",
-        creating._born_by_create,
+        birth.by_create,
         "seen is not None and message.echo",
         "False",
         "test_creating.TestB2Birth.test_a_shortened_value_is_the_normal_form_of_ours",
@@ -288,7 +291,7 @@ MUTANTS = [
     ),
     mutant(
         "B3 mapped",
-        linking.settle,
+        seeking.settle,
         "if anew and changed:",
         "if False:",
         "test_flows.TestPlanChanges.test_a_field_that_was_only_read_is_offered_once_it_is_mapped",
@@ -309,7 +312,7 @@ MUTANTS = [
     ),
     mutant(
         "B6",
-        linking.resync,
+        waking._resync,
         "turn.row.plan = 0",
         "pass",
         "test_linking.test_b6_a_resync_tells_all_of_it_again",
@@ -359,21 +362,21 @@ MUTANTS = [
     ),
     mutant(
         "C2",
-        linking.accepted,
+        proposing.accepted,
         '_refuse(turn, end, message, "given up")',
         "pass",
         "test_linking.TestC2OnlySideAProposes.test_an_accept_that_nobody_waits_for_is_taken_back",
     ),
     mutant(
         "C2 early",
-        linking.accepted,
+        proposing.accepted,
         "edge.reason == EARLY",
         "False",
         "test_elements.TestA13Sets.test_what_was_offered_before_the_accept_came_is_said_again",
     ),
     mutant(
         "C2 number",
-        linking.declined,
+        proposing.declined,
         'edge.number == message.number and edge.state in ("linked", "proposed")',
         'edge.state in ("linked", "proposed")',
         "test_linking.TestC2OnlySideAProposes.test_a_refusal_undoes_just_the_link_with_its_number",
@@ -387,14 +390,14 @@ MUTANTS = [
     ),
     mutant(
         "C4",
-        linking._objection,
+        proposing._objection,
         'return "taken"',
         "return None",
         "test_linking.TestC4OneCounterpart.test_a_linked_record_refuses_a_second_claimant",
     ),
     mutant(
         "C4 again",
-        linking._go_on,
+        seeking._go_on,
         "anew or turn.row.remote != turn.before",
         "False",
         "test_creating.TestC9RefusedCreates.test_what_is_refused_altogether_is_tried_again_when_the_record_changes",
@@ -415,28 +418,28 @@ MUTANTS = [
     ),
     mutant(
         "C4 next",
-        linking.found,
+        proposing.found,
         "message.taken and edge.position + 1",
         "False and edge.position + 1",
         "test_index.TestSeveralCriteria.test_who_is_linked_by_one_value_leaves_the_next_one_open",
     ),
     mutant(
         "C4 none",
-        linking.free,
+        seeking.free,
         "elif edge.reason == TAKEN:",
         "elif False:",
         "test_index.TestSeveralCriteria.test_nothing_is_created_beside_one_that_is_taken",
     ),
     mutant(
         "C4 later",
-        linking._go_on,
+        seeking._go_on,
         "if anew or moved(turn, end)",
         "if moved(turn, end)",
         "test_index.TestSeveralCriteria.test_a_match_that_is_configured_later_finds_who_waits",
     ),
     mutant(
         "C3 all",
-        linking._try_again,
+        proposing._try_again,
         'key=(*keys_of(end, turn.row.remote), "")[0]',
         "key=edge.key",
         "test_index.TestSeveralCriteria.test_a_second_attempt_locks_all_values_again",
@@ -457,7 +460,7 @@ MUTANTS = [
     ),
     mutant(
         "C12 again",
-        linking.found,
+        proposing.found,
         "turn.again(end)",
         "pass",
         "test_index.TestC12Crowds.test_when_it_empties_the_last_two_find_each_other",
@@ -471,7 +474,7 @@ MUTANTS = [
     ),
     mutant(
         "C6",
-        linking._hesitates,
+        seeking.hesitates,
         '"claiming"',
         '"none"',
         "test_linking.TestC6MarkedRecords.test_a_record_with_our_marker_claims_its_origin_and_does_nothing_else",
@@ -485,7 +488,7 @@ MUTANTS = [
     ),
     mutant(
         "C6 early",
-        creating.claimed,
+        creating.recognise,
         'edge.state == "creating"',
         "False",
         "test_creating.TestC6Claims.test_while_the_create_is_in_flight_a_claim_is_not_answered",
@@ -513,9 +516,9 @@ MUTANTS = [
     ),
     mutant(
         "C7 registers",
-        linking.settle,
-        "    changed, anew = row.plan, register(turn)\n    if _hesitates(turn):\n        return\n",
-        "    if _hesitates(turn):\n        return\n    changed, anew = row.plan, register(turn)\n",
+        seeking.settle,
+        "    changed, anew = row.plan, register(turn)\n    if hesitates(turn):\n        return\n",
+        "    if hesitates(turn):\n        return\n    changed, anew = row.plan, register(turn)\n",
         "test_rosters.TestC7Newcomers.test_it_registers_before_it_is_let_in_and_answers_no_proposal",
     ),
     mutant(
@@ -527,14 +530,14 @@ MUTANTS = [
     ),
     mutant(
         "C7 repaired",
-        linking.resync,
+        waking._resync,
         "rosters.repair(turn, end)",
         "pass",
         "test_rosters.TestC7Origins.test_a_resync_puts_the_roster_right",
     ),
     mutant(
         "C7 accepted",
-        linking.resync,
+        waking._resync,
         "and edge.locks:",
         "and False:",
         "test_rosters.TestC7Origins.test_an_accept_that_was_lost_is_asked_for_again",
@@ -555,7 +558,7 @@ MUTANTS = [
     ),
     mutant(
         "C11 another's",
-        linking.declined,
+        proposing.declined,
         "and end.roster in edge.locks",
         "and False",
         "test_rosters.TestC11Doubt.test_a_record_that_was_found_and_is_another_ones_leaves_the_doubt",
@@ -569,7 +572,7 @@ MUTANTS = [
     ),
     mutant(
         "C8",
-        creating._born_by_create,
+        birth.by_create,
         "alike(value, want.value) if first is None",
         "value == want.value if first is None",
         "test_creating.TestC8Adoption.test_what_is_found_later",
@@ -583,14 +586,14 @@ MUTANTS = [
     ),
     mutant(
         "C10",
-        creating.claimed,
+        creating.recognise,
         "and edge.peer != sender",
         "and False",
         "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
     ),
     mutant(
         "C10 late",
-        linking.declined,
+        proposing.declined,
         'edge.state == "claiming" and message.why == "copy"',
         'edge.state == "claiming"',
         "test_linking.TestC6MarkedRecords.test_a_late_refusal_of_a_former_link_makes_no_copy_of_it",
@@ -740,14 +743,14 @@ MUTANTS = [
     ),
     mutant(
         "D2 judged",
-        linking._gone_too,
+        proposing._gone_too,
         "turn.row.writing is not None",
         "False",
         "test_deleting.TestD2Return.test_a_link_is_not_given_up_before_a_tombstone_is_judged",
     ),
     mutant(
         "D2 offers",
-        linking.offered,
+        proposing.offered,
         "if end is None or",
         "if end is None or turn.row.gone_at or",
         "test_deleting.TestD2Return.test_what_is_offered_before_a_tombstone_is_judged_is_taken",
@@ -775,14 +778,14 @@ MUTANTS = [
     ),
     mutant(
         "D4 read",
-        linking.offered,
+        proposing.offered,
         "or not turn.row.remote",
         "",
         "test_rosters.TestC7Newcomers.test_a_record_that_was_not_read_yet_asks_for_no_proposal",
     ),
     mutant(
         "D4",
-        linking.offered,
+        proposing.offered,
         "turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))",
         "pass",
         "test_offers.test_d4_an_offer_over_a_lost_link_makes_it_anew",
@@ -824,14 +827,14 @@ MUTANTS = [
     ),
     mutant(
         "E1 anew",
-        linking.proposed,
+        proposing.proposed,
         "message.anew or ",
         "",
         "test_conditions.TestE1WhoTakesPart.test_what_happened_meanwhile_is_caught_up_with",
     ),
     mutant(
         "E1 claim",
-        creating.claimed,
+        creating.recognise,
         "[] if idle else",
         "",
         "test_conditions.TestE1WhoTakesPart.test_a_claim_of_its_counterpart_is_answered_without_values",

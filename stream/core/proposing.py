@@ -1,0 +1,253 @@
+"""Proposing: how two records that both exist become linked, and how they take that back.
+
+Side a proposes, side b decides at once: one-to-one is decided in one row (C2, C4). A record that waits for something
+itself does not answer; the other asks again. Whatever comes late is known by its number: an Accept that nobody waits
+for is taken back, and a refusal undoes just the link that it speaks of. Who lost a link is told by the next offer (D4).
+
+    a: found ──> Propose ──> b: Accept ──> a: linked          b: found ──> Nudge ──> a: Propose ...
+                               └ Refuse ──> a: tries again, or gives up until the record changes
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from stream.core import birth, creating, references, seeking
+from stream.core.deleting import LEFT, removing
+from stream.core.flows import End
+from stream.core.matching import enlist, give_up, keys_of, release, withdraw
+from stream.core.offers import take
+from stream.core.row import Edge
+from stream.core.seeking import TAKEN, hesitates
+from stream.core.turn import Turn
+from stream.model import Accept, Found, Nudge, Offer, Propose, Refuse
+
+COPY = "a copy of a record that we created; copies are not linked"
+MANY = "so many records carry its match value that they are not counted"
+EARLY = "it offered values before it accepted"
+
+LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
+"""States in which a record may still be linked to whoever comes."""
+
+Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
+
+
+def found(turn: Turn, message: Found) -> None:
+    """Somebody carries the value: propose, if there is no doubt who (C4).
+
+    Whoever is linked already is no counterpart: the next value may find one that is free. But nothing is created.
+    """
+    awaited = seeking.expecting(turn, message)
+    if awaited is None:
+        return
+    end, edge = awaited
+    if message.taken and edge.position + 1 < len(keys_of(end, turn.row.remote)) and not message.many:
+        turn.change(end, reason=TAKEN)
+        seeking.claim(turn, end, edge.position + 1)
+    elif message.taken:
+        give_up(turn, end, TAKEN)
+    elif message.many:
+        give_up(turn, end, MANY)
+    elif len(message.candidates) != 1:
+        some = ", ".join(message.candidates[:5])
+        give_up(turn, end, f"{len(message.candidates)} records match it, and nothing says which: {some}")
+    elif end.side == "a":
+        propose(turn, end, message.candidates[0])
+    else:
+        turn.mail(message.candidates[0], Nudge(edge=end.peer_edge, sender=turn.key))
+    if message.many:
+        turn.change(end, tries=edge.tries)
+        turn.again(end)
+
+
+def propose(turn: Turn, end: End, peer: str) -> None:
+    """Ask a record to be the counterpart, under a new number."""
+    keys = keys_of(end, turn.row.remote)
+    edge = turn.row.edges.get(end.edge)
+    key = edge.key if edge is not None and edge.key in keys else (*keys, "")[0]
+    turn.move(end, "proposed", peer=peer, number=turn.number())
+    turn.change(end, key=key)
+    say_proposal(turn, end)
+
+
+def say_proposal(turn: Turn, end: End) -> None:
+    """Say a proposal, for the first time or again."""
+    edge = turn.row.edges[end.edge]
+    turn.mail(edge.peer, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=edge.key))
+    turn.again(end)
+
+
+def nudged(turn: Turn, message: Nudge) -> None:
+    """The other side asks for a proposal, or lost our link (C2, D4)."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or end.side != "a" or not turn.row.remote or removing(turn):
+        return
+    if turn.row.gone_at:
+        _gone_too(turn, end, edge, message.sender)
+    elif edge is None or (edge.state in LOOKING and not edge.idle):
+        propose(turn, end, message.sender)
+    elif edge.state == "linked" and edge.peer == message.sender:
+        key = (*keys_of(end, turn.row.remote), "")[0]
+        turn.change(end, owed=tuple(turn.leading(end)))
+        turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
+    elif edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
+        propose(turn, end, message.sender)
+
+
+def _gone_too(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
+    """A deleted record is asked for a link: whoever found it by its values heard an old message of it."""
+    if turn.row.writing is not None or turn.row.leave is not None:
+        return  # not judged yet; who asks will ask again
+    withdraw(turn, end, keys_of(end, turn.row.remote))
+    if edge is not None and edge.peer == sender:
+        turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="gone"))
+
+
+def proposed(turn: Turn, message: Propose) -> None:
+    """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4)."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or not turn.row.remote or hesitates(turn) or removing(turn):
+        return
+    state = edge.state if edge is not None else "alone"
+    if state in ("creating", "unknown"):
+        return
+    ours = edge is not None and state == "linked" and edge.peer == message.sender
+    why = None if ours else _objection(turn, end, message, edge)
+    if why is not None:
+        if why == "gone":
+            withdraw(turn, end, keys_of(end, turn.row.remote))
+        _refuse(turn, end, message, why)
+        return
+    if edge is not None and ours:
+        if message.anew or message.number > edge.number:  # it may have dropped what we had offered
+            turn.change(end, number=max(message.number, edge.number), owed=tuple(turn.leading(end)))
+    else:
+        bond(turn, end, message.sender, message.number)
+    turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
+
+
+def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
+    if turn.row.gone_at:
+        return "gone"
+    if edge is not None and edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
+        return None
+    if edge is not None and edge.state in ("linked", "severed"):
+        return "taken"
+    if edge is not None and edge.state == "copy":
+        return "copy"
+    if message.key and message.key not in keys_of(end, turn.row.remote):
+        return "mismatch"
+    return None
+
+
+def _refuse(turn: Turn, end: End, message: Propose | Accept, why: Why) -> None:
+    turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why=why))
+
+
+def bond(turn: Turn, end: End, peer: str, number: int) -> None:
+    """Link two records that both existed: their values meet, the newer ones win (B2)."""
+    birth.by_match(turn)
+    release(turn, end)
+    if turn.row.deletion is not None and turn.row.deletion.edge == end.edge:
+        turn.row.deletion = None
+    turn.move(end, "linked", peer=peer, number=number)
+    turn.change(end, owed=tuple(turn.leading(end)))
+    turn.bonded.append(end)
+
+
+def accepted(turn: Turn, message: Accept) -> None:
+    """The other side is ours; an Accept that nobody waits for is taken back, just that one (C2).
+
+    One that was set aside comes after the first offers, which were dropped. They are asked for again: a label that only
+    the other side had never came.
+    """
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None:
+        return
+    if edge is not None and edge.peer == message.sender and edge.state == "proposed" and edge.number == message.number:
+        bond(turn, end, message.sender, message.number)
+        if edge.reason == EARLY:
+            edge = turn.change(end, number=turn.number())
+            turn.mail(edge.peer, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=""))
+    elif edge is not None and edge.peer == message.sender and edge.state == "linked":
+        release(turn, end)
+    else:
+        _refuse(turn, end, message, "given up")
+
+
+def declined(turn: Turn, message: Refuse) -> None:
+    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2).
+
+    A claim is answered with "copy" and nothing else: any other refusal is of a link of former times, and late.
+    """
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or edge is None or edge.peer != message.sender:
+        return
+    if edge.state == "claiming" and message.why == "copy":
+        turn.move(end, "copy", reason=COPY)
+        turn.report(f"{end.flow}: {COPY}")
+    elif edge.number == message.number and edge.state in ("linked", "proposed"):
+        if message.why in ("taken", "copy") and edge.state == "linked" and end.roster in edge.locks:
+            creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
+        elif message.why in ("taken", "copy"):
+            give_up(turn, end, TAKEN)
+        else:
+            _try_again(turn, end, edge)
+        if edge.state == "linked":
+            enlist(turn, end, keys_of(end, turn.row.remote))
+            references.tell(turn, end.edge, None)
+    elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
+        seeking.look(turn, end)  # it came back, and its counterpart of then is gone
+
+
+def _try_again(turn: Turn, end: End, edge: Edge) -> None:
+    """Ask the indexes once more, but not at once: they may not know yet what the other side knows.
+
+    All of them: the locks of those that had said "nobody" are given back, and somebody may be there by then.
+    """
+    release(turn, end)
+    turn.move(end, "matching")
+    turn.change(end, key=(*keys_of(end, turn.row.remote), "")[0], tries=edge.tries)
+    turn.again(end)
+
+
+def offered(turn: Turn, message: Offer) -> None:
+    """Take an offer of the counterpart. Somebody else's means that we lost our link: attach again (D4).
+
+    A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever. While
+    it is linked it takes what it is offered, for a tombstone may be judged wrong: what was dropped is not said again.
+    One that was not read yet, or asks a roster, could not answer the proposal that it asks for, and would hear the next
+    offer as well; it is told again at a resync.
+    """
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or not turn.row.remote:
+        return
+    if edge is not None and edge.state == "linked":
+        if edge.peer == message.sender:
+            take(turn, end, message.fields)
+    elif turn.row.gone_at:
+        return
+    elif edge is None or (edge.state in LOOKING and not edge.idle):
+        if end.side == "b":
+            turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))
+        else:
+            propose(turn, end, message.sender)
+    elif edge.state == "proposed" and edge.peer == message.sender:
+        turn.change(end, reason=EARLY)
+
+
+def reunite(turn: Turn) -> None:
+    """A deleted record came back: ask for the links that it had (D2)."""
+    for end in turn.ends.values():
+        edge = turn.row.edges.get(end.edge)
+        if edge is not None and edge.state == "severed" and edge.reason == LEFT:
+            ask_back(turn, end, edge)
+
+
+def ask_back(turn: Turn, end: End, edge: Edge) -> None:
+    """Ask the counterpart of then to link again, until it answers."""
+    if end.side == "a":
+        propose(turn, end, edge.peer)
+    else:
+        turn.mail(edge.peer, Nudge(edge=end.peer_edge, sender=turn.key, number=turn.number()))
+        turn.again(end)
