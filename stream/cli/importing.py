@@ -107,7 +107,7 @@ def _summary(done: Account) -> dict[str, Any]:
             "added": done.merged.added,
             "changed": done.merged.changed,
             "same": done.merged.same,
-            "resting": sum(flow.rests() for flow in done.flows),
+            "resting": done.merged.resting,
         },
         "open": [
             {"kind": point.kind, "file": point.fault.file, "line": point.fault.line, "text": point.fault.text}
@@ -146,8 +146,8 @@ def _print(done: Account, config: Path, *, dry_run: bool) -> None:
         console.print(f"\nDeclarations to fill in, beside {escape(str(config))}: {escape(names)}", soft_wrap=True)
     if done.merged.variables:
         console.print(f"\nVariables to set: {', '.join(done.merged.variables)}", soft_wrap=True)
-    made, resting = done.merged, sum(flow.rests() for flow in done.flows)
-    said = f"{made.added} flows added, {made.changed} changed, {made.same} the same; {resting} rest"
+    made = done.merged
+    said = f"{made.added} flows added, {made.changed} changed, {made.same} the same; {made.resting} of all rest"
     console.print(f"\n{escape(str(config))}{' would have' if dry_run else ''}: {said}", soft_wrap=True)
 
 

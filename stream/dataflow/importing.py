@@ -17,7 +17,7 @@ from stream.dataflow.bounds import Fault, Unfit, read_text
 from stream.dataflow.forms import Paper, statements
 from stream.dataflow.known import Known, known_systems
 from stream.dataflow.merge import Merged, merged, read_standing, running, types_named
-from stream.dataflow.plan import Planned, Point, flows
+from stream.dataflow.plan import Planned, Point, flows, told
 from stream.dataflow.stubs import stubs
 from stream.dataflow.tree import sections
 
@@ -46,7 +46,7 @@ def account(files: Iterable[Path], data: bytes, config: Path) -> Account:
     systems = known_systems(value, config.parent, registered, BUILT_IN)
     papers, refused = _papers(files, systems)
     known = Known(systems, [name for paper in papers for name in paper.systems], types_named(value))
-    planned, points = flows(papers, known, running(value))
+    planned = flows(papers, known, running(value))
     made = merged(data, str(config), planned, known)
     counts = _counts(papers)
     return Account(
@@ -57,7 +57,7 @@ def account(files: Iterable[Path], data: bytes, config: Path) -> Account:
         conditions=counts["conditions"],
         refused=len(refused),
         unread=tuple(sorted([*refused, *(fault for paper in papers for fault in paper.unread)])),
-        points=(*points, *made.points),
+        points=told(made.points),
         merged=made,
         flows=tuple(planned),
         stubs=stubs(planned, known),

@@ -2,12 +2,13 @@
 
 A flow remembers the statements that it comes from, with a sum of what each said. A statement that is known is not
 worked in again, so that what a person has changed or taken out since stays changed. A new or changed one only adds:
-pairs, alternatives to match on, and to flows that were imported also creation and conditions. A flow that a person
-wrote keeps both, and what differs is told.
+pairs, alternatives to match on, and to a flow that comes from documents also creation and conditions. A flow without a
+source was written by a person: it keeps both, and what differs is told.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -19,10 +20,11 @@ from stream.dataflow.bounds import Fault
 from stream.dataflow.known import Known
 from stream.dataflow.plan import UNREAD, Pair, Planned, Point, Source, directed, unread
 from stream.dataflow.words import is_path
-from stream.dataflow.yaml import Page, mapping, plain
+from stream.dataflow.yaml import Page, in_lines, mapping, plain
 from stream.errors import BadTopology
 
 HEAD: Final = f"{FIRST_LINE}\nbroker: ${{LINKSTREAM_BROKER:-sqlite:///var/linkstream.db}}\n"
+_SOURCE: Final = re.compile(r"(.+):(\d{1,9})#([0-9a-f]{8})")
 _CREATES: Final = {"never": set(), "forward": {0}, "both": {0, 1}}
 
 
@@ -33,6 +35,8 @@ class Merged(Struct, frozen=True, kw_only=True):
     added: int
     changed: int
     same: int
+    resting: int
+    """Flows of the file that rest."""
     points: tuple[Point, ...]
     variables: tuple[str, ...]
     """Variables that new systems need."""
@@ -69,16 +73,18 @@ def types_named(value: Any) -> list[str]:
 
 def running(value: Any) -> list[tuple[str, str, str]]:
     """The flows of a file that do not rest: their types, and what they create."""
-    awake = [
-        flow
-        for flow in _flows(value if isinstance(value, dict) else {})
-        if not flow.get("open") and ("condition" not in flow or "when" in flow or isinstance(flow.get("create"), dict))
-    ]
+    awake = [flow for flow in _flows(value if isinstance(value, dict) else {}) if not _rests(flow)]
     found = []
     for flow in awake:
         create = flow.get("create", "never")
         found.append((str(flow.get("from")), str(flow.get("to")), create if isinstance(create, str) else "forward"))
     return found
+
+
+def _rests(written: Mapping[str, Any]) -> bool:
+    """Whether a flow or a pair rests, as ``stream.configuration.resting`` has it, in a file that may be wrong."""
+    decided = "when" in written or isinstance(written.get("create"), dict)
+    return bool(written.get("open")) or ("condition" in written and not decided)
 
 
 def merged(data: bytes, file: str, planned: Iterable[Planned], known: Known) -> Merged:
@@ -89,13 +95,16 @@ def merged(data: bytes, file: str, planned: Iterable[Planned], known: Known) -> 
     if not value:
         text = f"{HEAD}{text}" if not text.startswith(FIRST_LINE) else text
         document = load(text.encode())
+    else:
+        text = in_lines(text, document, ("systems", "topics", "flows"))
+        document = load(text.encode())
     page = Page(text, document)
     work = _Work(page, _flows(value), known)
     entries = [entry for flow in planned if (entry := work.take(flow)) is not None]
     variables = _systems(page, value, work.taken, known)
     page.append("flows", entries)
     made = page.text()
-    _check(made, file, len(_flows(value)) + len(entries))
+    resting = _checked(made, file, len(_flows(value)) + len(entries))
     if "\r\n" in data.decode("utf-8-sig"):
         made = made.replace("\n", "\r\n")
     return Merged(
@@ -103,17 +112,19 @@ def merged(data: bytes, file: str, planned: Iterable[Planned], known: Known) -> 
         added=len(entries),
         changed=work.changed,
         same=work.same,
+        resting=resting,
         points=tuple(work.points),
         variables=tuple(variables),
     )
 
 
-def _check(text: str, file: str, count: int) -> None:
-    """What we are about to write must be what we meant; nothing else is ever written."""
+def _checked(text: str, file: str, count: int) -> int:
+    """What we are about to write must be what we meant; nothing else is ever written. Answer how many flows rest."""
     again = load(text.encode())
     if again.problems or len(_flows(again.value or {})) != count:
         told = again.problems or [Problem(again.at(("flows",)), "found other flows than were written")]
         raise _bad(f"{file} (as it would be)", told)
+    return sum(map(_rests, _flows(again.value or {})))
 
 
 def _flows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -140,6 +151,7 @@ class _Work:
         self.taken.append(planned)
         there = self._by_types.get(frozenset((planned.left, planned.right)))
         if not there:
+            self.points += planned.points
             return entry(planned)
         index = self._meant(there, planned)
         flow = self._standing[index]
@@ -147,10 +159,13 @@ class _Work:
         before = _sources(flow)
         known = {(source.file, source.sum) for source in before}
         fresh = [source for source in planned.sources if (source.file, source.sum) not in known]
+        self.points += [
+            point for point in planned.points if _matters(point, flow, fresh=bool(fresh), by_hand=not before)
+        ]
         if fresh:
             self._widen(index, flow, turned, before)
         elif any(str(source) not in map(str, before) for source in planned.sources):
-            lines = _renewed(before, planned.sources)
+            lines = _renewed(flow, planned.sources)
             self._page.edit(index, lambda item: item.update(source=_sequence(lines)))
             self.changed += 1
         elif self._known_now(flow):
@@ -186,7 +201,7 @@ class _Work:
         wider = _wider(create, planned.create)
 
         def change(item: Any) -> None:
-            item["source"] = _sequence(_renewed(before, planned.sources))
+            item["source"] = _sequence(_renewed(flow, planned.sources))
             if pairs:
                 item.setdefault("fields", []).extend(mapping(field(pair)) for pair in pairs if _fits(pair))
             if more := [each for each in asked if each not in match]:
@@ -237,6 +252,20 @@ def _refresh(item: Any, planned: Planned) -> None:
             each["direction"] = pair.direction
 
 
+def _matters(point: Point, flow: Mapping[str, Any], *, fresh: bool, by_hand: bool) -> bool:
+    """Whether a statement's point is one of a flow that stands: what a person has decided is not asked again."""
+    match point.kind:
+        case "condition" | "connected" | "system" | "entity" | "flow":
+            return _rests(flow)
+        case "qualifier" | "property":
+            pairs = [each for each in flow.get("fields") or [] if isinstance(each, dict)]
+            return fresh or any(map(_rests, (flow, *pairs)))
+        case "identifier":
+            return True
+        case _:
+            return not by_hand
+
+
 def entry(planned: Planned) -> str:
     """A flow in the notation of topics.yaml, without indentation."""
     lines = [f"from: {plain(planned.left)}", f"to: {plain(planned.right)}"]
@@ -280,12 +309,11 @@ def _pair(written: Mapping[str, Any]) -> Pair:
     """A pair of a file, as far as its direction and its rest matter."""
     direction = written.get("direction")
     narrow = "forward" if written.get("as") == "first" else ""
-    rests = written.get("open") or ("condition" in written and "when" not in written)
     return Pair(
         left=str(written.get("from", "")),
         right=str(written.get("to", "")),
         direction=direction if direction in ("forward", "backward") else narrow,  # type: ignore[arg-type]  # as checked
-        open=("rests",) if rests else (),
+        open=("rests",) if _rests(written) else (),
     )
 
 
@@ -331,19 +359,17 @@ def _swapped(conversion: Any) -> Any:
 
 
 def _sources(flow: Mapping[str, Any]) -> list[Source]:
-    found = []
-    for text in flow.get("source") or []:
-        place, _, sum = str(text).rpartition("#")
-        file, _, line = place.rpartition(":")
-        found.append(Source(file, int(line) if line.isdecimal() else 1, sum))
-    return found
+    """The statements that a flow comes from; what a person wrote among them is none."""
+    found = (_SOURCE.fullmatch(str(text)) for text in flow.get("source") or [])
+    return [Source(each[1], int(each[2]), each[3]) for each in found if each]
 
 
-def _renewed(before: Iterable[Source], now: Iterable[Source]) -> list[str]:
-    """The statements of other files as they were, those of these files as they are."""
+def _renewed(flow: Mapping[str, Any], now: Iterable[Source]) -> list[str]:
+    """The sources as they were, but those of these files as they are now."""
     fresh = list(now)
     files = {source.file for source in fresh}
-    return [str(source) for source in (*(each for each in before if each.file not in files), *fresh)]
+    before = [(str(text), _SOURCE.fullmatch(str(text))) for text in flow.get("source") or []]
+    return [*(text for text, found in before if not found or found[1] not in files), *map(str, fresh)]
 
 
 def _sequence(items: Iterable[str]) -> Any:

@@ -8,7 +8,7 @@ decided. The points are told as well, each with the line of the document that it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -56,6 +56,13 @@ class Source(Struct, frozen=True):
         return f"{self.file}:{self.line}#{self.sum}"
 
 
+class Point(Struct, frozen=True):
+    """Something for a person: to decide, or to know."""
+
+    kind: str
+    fault: Fault
+
+
 class Planned(Struct, frozen=True, kw_only=True):
     """A flow, as far as documents say it."""
 
@@ -70,17 +77,12 @@ class Planned(Struct, frozen=True, kw_only=True):
     open: tuple[str, ...] = ()
     at: tuple[str, int] = ("", 1)
     """File and line of the first statement, as a person can open it."""
+    points: tuple[Point, ...] = ()
+    """What is to be told of it."""
 
     def rests(self) -> bool:
         """Whether something is to be decided first."""
         return bool(self.open or self.condition)
-
-
-class Point(Struct, frozen=True):
-    """Something for a person: to decide, or to know."""
-
-    kind: str
-    fault: Fault
 
 
 _RIGHT: Final = " would be right"
@@ -94,26 +96,28 @@ _TYPES: Final[Mapping[str, str]] = {"integer": "integer", "boolean": "boolean"}
 _QUIET_TYPES: Final = frozenset(("", "string", "float", "n/a", "integer", "boolean"))
 
 
-def flows(
-    papers: Iterable[Paper], known: Known, standing: Iterable[tuple[str, str, str]] = ()
-) -> tuple[list[Planned], list[Point]]:
-    """The flows of all statements, in their order, and what is to be told of them.
+def flows(papers: Iterable[Paper], known: Known, standing: Iterable[tuple[str, str, str]] = ()) -> list[Planned]:
+    """The flows of all statements, in their order, each with what is to be told of it.
 
     ``standing`` are the flows that run already: left type, right type, and what they create.
     """
     groups: dict[frozenset[str], list[tuple[str, str, Statement]]] = {}
-    points: list[Point] = []
     for paper in papers:
         for statement in paper.statements:
             left, right = known.type(statement.left), known.type(statement.right)
             groups.setdefault(frozenset((left, right)), []).append((left, right, statement))
-    made = _without_circles((_Group(known, group, points).flow() for group in groups.values()), standing, points)
-    return made, list({(point.kind, point.fault.text): point for point in reversed(points)}.values())[::-1]
+    return _without_circles((_Group(known, group).flow() for group in groups.values()), standing)
 
 
-def _without_circles(
-    planned: Iterable[Planned], standing: Iterable[tuple[str, str, str]], points: list[Point]
-) -> list[Planned]:
+def told(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Points to be read: a type that is not there once, at the first of many flows; everything else at its line."""
+    once: dict[Hashable, Point] = {}
+    for point in points:
+        once.setdefault((point.kind, point.fault.text) if point.kind in ("system", "entity") else point, point)
+    return tuple(once.values())
+
+
+def _without_circles(planned: Iterable[Planned], standing: Iterable[tuple[str, str, str]]) -> list[Planned]:
     """Let a flow rest that would close a circle: a record's copy of a copy would be created beside it, for ever."""
     leads: dict[str, list[str]] = {}
     there: set[frozenset[str]] = set()
@@ -139,8 +143,8 @@ def _without_circles(
             made.append(flow)
             continue
         why = f"records would be created in a circle: {' -> '.join((*back, back[0]))}"
-        made.append(replace(flow, open=(*flow.open, why)))
-        points.append(Point("flow", Fault(*flow.at, f"found {why}; a decision would be right")))
+        point = Point("flow", Fault(*flow.at, f"found {why}; a decision would be right"))
+        made.append(replace(flow, open=(*flow.open, why), points=(*flow.points, point)))
     return made
 
 
@@ -168,11 +172,11 @@ def is_identifier(path: str) -> bool:
 class _Group:
     """The statements about two types."""
 
-    def __init__(self, known: Known, group: Sequence[tuple[str, str, Statement]], points: list[Point]) -> None:
+    def __init__(self, known: Known, group: Sequence[tuple[str, str, Statement]]) -> None:
         first = next((each for each in group if _creates(each[2])), group[0])
         self._known = known
         self._group = group
-        self._points = points
+        self._points: list[Point] = []
         self._left, self._right = first[0], first[1]
         self._at = (group[0][2].file, group[0][2].line)
 
@@ -191,7 +195,8 @@ class _Group:
         if not any(statement.properties for statement in statements):
             made = self._proposed(made)
         made = self._creatable(directed(made, self._known, self._tell))
-        return replace(made, open=(*self._unknown(made), *self._doubts(made, statements)))
+        made = replace(made, open=(*self._unknown(made), *self._doubts(made, statements)))
+        return replace(made, points=tuple(self._points))
 
     def _straight(self, left: str, right: str, statement: Statement) -> Statement:  # noqa: ARG002 - one of a group's three
         """A statement as it reads from the flow's left to its right."""

@@ -57,13 +57,10 @@ class Page:
             return
         if self._is_block(part, begin):
             self._edits.append((end, end, _indented(new, self._column(part))))
-        elif not self._document.value.get(part):
+        else:
             comment = self.lines[begin].partition("#")
             head = f"{part}:{'  #' + comment[2] if comment[1] else ''}"
             self._edits.append((begin, end, [head, *_indented(new, 2)]))
-        else:
-            block = _opened("\n".join(self.lines[begin:end]), part)
-            self._edits.append((begin, end, [*block, *_indented(new, 2)]))
 
     def edit(self, index: int, change: Callable[[Any], None]) -> None:
         """Change one flow; its comments and its order stay."""
@@ -137,6 +134,7 @@ def _library() -> Any:
     library = YAML()
     library.preserve_quotes = True
     library.width = 1 << 16
+    library.brace_single_entry_mapping_in_flow_sequence = True
     library.indent(mapping=2, sequence=4, offset=2)
     return library
 
@@ -150,14 +148,29 @@ def _edited(text: str, change: Callable[[Any], None]) -> list[str]:
     return [line.removeprefix("  ") for line in made.getvalue().rstrip("\n").split("\n")]
 
 
-def _opened(text: str, part: str) -> list[str]:
-    """A part that is written in braces, one entry a line."""
+def in_lines(text: str, document: Document, parts: Iterable[str]) -> str:
+    """A file whose parts stand one entry a line: itself, unless some are written in braces or brackets."""
+    value = document.value
+    root = document.values.get(())
+    braces = root is not None and text.split("\n")[root.line - 1][root.column - 1 :].startswith("{")
+    inline = [part for part in parts if value.get(part) and _on_one_line(part, document)]
+    if not braces and not inline:
+        return text
     library = _library()
-    value = library.load(text)
-    value[part].fa.set_block_style()
+    whole = library.load(text)
+    whole.fa.set_block_style()
+    for part in parts:
+        if value.get(part):
+            whole[part].fa.set_block_style()
+            for item in whole[part] if part == "flows" else ():
+                item.fa.set_block_style()
     made = io.StringIO()
-    library.dump(value, made)
-    return made.getvalue().rstrip("\n").split("\n")
+    library.dump(whole, made)
+    return made.getvalue()
+
+
+def _on_one_line(part: str, document: Document) -> bool:
+    return document.values[part,].line == document.keys[part,].line
 
 
 def mapping(value: Mapping[str, Any]) -> Any:

@@ -32,8 +32,7 @@ def read_back(text: str, file: str = "one-other.rst") -> list[dict[str, Any]]:
     paper = statements(sections(decode(text.encode(), file), file), file)
     assert paper.unread == ()
     known = Known({}, paper.systems)
-    planned, _ = flows([paper], known)
-    made = merged(HEAD.encode(), "topics.yaml", planned, known)
+    made = merged(HEAD.encode(), "topics.yaml", flows([paper], known), known)
     return list(load(made.text.encode()).value["flows"])
 
 

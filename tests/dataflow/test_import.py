@@ -252,6 +252,11 @@ def test_a_statement_that_moved_is_found_where_it_is(capsys: pytest.CaptureFixtu
         "flows: [{from: asana.tasks, to: asana.projects, open: [later]}]\nsystems:\n  asana: {connector: asana}\n",
         "systems: {asana: {connector: asana, token: '${ASANA_TOKEN}'}}\ntopics: {asana.tasks: {}}\n",
         "systems:\ntopics:\nflows:\n",
+        '{"systems": {"asana": {"connector": "asana"}}, "topics": {}, "flows": []}\n',
+        '{"broker": "sqlite:///x.db", "flows": [{"from": "asana.tasks", "to": "custompms.task"}]}\n',
+        "flows: [{from: custompms.task, to: asana.tasks}]\n",
+        "flows:\n  - {from: asana.tasks, to: custompms.task}   # later\n",
+        "flows:\n  -\n    from: asana.tasks\n    to: custompms.task\n  # later on\n",
         "flows:\n-   from: asana.tasks\n    to: asana.teams\n    open:\n    - later\n",
         "---\nbroker: sqlite:///x.db\r\n# end",
     ],
@@ -261,13 +266,39 @@ def test_any_shape_of_a_file_takes_new_flows(text: str, capsys: pytest.CaptureFi
     Path("in").mkdir()
     file = five.one(Path("in"), "Asana", "Custom PMS", ["Tasks-Task"])
     run(capsys, file)
-    assert ("asana.tasks", "custompms.task") in written()
+    assert {frozenset(pair) for pair in written()} >= {frozenset(("asana.tasks", "custompms.task"))}
     before = Path("topics.yaml").read_bytes()
     run(capsys, file)
     assert Path("topics.yaml").read_bytes() == before
     for line in text.splitlines():
         if line.startswith("#") or "later" in line:
             assert line.strip("#[] ")[-8:-1] in before.decode()
+
+
+def test_what_a_person_wrote_as_a_source_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    by_hand()
+    Path("topics.yaml").write_text(HAND.replace("      fields:", "      source: ['said by Kari: 2025']\n      fields:"))
+    run(capsys, paper(about(rows=(("name", "title"),))))
+    kari, ours = written()["asana.tasks", "crm.case"]["source"]
+    assert kari == "said by Kari: 2025"
+    assert ours.startswith("asana-crm.rst:")
+
+
+def test_the_committed_flows_gain_their_sources_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever is handed the five documents has what they say already."""
+    before = (ROOT / "topics.yaml").read_text()
+    Path("topics.yaml").write_text(before)
+    answer = run(capsys, *five.write(tmp_path / "in"))
+    assert answer["flows"]["added"] == 0
+    assert {point["kind"] for point in answer["open"]} <= {
+        "property"
+    }  # one pair of identifiers, as the customer has it
+    after = Path("topics.yaml").read_text().splitlines()
+    assert [line for line in after if "source:" not in line] == [
+        line for line in before.splitlines() if "source:" not in line
+    ]
 
 
 def test_a_file_that_is_wrong_is_not_touched(capsys: pytest.CaptureFixture[str]) -> None:
@@ -340,8 +371,10 @@ def test_a_decision_wakes_a_flow(capsys: pytest.CaptureFixture[str]) -> None:
     Path("topics.yaml").write_text(text.replace("    condition:", "    when: record.archived\n    condition:"))
     assert "asana.projects~crm.case" in topology().flows.flows
     before = Path("topics.yaml").read_text()
-    run(capsys, file)
+    answer = run(capsys, file)
     assert Path("topics.yaml").read_text() == before
+    assert answer["open"] == []
+    assert answer["flows"]["resting"] == 0
 
 
 def test_only_links_never_creates(capsys: pytest.CaptureFixture[str]) -> None:
@@ -548,6 +581,8 @@ def test_a_hundred_made_documents_are_accounted_for(tmp_path: Path, capsys: pyte
         "unread": [],
     }
     assert topology().resting
+    told = [point for point in answer["open"] if point["kind"] == "condition"]
+    assert len({(point["file"], point["line"]) for point in told}) == facts.conditions
     before = Path("topics.yaml").read_bytes()
     run(capsys, *files)
     assert Path("topics.yaml").read_bytes() == before
