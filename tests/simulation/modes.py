@@ -124,8 +124,8 @@ CREATES = {
     "class 3, zombies": Mode(
         quirks=everywhere(numbers=True),
         steps={"zombie": 60, "revive": 30},
-        excused=frozenset({"few", "emptied", "doubles", "names"}),
-        why="a former pusher creates what its successor looked for and did not find yet",
+        excused=frozenset({"few", "emptied", "doubles", "names", "linked", "matched"}),
+        why="a former pusher creates what its successor looked for and did not find yet; the double has no link",
     ),
     "class 3, very late": Mode(
         quirks=everywhere(late=20 * LATE),
@@ -136,8 +136,9 @@ CREATES = {
     "class 5, rollback": Mode(
         quirks=everywhere(unmarked=True),
         steps={**ASKED, "snapshot": 20, "rollback": 15},
-        excused=ROLLED | {"doubles", "names", "linked", "matched"},
-        why="a roster forgets a create that is under way: its record is taken for a stranger",
+        excused=ROLLED | {"doubles", "names", "linked", "matched", "mutual", "agree"},
+        why="a roster forgets a create that is under way: its record is taken for a stranger; a link of which "
+        "one side alone knows comes back with the next offer",
     ),
 }
 MODES = {
