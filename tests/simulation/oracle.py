@@ -521,7 +521,7 @@ class Oracle:
                 continue  # one of them was deleted; "agree" says whether there is another reason
             edits, final = self._edits(group.above()), min(finals)
             won = [edit for edit in edits if self.norm(edit.value) == final]
-            times = [shown - self._ahead(edit) for edit in won if (shown := self._shown(edit))]
+            times = [shown - self._ahead(edit, told=True) for edit in won if (shown := self._shown(edit))]
             if not times or (final is None and self.kind(min(group.nodes)) != "element"):
                 continue
             for edit in edits:
@@ -529,7 +529,9 @@ class Oracle:
                 self.counts["edits by time"] += 1
                 if edit.value is None and "emptied" in self.excused:
                     continue
-                if not shown or shown < edit.at or self.norm(edit.value) == final or self._overtyped(edits, edit):
+                if self.norm(edit.value) in (final, self.norm(edit.over)):
+                    continue  # of the second kind are a system's own forms: they are no edits
+                if not shown or shown < edit.at or self._overtyped(edits, edit):
                     continue
                 if edit.at - self._ahead(edit) > max(times) + 3 * skew + coarse + self.world.jumped:
                     wrong.append(
@@ -537,10 +539,15 @@ class Oracle:
                     )
         return wrong
 
-    def _ahead(self, edit: Edit) -> Time:
-        """By how much the clock of an edit is known to be ahead; it is judged by the real time then."""
+    def _ahead(self, edit: Edit, *, told: bool = False) -> Time:
+        """By how much the clock of an edit is known to be ahead; it is judged by the real time then.
+
+        What was ``told`` of a type without times of change has our own time.
+        """
+        system, _, kind = edit.ref.partition(":")[0].partition(".")
         quirks = self.quirks(edit.ref)
-        return quirks.skew if quirks.dated else 0
+        ours = told and not self.world.systems[system].dated(kind)
+        return quirks.skew if quirks.dated and not ours else 0
 
     def causal(self) -> list[str]:
         """No edit lost to the value that it was typed over, whatever the clocks say (B1)."""
