@@ -113,7 +113,8 @@ class PowerOfficeGo:
         self.tables = {name: Table() for name in RULES}
         self.balances: set[str] = set()
         """Customers with open balances: they cannot be archived."""
-        self._ids = itertools.count(9_007_199_254_740_993)  # beyond what a float can hold
+        self.ids = itertools.count(9_007_199_254_740_993)
+        """What is numbered next; beyond what a float can hold."""
         self._numbers = itertools.count(10_000)
 
     def routes(self) -> list[web.RouteDef]:
@@ -250,7 +251,7 @@ class PowerOfficeGo:
         """Keep a change; one of the address alone is none of the customer's."""
         now = self._world.now()
         if fields.get(ADDRESS):
-            own = {"Id": next(self._ids), "CountryCode": "NO"}
+            own = {"Id": next(self.ids), "CountryCode": "NO"}
             fields = {**fields, ADDRESS: {**own, **fields[ADDRESS], "LastChangedDateTimeOffset": _spelt(now)}}
         if set(fields) == {ADDRESS}:
             self.tables[type].replace(str(before["Id"]), {**before, **fields})
@@ -294,14 +295,14 @@ class PowerOfficeGo:
         return Problem(400, {"title": title, "detail": detail, "status": 400})
 
     def _add(self, type: str, fields: dict[str, Any], now: int) -> dict[str, Any]:
-        id = next(self._ids)
+        id = next(self.ids)
         record = {**RULES[type].defaults, **fields, "Id": id}
         record["Name"] = record["Name"].strip() if isinstance(record.get("Name"), str) else record.get("Name")
         created = "CustomerCreatedDateTimeOffset" if type == "customers" else "CreatedDateTimeOffset"
         if type == "customers":
             record |= {"Number": next(self._numbers), "IsActive": True, "SubledgerAccountId": id + 1}
         if record.get(ADDRESS):
-            own = {"Id": next(self._ids), "CountryCode": "NO", "LastChangedDateTimeOffset": _spelt(now)}
+            own = {"Id": next(self.ids), "CountryCode": "NO", "LastChangedDateTimeOffset": _spelt(now)}
             record[ADDRESS] = {**own, **record[ADDRESS]}
         row = self.tables[type].put(str(id), record, now)
         row.record = {**record, created: _spelt(row.created), "LastChangedDateTimeOffset": _spelt(row.updated)}

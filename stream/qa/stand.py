@@ -21,7 +21,7 @@ import msgspec
 from connectors.document import Document, load
 from connectors.document import Path as Place
 from connectors.endpoint import Endpoint, Entity, Traits
-from connectors.errors import ConnectorError, Missing, Refused
+from connectors.errors import ConnectorError, Missing, Refused, Stale
 from connectors.registry import open_endpoint
 from connectors.sandbox.run import SYSTEMS, Sandbox, serve
 from stream.codec import row_of
@@ -46,6 +46,9 @@ Door: TypeAlias = Callable[[str, str, Sandbox], Awaitable[str]]
 
 ENOUGH = 30
 """Records that show how those of a type look."""
+
+AGAIN = 5
+"""How often a person who was overtaken looks again before an edit."""
 
 FREE = {"windows": [[100_000, 1.0]], "below": {}, "reads": 32, "writes": 16}
 """Sandboxes without limits are asked without limits."""
@@ -138,6 +141,11 @@ class Stand:
         """Change a record as a person; what it then held. Raises ConnectorError."""
         system, short, id = _parts(ref)
         endpoint = self._testers[system]
+        for _ in range(AGAIN):
+            try:
+                return await endpoint.update(short, await endpoint.read(short, id), wanted)
+            except Stale:
+                continue  # the worker wrote between the two, and who sees that looks again
         return await endpoint.update(short, await endpoint.read(short, id), wanted)
 
     async def remove(self, ref: Ref) -> None:

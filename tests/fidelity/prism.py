@@ -9,19 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import socket
 
 SPECS = Path(os.environ.get("LINKSTREAM_SPECS") or "no folder")
-PRISM = Path(os.environ.get("LINKSTREAM_PRISM") or "no program")
-FILES = {
-    "asana": "asana.patched.openapi.json",
-    "trello": "trello.jsonbody.patched.openapi.json",
-    "powerofficego": "poweroffice-go-v2.subset.patched.openapi.json",
-}
-"""The vendors' files, with what keeps a validator from reading them mended."""
+PRISM = Path(os.environ.get("LINKSTREAM_PRISM") or "no program").resolve()
 MISSING = (
     "the vendors' OpenAPI files are not here: LINKSTREAM_SPECS would name their folder"
     if not SPECS.is_dir()
@@ -43,13 +37,26 @@ class Prism:
         self.calls: list[str] = []
         """Method and path of every call."""
         self.violations: list[str] = []
-        """What was against the file, each after the call that it is about."""
-        self.listening = asyncio.Event()
+        """What was against the file, each after a call that was under way."""
+        self.listens = False
+        self._news = asyncio.Condition()
+
+    async def until(self, true: Callable[[Prism], bool]) -> None:
+        """Wait until what was said is so; it is said a moment after the answer."""
+        async with asyncio.timeout(_PATIENCE), self._news:
+            await self._news.wait_for(lambda: true(self))
+
+    async def listen(self, said: asyncio.StreamReader) -> None:
+        """Hear all lines of the program."""
+        async for line in said:
+            self.hear(line.decode(errors="replace").rstrip())
+            async with self._news:
+                self._news.notify_all()
 
     def hear(self, line: str) -> None:
         line = _WORDS.sub("", line)
         if "Prism is listening" in line:
-            self.listening.set()
+            self.listens = True
         elif "Request received" in line:
             self.requests += 1
             self.calls.append(line.partition("[HTTP SERVER] ")[2].partition(" \u2139")[0].strip())
@@ -67,6 +74,9 @@ async def proxied(spec: Path, upstream: str) -> AsyncIterator[Prism]:
         port = free.getsockname()[1]
     prism = Prism(f"http://127.0.0.1:{port}")
     process = await asyncio.create_subprocess_exec(
+        "node",
+        "--require",
+        str(Path(__file__).with_name("patient.cjs")),
         str(PRISM),
         "proxy",
         str(spec),
@@ -80,15 +90,10 @@ async def proxied(spec: Path, upstream: str) -> AsyncIterator[Prism]:
         limit=1 << 22,
     )
 
-    async def listen() -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            prism.hear(line.decode(errors="replace").rstrip())
-
-    listening = asyncio.ensure_future(listen())
+    assert process.stdout is not None
+    listening = asyncio.ensure_future(prism.listen(process.stdout))
     try:
-        async with asyncio.timeout(_PATIENCE):
-            await prism.listening.wait()
+        await prism.until(lambda said: said.listens)
         yield prism
     finally:
         if process.returncode is None:
