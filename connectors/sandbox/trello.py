@@ -27,6 +27,7 @@ from connectors.sandbox.trello_rules import (
     ORGANIZATION,
     TEXT,
     check,
+    ids,
     moment,
     slug,
     window,
@@ -43,6 +44,7 @@ _MESSAGES = {
 _OAUTH = re.compile(r'OAuth oauth_consumer_key="([^"]*)", oauth_token="([^"]*)"')
 _DAY, _MINUTE = 86_400_000_000, 60_000_000
 _USUAL, _LARGEST, _BATCH = 50, 1000, 10
+_BADGES = {"comments": 0, "attachments": 0, "checkItems": 0, "checkItemsChecked": 0}
 
 
 class TrelloDoor(Door):
@@ -57,11 +59,13 @@ class TrelloDoor(Door):
         return {"Authorization": f'OAuth oauth_consumer_key="{KEY}", oauth_token="{token}"'}
 
     def token(self, request: web.Request) -> str:
-        """Answer whose token a request carries."""
+        """Answer whose token a request carries, in the header or in the query."""
         found = _OAUTH.fullmatch(request.headers.get("Authorization", ""))
-        if found is None or found[1] != KEY:
+        query = request.query
+        key, token = (found[1], found[2]) if found else (query.get("key", ""), query.get("token", ""))
+        if key != KEY:
             raise Problem(401, "invalid key")
-        return found[2]
+        return token
 
     def slow_down(self, wait: int) -> dict[str, str]:  # noqa: ARG002 - others tell it
         """Answer no header: how long to wait is not told."""
@@ -107,7 +111,7 @@ class Trello:
         at, organization, card = self.prefix, "/organizations/{id}", "/cards/{id}"
         return [
             web.get(f"{at}/members/me/organizations", self._mine("organization")),
-            web.get(f"{at}/members/me/boards", self._mine("board")),
+            web.get(f"{at}/members/me/boards{{slash:/?}}", self._mine("board")),
             web.post(f"{at}/organizations", self._create_organization),
             web.get(f"{at}{organization}", self._one("organization")),
             web.put(f"{at}{organization}", self._update_organization),
@@ -119,16 +123,21 @@ class Trello:
             web.get(f"{at}/boards/{{id}}", self._one("board")),
             web.delete(f"{at}/boards/{{id}}", self._delete("board")),
             web.get(f"{at}/boards/{{id}}/lists", self._board_lists),
-            web.get(f"{at}/boards/{{id}}/cards/{{filter}}", self._cards),
+            web.get(f"{at}/boards/{{id}}/cards/{{filter:[a-z]*}}", self._cards),
+            web.get(f"{at}/lists/{{id}}", self._one("list")),
+            web.get(f"{at}/lists/{{id}}/cards", self._listed),
             web.get(f"{at}/boards/{{id}}/actions", self._feed),
             web.post(f"{at}/cards", self._create_card),
             web.get(f"{at}{card}", self._one("card")),
             web.put(f"{at}{card}", self._update_card),
+            web.put(f"{at}{card}/{{field:name|desc|closed|due|start|dueComplete|idList|pos}}", self._update_card),
             web.delete(f"{at}{card}", self._delete("card")),
+            web.get(f"{at}{card}/actions", self._comments),
             web.post(f"{at}{card}/actions/comments", self._comment),
             web.get(f"{at}/actions/{{id}}", self._one("action")),
             web.put(f"{at}/actions/{{id}}", self._edit_comment),
             web.delete(f"{at}/actions/{{id}}", self._delete("action")),
+            web.delete(f"{at}/cards/{{card}}/actions/{{id}}/comments", self._delete("action")),
             web.get(f"{at}/batch", self._batch),
         ]
 
@@ -189,6 +198,7 @@ class Trello:
 
     async def _cards(self, request: web.Request) -> web.Response:
         board, wanted = self._row("board", request).record["id"], request.match_info["filter"]
+        wanted = wanted or request.query.get("filter", "visible")
         if wanted not in {"all", "open", "closed", "visible"}:
             raise Problem(400, "invalid value for filter")
         rows = [row for row in self.tables["card"].rows() if row.record["idBoard"] == board]
@@ -199,6 +209,16 @@ class Trello:
             body = {"error": "API_TOO_MANY_CARDS_REQUESTED", "message": "Requested too many cards, please use paging"}
             raise Problem(429, body)
         return json(sorted((row.record for row in found), key=lambda card: str(card["id"])[::-1]))
+
+    async def _listed(self, request: web.Request) -> web.Response:
+        home = self._row("list", request).record["id"]
+        return json([row.record for row in self.tables["card"].rows() if row.record["idList"] == home])
+
+    async def _comments(self, request: web.Request) -> web.Response:
+        card = self._row("card", request).record["id"]
+        wanted = request.query.get("filter", "commentCard,updateCard:idList").split(",")
+        rows = [row.record for row in self.tables["action"].rows() if row.record["data"]["card"]["id"] == card]
+        return json([record for record in reversed(rows) if record["type"] in wanted])
 
     async def _feed(self, request: web.Request) -> web.Response:
         board = self._row("board", request).record["id"]
@@ -329,6 +349,8 @@ class Trello:
 
     def _checked(self, request: web.Request, rules: dict[str, str], needed: tuple[str, ...] = ()) -> dict[str, Any]:
         sent = request.get(SENT)
+        if isinstance(sent, dict) and "field" in request.match_info:  # one field by its own address: an old way in
+            sent = {request.match_info["field"]: sent.get("value")}
         if not isinstance(sent, dict):
             raise Problem(
                 400, "invalid JSON" if request.body_exists else f"{needed[0] if needed else 'value'} is required"
@@ -336,14 +358,14 @@ class Trello:
         said = check(rules, sent, needed) or self._dangling(sent)
         if said:
             raise Problem(400, said)
-        return {name: moment(name, value) for name, value in sent.items()}
+        return {name: moment(name, value) for name, value in sent.items() if rules[name] != "nothing?"}
 
     def _dangling(self, sent: dict[str, Any]) -> str | None:
         """Say which id leads nowhere."""
         for name, type in (("idList", "list"), ("idBoard", "board")):
             if name in sent and sent[name] not in self.tables[type]:
                 return f"invalid value for {name}"
-        strangers = [id for id in sent.get("idMembers", ()) if id not in self.tables["member"]]
+        strangers = [id for id in ids(sent.get("idMembers")) if id not in self.tables["member"]]
         return "invalid value for idMembers" if strangers else None
 
     # what there is
@@ -352,6 +374,7 @@ class Trello:
         """Add a board with three lists."""
         id = self._id(now)
         record = {"id": id, "name": name, "desc": desc, "closed": False, "idOrganization": self.organization}
+        record["url"] = f"https://trello.com/b/{id[-8:]}"
         self.tables["board"].put(id, {**record, "dateLastActivity": None}, now)
         for place, title in enumerate(("Å gjøre", "Pågår", "Ferdig"), 1):
             made = {"name": title, "closed": False, "idBoard": id, "pos": 16384 * place}
@@ -367,8 +390,16 @@ class Trello:
         id, number = self._id(now), len(self.tables["card"]) + 1
         board = home.record["idBoard"] if home else None
         card = {"id": id, "idShort": number, "shortLink": id[-8:], "url": f"https://trello.com/c/{id[-8:]}/{number}"}
+        card |= {"shortUrl": f"https://trello.com/c/{id[-8:]}"}
         card |= {"name": "", "desc": "", "closed": False, "due": None, "start": None, "dueComplete": False}
-        card |= {"idMembers": [], "idLabels": [], "labels": [], "pos": 65536 * number, "badges": {"comments": 0}}
+        card |= {
+            "idMembers": [],
+            "idLabels": [],
+            "labels": [],
+            "idChecklists": [],
+            "pos": 65536 * number,
+            "badges": dict(_BADGES),
+        }
         card |= {"address": None, "locationName": None, "coordinates": None}
         card |= {**fields, "idBoard": board, "dateLastActivity": write_time(now)}
         self.tables["card"].put(id, card, now)

@@ -17,7 +17,7 @@ _ID = re.compile(r"[0-9a-f]{24}")
 ORGANIZATION = {"displayName": "text", "desc": "text", "name": "text", "website": "url"}
 INVITATION = {"email": "text", "fullName": "text", "type": "text"}
 TEXT = {"text": "text"}
-CARD_CREATE = {
+_CARD = {
     "name": "text",
     "desc": "text",
     "idList": "id",
@@ -31,7 +31,8 @@ CARD_CREATE = {
     "locationName": "text?",
     "coordinates": "text?",
 }
-CARD_UPDATE = {**CARD_CREATE, "idBoard": "id", "closed": "flag"}
+CARD_CREATE = {**_CARD, **dict.fromkeys(("idCardSource", "keepFromSource", "urlSource"), "nothing?")}
+CARD_UPDATE = {**_CARD, "idBoard": "id", "closed": "flag"}
 _TRIMMED = frozenset({"name", "displayName"})
 
 
@@ -51,9 +52,16 @@ def check(rules: dict[str, str], sent: dict[str, Any], needed: tuple[str, ...]) 
 
 def moment(name: str, value: Any) -> Any:
     """Answer a value as it is stored: times to the millisecond, names without blanks around."""
+    if name in {"idMembers", "idLabels"}:
+        return ids(value)
     if name in {"due", "start"} and value is not None:
         return write_time(read_time(value) or 0)
     return value.strip() if name in _TRIMMED else value
+
+
+def ids(value: Any) -> list[Any]:
+    """Answer ids that came as a list, or as one text with commas."""
+    return [one for one in value.split(",") if one] if isinstance(value, str) else list(value or ())
 
 
 def slug(name: str) -> str:
@@ -91,7 +99,7 @@ def _is(kind: str, value: Any) -> bool:  # noqa: PLR0911 - one line for each kin
         case "id":
             return isinstance(value, str) and _ID.fullmatch(value) is not None
         case "ids":
-            return isinstance(value, list) and all(_is("id", item) for item in value)
+            return isinstance(value, list | str) and all(_is("id", item) for item in ids(value))
         case "place":
             return value in ("top", "bottom") or (isinstance(value, int | float) and not isinstance(value, bool))
         case "time":

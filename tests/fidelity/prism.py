@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from shutil import which
 from socket import socket
 
 SPECS = Path(os.environ.get("LINKSTREAM_SPECS") or "no folder")
@@ -19,8 +20,8 @@ PRISM = Path(os.environ.get("LINKSTREAM_PRISM") or "no program").resolve()
 MISSING = (
     "the vendors' OpenAPI files are not here: LINKSTREAM_SPECS would name their folder"
     if not SPECS.is_dir()
-    else "Prism is not here: LINKSTREAM_PRISM would name it, `make prism` installs it"
-    if not PRISM.is_file()
+    else "Prism is not here: LINKSTREAM_PRISM would name it, `make prism` installs it; it needs Node"
+    if not PRISM.is_file() or which("node") is None
     else ""
 )
 
