@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from connectors.sandbox.run import Sandbox, serve
+from stream.qa.checklist import LATEST
 from stream.qa.run import tried
 from stream.qa.stand import sandboxed
 from tests.fidelity.files import FILES, HOSTS, WRITES, Body, bodies, made, template
@@ -40,6 +41,8 @@ async def before(kind: str, box: Sandbox, folder: Path) -> AsyncIterator[tuple[P
 
 
 async def test_all_statements_by_the_book(tmp_path: Path) -> None:
+    """Which of two edits at one moment wins at Trello is not judged here: Trello compares nothing before a write, and
+    Prism makes the moment between reading and writing long. Without Prism, tests/qa judges it."""
     proxies: dict[str, Prism] = {}
     async with AsyncExitStack() as stack:
 
@@ -52,6 +55,7 @@ async def test_all_statements_by_the_book(tmp_path: Path) -> None:
         async with sandboxed(TOPICS, tmp_path, patience=40.0, door=door, options=small()) as stand:
             found = await tried(stand, stand.topology.flows.flows.values(), lambda _: None)
     failed = [line for each in found.statements for line in each.results if line.verdict == "failed"]
+    failed = [line for line in failed if not ("trello." in line.statement and line.check == LATEST)]
     assert failed == []
     assert proxies.keys() == FILES.keys()
     for kind, prism in proxies.items():
