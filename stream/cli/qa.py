@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from stream.cli import exits
 from stream.cli.exits import BadEnvironment, Failed
@@ -25,6 +27,7 @@ MARKS = {"passed": "[green]✓[/green]", "failed": "[red]✗[/red]", "not applie
 
 
 @click.command("qa")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
 @format_option
 @click.option("--live", is_flag=True, help="Try it in the configured systems themselves: use test accounts.")
@@ -37,6 +40,7 @@ MARKS = {"passed": "[green]✓[/green]", "failed": "[red]✗[/red]", "not applie
 def command(  # noqa: PLR0913, PLR0917 - each is an option
     context: click.Context,
     shell: Shell,
+    files: tuple[Path, ...],
     config: Path,
     format: Format,
     live: bool,
@@ -52,9 +56,14 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option
     the worker in the middle, waits for quiet, deletes. The exit code is 0 only if every statement passed. What a vendor
     does not allow is not a failure: it is listed as not applied, with the vendor's reason.
 
+    With FILES, the statements of those customers' documents, as `linkstream import` would read them; topics.yaml itself
+    stays as it is.
+
     \b
     All statements of topics.yaml, against sandboxes:
       linkstream qa
+    The statements of a document:
+      linkstream qa asana-to-custom-pms.rst
     One statement, every line of it:
       linkstream qa --only trello.cards -v
     With the report for the customer, and the one for the build server:
@@ -63,8 +72,12 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option
       linkstream qa --live
     """
     environment = shell.environment if live else None
-    (shell.topology if live else shell.chart)(config)  # what is wrong with it is told before anything starts
-    checklist, left = asyncio.run(_run(config, format, only or "", environment))
+    wanted = _Wanted(config, only or "")
+    if files:
+        wanted = _imported(files, config, only or "")
+    else:
+        (shell.topology if live else shell.chart)(config)  # what is wrong with it is told before anything starts
+    checklist, left = asyncio.run(_run(wanted, format, environment))
     for file, text in ((html, _html), (junit, _junit)):
         if file is not None:
             try:
@@ -77,9 +90,29 @@ def command(  # noqa: PLR0913, PLR0917 - each is an option
     context.exit(exits.OK if checklist.good else exits.FAILED)
 
 
-async def _run(
-    config: Path, format: Format, only: str, environment: Mapping[str, str] | None
-) -> tuple[Checklist, list[str]]:
+class _Wanted(Struct, frozen=True):
+    """What is to be tried: flows of a file whose names have ``only`` in them; of documents, their statements alone."""
+
+    config: Path
+    only: str
+    text: str | None = None
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    resting: tuple[tuple[str, str, str], ...] = ()
+    """Left type, right type, and what a person must decide first."""
+
+
+def _imported(files: tuple[Path, ...], config: Path, only: str) -> _Wanted:
+    from stream.dataflow.importing import account
+
+    found = account(files, config.read_bytes() if config.exists() else b"", config)
+    if found.refused or not found.flows:
+        raise Failed("\n".join([*map(str, found.unread), "found no statements; a dataflow document would be right"]))
+    pairs = frozenset((each.left, each.right) for each in found.flows)
+    rest = tuple((each.left, each.right, "; ".join(each.open) or each.condition) for each in found.flows)
+    return _Wanted(config, only, found.merged.text, pairs, rest)
+
+
+async def _run(wanted: _Wanted, format: Format, environment: Mapping[str, str] | None) -> tuple[Checklist, list[str]]:
     """Try it: live with an environment, in sandboxes without. The checklist, and what was left behind."""
     from rich.console import Console
 
@@ -90,18 +123,37 @@ async def _run(
     with tempfile.TemporaryDirectory(prefix="linkstream-qa-") as name:
         folder = Path(name)
         try:
-            opened = stands.sandboxed(config, folder)
+            opened = stands.sandboxed(wanted.config, folder, text=wanted.text)
             if environment is not None:
-                opened = stands.live(config, folder, environment)
+                opened = stands.live(wanted.config, folder, environment, text=wanted.text)
             async with opened as stand:
-                flows = [flow for flow in stand.topology.flows.flows.values() if only in flow.name]
-                if not flows:
-                    raise Failed(f"{config}: found no statement with {only!r}; a part of a flow's name would be right")
+                flows = [
+                    flow
+                    for flow in stand.topology.flows.flows.values()
+                    if wanted.only in flow.name and (not wanted.pairs or (flow.left, flow.right) in wanted.pairs)
+                ]
+                if not flows and not wanted.resting:
+                    found = f"{wanted.config}: found no statement with {wanted.only!r}"
+                    raise Failed(f"{found}; a part of a flow's name would be right")
                 with console.status("starting") as status:
                     checklist = await tried(stand, flows, lambda what: status.update(f"{what} ..."))
-                return checklist, await stand.tidy()
+                return _with_resting(checklist, wanted), await stand.tidy()
         except stands.CannotTry as error:
             raise Failed(str(error)) from None
+
+
+def _with_resting(checklist: Checklist, wanted: _Wanted) -> Checklist:
+    """The statements that rest until a person decides something are on the list, and not ticked."""
+    from stream.qa.checklist import CREATION, Result, Statement
+
+    tried = {(each.left, each.right) for each in checklist.statements}
+    rest = []
+    for left, right, why in wanted.resting:
+        if (left, right) not in tried and wanted.only in f"{left}~{right}":
+            name = f"{left}~{right}"
+            line = Result(statement=name, check=CREATION, verdict="not applied", reason=f"it rests: {why}")
+            rest.append(Statement(name=name, left=left, right=right, ours=False, results=(line,)))
+    return replace(checklist, statements=(*checklist.statements, *rest))
 
 
 def _html(checklist: Checklist) -> str:

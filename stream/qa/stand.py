@@ -254,15 +254,17 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
     door: Door | None = None,
     settings: Mapping[str, Any] | None = None,
     poll: str | None = POLL,
+    text: str | None = None,
     **more: Any,
 ) -> AsyncIterator[Stand]:
     """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
 
     ``door`` may put something between a sandbox and whoever calls it: told of the system's name, its kind and its
     sandbox, it answers the address to call. ``settings`` go to every system, and are that there is no limit if they are
-    not given; ``poll`` to every entity type, unless it is ``None``; ``more`` to every sandbox.
+    not given; ``poll`` to every entity type, unless it is ``None``; ``more`` to every sandbox. ``text`` stands for what
+    is in the file.
     """
-    value = _written(config)
+    value = _written(config, text)
     systems = value.get("systems", {})
     environment = dict(os.environ)
     async with AsyncExitStack() as stack:
@@ -304,10 +306,12 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
 
 
 @asynccontextmanager
-async def live(config: Path, folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Stand]:
+async def live(
+    config: Path, folder: Path, environment: Mapping[str, str], *, text: str | None = None
+) -> AsyncIterator[Stand]:
     """A stand on the systems that a configuration names; the log is one of its own. Raises BadTopology."""
     broker = f"sqlite:///{folder / 'linkstream.db'}"
-    value = _written(config)
+    value = _written(config, text)
     value["broker"] = broker
     written = config.parent / f".{config.name}.qa"
     written.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
@@ -328,9 +332,9 @@ async def live(config: Path, folder: Path, environment: Mapping[str, str]) -> As
         written.unlink(missing_ok=True)
 
 
-def _written(config: Path) -> Any:
+def _written(config: Path, text: str | None) -> Any:
     """What stands in a configuration, as JSON can hold it."""
-    return as_json(load(config.read_bytes()))
+    return as_json(load(config.read_bytes() if text is None else text.encode()))
 
 
 def as_json(document: Document) -> Any:
