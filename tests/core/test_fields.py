@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.conversions import conversion, together
-from stream.core.fields import MOST, Observer, element, element_field, elements, paths_of, whole
+from stream.core.fields import MOST, Observer, element, element_field, elements, group, parts, paths_of, whole
 from stream.core.flows import Conversion, Pair
 from stream.core.reading import alike
 from stream.model import Command, Conflict
@@ -109,6 +109,29 @@ class TestObserver:
     def test_what_is_no_element_is_told(self, field: str) -> None:
         with pytest.raises(ValueError, match="an element of a set would be right"):
             element(field)
+
+    def test_a_name_of_an_element_may_hold_the_mark_of_a_set(self) -> None:
+        field = element_field("labels~", "a~b")
+        assert (whole(field), paths_of(field), element(field)) == ("labels~", ["labels"], "a~b")
+
+    def test_as_many_elements_as_may_be_are_a_set(self) -> None:
+        assert len(elements("labels~", [*range(MOST)])) == MOST
+        with pytest.raises(ValueError, match="a list would be right"):
+            elements("labels~", "")
+
+    def test_what_a_system_said_stays_as_it_is(self) -> None:
+        said = {"labels": "no"}
+        OBSERVE.refused(said, ['labels~"red"'], apart=True)
+        assert said == {"labels": "no"}
+
+    def test_fields_that_come_one_at_a_time_are_all_observed(self) -> None:
+        assert Observer(iter(["name", "labels~", "street, city"]))({}).keys() == {"name", "labels~", "street, city"}
+
+    def test_a_group_is_empty_only_if_all_its_parts_are(self) -> None:
+        assert group([None, 0]) == [None, 0]
+        assert group(["", None]) == ["", None]
+        assert group([None, None]) is None
+        assert parts("a, b, c", None) == [None, None, None]
 
 
 PLAIN = Conversion()

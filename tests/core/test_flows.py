@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stream.core.flows import Pair, marker, parse_marker
+from stream.core.flows import Condition, Conversion, Flows, Pair, Reference, TypeFacts, marker, parse_marker
 from stream.model import Offer, Register
 from tests.core.build import FIELDS, A, B, commands, every, flow, linked, seen, view
 
@@ -30,6 +30,93 @@ def test_the_plan_of_a_type_changes_with_what_is_configured_for_it() -> None:
     assert len(plans) == 5
     assert view(flow("c.t", "d.t"), flow()).flows.plan("a.t") == view().flows.plan("a.t")
     assert view().flows.plan("z.z") == 0
+
+
+def test_a_value_is_compared_in_the_words_of_the_other_side() -> None:
+    words = Conversion("loud", str.upper, str.lower)  # type: ignore[arg-type]
+    flows = view(flow(pairs=(Pair(left="x", right="z", conversion=words),))).flows
+    ours, theirs = flows.ends("a.t")["f/a"], flows.ends("b.t")["f/b"]
+    assert (ours.leads["x"][0].convert, ours.takes["x"]) == (words.to, words.to)
+    assert (theirs.leads["z"][0].convert, theirs.takes["z"]) == (words.back, words.back)
+
+
+def test_a_reference_is_asked_of_the_record_of_its_own_side() -> None:
+    pairs = (Pair(left="parent", right="above", reference="p"),)
+    given = [flow("a.p", "b.p", name="p"), flow(pairs=pairs, linked=(("parent", "p"),))]
+    flows = Flows(given, {"b.p": TypeFacts(integer_ids=True)})
+    ours, theirs = flows.ends("a.t")["f/a"], flows.ends("b.t")["f/b"]
+    to_right = Reference("p/a", "a.p", "b.p", integer=True)
+    assert ours.leads["parent"][0].reference == to_right
+    assert theirs.leads["above"][0].reference == Reference("p/b", "b.p", "a.p", integer=False)
+    assert (ours.needs, theirs.needs) == ((("parent", to_right),), ())
+
+
+@pytest.mark.parametrize(("required", "wanted"), [("", (False, False)), ("a", (False, True)), ("b", (True, False))])
+def test_a_field_is_required_of_the_side_that_leads_there(required: Any, wanted: tuple[bool, bool]) -> None:
+    flows = view(flow(pairs=(Pair(left="x", right="x", required=required),))).flows
+    leads = (flows.ends("a.t")["f/a"].leads["x"][0], flows.ends("b.t")["f/b"].leads["x"][0])
+    assert tuple(lead.required for lead in leads) == wanted
+
+
+def test_one_field_leads_to_several() -> None:
+    pairs = tuple(Pair(left="name", right=right, direction="forward") for right in ("title", "label"))
+    assert [lead.peer for lead in view(flow(pairs=pairs)).flows.ends("a.t")["f/a"].leads["name"]] == ["title", "label"]
+
+
+def test_all_that_is_read_of_a_record_is_observed() -> None:
+    given = flow(
+        match=((("email", "mail"), ("name", "title")), (("code", "number"), ("email", "mail"))),
+        pairs=(
+            Pair(left="there", right="there", direction="forward"),
+            Pair(left="back", right="back", direction="backward", when=condition("guard", "kind")),
+        ),
+        when=condition("taking part", "state"),
+        linked=(("parent", "p"),),
+    )
+    flows = view(flow("a.p", "b.p", name="p"), given).flows
+    assert flows.paths["a.t"] == ("back", "code", "email", "kind", "name", "parent", "state", "there")
+    assert flows.paths["b.t"] == ("back", "mail", "number", "there", "title")
+    ours, theirs = flows.ends("a.t")["f/a"], flows.ends("b.t")["f/b"]
+    assert ours.watched == ("email", "name", "code")
+    assert theirs.criteria == (("mail", "title"), ("number", "mail"))
+    assert ours.criterion_names == theirs.criterion_names == ("email=mail,name=title", "code=number,email=mail")
+
+
+@pytest.mark.parametrize(
+    ("direction", "ways"), [("both", (True, True)), ("forward", (True, False)), ("backward", (False, True))]
+)
+def test_a_condition_of_a_pair_is_asked_of_the_left_field_both_ways(direction: Any, ways: tuple[bool, bool]) -> None:
+    pairs = (FIELDS[0], Pair(left="x", right="z", direction=direction, when=condition("open")))
+    flows = view(flow(pairs=pairs)).flows
+    [guard] = flows.ends("a.t")["f/a"].guards
+    assert (guard.name, guard.field, guard.leads, guard.takes) == ("x -> z", "x", *ways)
+    assert flows.ends("b.t")["f/b"].guards == ()
+
+
+def test_the_plan_of_a_type_changes_with_its_conditions_and_connections() -> None:
+    def plan(**change: Any) -> int:
+        return view(flow("a.p", "b.p", name="p"), flow(**change)).flows.plan("a.t")
+
+    def guarded(text: str) -> tuple[Pair, ...]:
+        return (*FIELDS[:2], Pair(left="y", right="y", when=condition(text)))
+
+    changes: list[dict[str, Any]] = [
+        {},
+        *({"when": condition(text)} for text in ("one", "two")),
+        *({"pairs": guarded(text)} for text in ("one", "two")),
+        *({"linked": ((field, "p"),)} for field in ("parent", "owner")),
+    ]
+    assert len({plan(**change) for change in changes}) == len(changes)
+
+
+def test_the_plan_of_a_type_is_the_same_in_whatever_order_things_are_written() -> None:
+    assert view(flow(pairs=FIELDS[::-1])).flows.plan("a.t") == view().flows.plan("a.t")
+    one, two = flow(), flow("a.t", "c.t", name="g")
+    assert view(one, two).flows.plan("a.t") == view(two, one).flows.plan("a.t")
+
+
+def condition(text: str, *reads: str) -> Condition:
+    return Condition(text, reads, bool)
 
 
 @pytest.mark.parametrize("text", ["", "f", "f|", "f|x", "f|a.t", "f|:1"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from stream.core.reading import AHEAD, changed_at, known, order
+from stream.core.reading import AHEAD, alike, changed_at, fresh, known, newer, order, stamp
 from stream.core.row import Row
 from stream.model import Offer, Seen
 from tests.core.build import (
@@ -240,3 +240,76 @@ class TestB8Clocks:
         assert table.row(A).cells["x"].version.time == START + 160 * SECOND + AHEAD
         assert changed_at(Row(updated_at=START, read_at=START, ahead=self.SLOW)) == START + AHEAD
         assert changed_at(Row(read_at=START)) == START
+
+
+@pytest.mark.parametrize(
+    ("row", "at"),
+    [
+        (Row(updated_at=5, read_at=7), 5),
+        (Row(updated_at=9, read_at=7), 7),
+        (Row(updated_at=5), 5),
+        (Row(read_at=7), 7),
+        (Row(updated_at=5, read_at=7, written_at=8), 8),
+        (Row(updated_at=5, written_at=4), 5),
+    ],
+)
+def test_a_record_was_there_when_it_was_changed_read_or_written(row: Row, at: int) -> None:
+    assert known(row) == at
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (Seen(fields={}, read_at=1, revision=5), Seen(fields={}, read_at=2, revision=5)),
+        (Seen(fields={}, read_at=4, updated_at=3), Seen(fields={}, read_at=5, updated_at=3)),
+        (Seen(fields={}, read_at=9, updated_at=3), Seen(fields={}, read_at=5, updated_at=4)),
+        (Seen(fields={}, read_at=4), Seen(fields={}, read_at=5)),
+        (Seen(fields={}, read_at=4, updated_at=3), Seen(fields={}, read_at=4)),
+    ],
+)
+def test_of_two_readings_one_is_the_later(earlier: Seen, later: Seen) -> None:
+    assert order(earlier) < order(later)
+
+
+@pytest.mark.parametrize("updated_at", [None, 10])
+@pytest.mark.parametrize(("read_at", "applied"), [(15, False), (16, False), (25, False), (26, True)])
+def test_a1_after_our_write_a_reading_counts_once_the_lag_is_over(
+    updated_at: int | None, read_at: int, applied: bool
+) -> None:
+    row = Row(updated_at=10, read_at=12, written_at=20)
+    assert fresh(row, Seen(fields={}, read_at=read_at, updated_at=updated_at), 5) is applied
+
+
+@pytest.mark.parametrize("updated_at", [None, 10])
+def test_a1_the_reading_that_is_known_is_not_fresh(updated_at: int | None) -> None:
+    row = Row(updated_at=10, read_at=12)
+    assert [fresh(row, Seen(fields={}, read_at=at, updated_at=updated_at), 0) for at in (12, 13)] == [False, True]
+
+
+def test_a_reading_as_new_as_the_known_one_is_not_newer() -> None:
+    row = Row(revision=5, updated_at=10)
+    assert [newer(row, Seen(fields={}, read_at=9, revision=each)) for each in (4, 5, 6)] == [False, False, True]
+    assert [newer(row, Seen(fields={}, read_at=9, updated_at=each)) for each in (9, 10, 11)] == [False, False, True]
+    assert newer(Row(), Seen(fields={}, read_at=9, revision=0))
+    assert not newer(row, Seen(fields={}, read_at=99))
+
+
+def test_a_time_of_change_never_goes_back() -> None:
+    row = Row(updated_at=10, revision=5)
+    stamp(row, Seen(fields={}, read_at=12, updated_at=8, revision=6))
+    assert (row.updated_at, row.revision) == (10, 6)
+
+
+@pytest.mark.parametrize(("read_at", "there"), [(49, False), (50, False), (51, True)])
+def test_only_a_reading_made_later_shows_that_a_missing_record_is_there(read_at: int, there: bool) -> None:
+    gone, missing = Row(gone_at=50), Row(missing_at=50)
+    for row in (gone, missing):
+        stamp(row, Seen(fields={}, read_at=read_at))
+    assert (gone.gone_at == 0, missing.missing_at == 0) == (there, there)
+
+
+def test_alike_is_equal_up_to_white_space_and_case() -> None:
+    assert alike(" Große  Straße\n", "GROSSE STRASSE")
+    assert not alike("a b", "ab")
+    assert not alike("1", 1)
+    assert not alike(["a", "b"], ["b", "a"])

@@ -169,3 +169,25 @@ def test_what_waits_does_not_wait_longer_for_each_message() -> None:
     table.read(A, 20, x="x1")
     assert table.row(A).alarm == alarm
     assert B not in table.rows
+
+
+def test_two_references_are_asked_and_answered_apart() -> None:
+    pairs = tuple(Pair(left=each, right=each, reference="p") for each in ("parent", "owner"))
+    flows = [flow("a.p", "b.p", name="p"), flow(pairs=(*FIELDS, *pairs), match=())]
+    table = Table(View(Flows(flows, {}), frozenset(("a.t", "b.t", "a.p", "b.p"))))
+    table.tell(A, seen(10, parent="7", owner="8", **FULL))
+    assert set(table.row(A).twins) == {"p/a|a.p:7", "p/a|a.p:8"}
+    table.tell(A, Answer(edge="p/a", sender="a.p:7", number=5, later=True))
+    assert set(table.row(A).twins) == {"p/a|a.p:7", "p/a|a.p:8"}
+    assert not table.row(A).twins["p/a|a.p:7"].lost
+    assert table.row(A).alarm == table.now + SOON
+    table.tell(A, Answer(edge="p/a", sender="a.p:7", number=6, twin="b.p:70"))
+    assert [each.edge for each in every(Ask, table.tell(A, Wake()))] == ["p/a"]
+    table.tell(A, Answer(edge="p/a", sender="a.p:7", number=7))
+    assert (table.row(A).twins["p/a|a.p:7"].ref, table.row(A).twins["p/a|a.p:7"].lost) == ("b.p:70", True)
+
+
+def test_an_id_that_is_no_number_is_passed_on_as_it_is() -> None:
+    table = asked(integer=True)
+    table.done(A, commands(table.out)[0], 30, y=None, parent=None)
+    assert offered(twin(table, "x70")) == "x70"
