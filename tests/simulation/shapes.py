@@ -126,8 +126,11 @@ def fits(shape: str, mode: str) -> bool:
     """Whether a mode says anything about a shape: some name fields, which those of real systems have not.
 
     Where a target rewrites names, a second origin with the same name does not find what the first one created, and of
-    one thing two are made: nothing but its name would say that it is one.
+    one thing two are made: nothing but its name would say that it is one. The same where people rename what is on its
+    way round a ring in which every flow creates: its old name met nobody.
     """
+    if shape == "cycle of four" and MODES[mode].renaming:
+        return False
     renamed = any(quirks.numbers for quirks in MODES[mode].quirks.values())
     return not (shape in ROLES and mode in NAMING) and not (
         shape in {*CRISSCROSS, "conflict", "cycle of four"} and renamed
