@@ -398,6 +398,7 @@ class ModelSystem:
         self.world.maybe_crash("at a look-up")
         if self.quirks.unmarked:
             raise Refused("records of this type carry no marker")
+        self.world.count("look-ups")
         return tuple(self.entity(type, id) for id in self._marked(type, marker, self.quirks.settle))
 
     async def recent(self, type: str, since: Time) -> tuple[Entity, ...]:

@@ -45,8 +45,8 @@ async def until(true: Callable[[], Any], what: str, *, seconds: float = 30.0, ev
 
 
 async def linked(office: Office) -> None:
-    """Wait until every record has its counterparts."""
-    await until(lambda: len(office.links()) == office.expected(), "all links stand")
+    """Wait until every record has its counterparts; one whose create was not answered is looked for half a minute."""
+    await until(lambda: len(office.links()) == office.expected(), "all links stand", seconds=75.0)
 
 
 async def settled(office: Office) -> None:
