@@ -136,7 +136,7 @@ def _print(done: Account, config: Path, *, dry_run: bool) -> None:
     for kind, meaning in _KINDS.items():
         points = [point for point in done.points if point.kind == kind]
         if points:
-            console.print(f"\n[bold]{len(points)}[/bold] {meaning}", soft_wrap=True)
+            console.print(f"\n{meaning} ([bold]{len(points)}[/bold])", soft_wrap=True)
         for point in points[:_SHOWN]:
             console.print(f"  {escape(str(point.fault))}", soft_wrap=True)
         if len(points) > _SHOWN:
