@@ -354,10 +354,15 @@ class _Reader:
         return None
 
     def _itself(self, path: Path, flow: WrittenFlow) -> None:
-        """Each record of a type and itself would be a left and a right one, and its counterpart get one of its own."""
+        """Each record would be a left and a right one, and so would the counterpart that it gets, for ever.
+
+        Who writes this means two accounts, and those are two systems, of which each has its own types.
+        """
         if flow.from_ == flow.to:
+            name = _system(flow.to)
             text = f"found {flow.to} on both sides, so that each counterpart would get one of its own"
-            self._report.add((*path, "to"), f"{text}; another type would be right")
+            right = f"a second entry under systems with the connector of {name}, for the other account"
+            self._report.add((*path, "to"), f"{text}; {right}, and its type here would be right")
 
     def _match(self, path: Path, flow: WrittenFlow, ends: _Ends) -> None:
         for number, each in enumerate(flow.match):

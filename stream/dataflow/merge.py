@@ -148,6 +148,9 @@ class _Work:
 
     def take(self, planned: Planned) -> str | None:
         """Answer the entry of a flow that is not there yet; change one that is."""
+        if planned.left == planned.right and self._apart(planned):
+            self.same += 1
+            return None
         self.taken.append(planned)
         there = self._by_types.get(frozenset((planned.left, planned.right)))
         if not there:
@@ -174,6 +177,15 @@ class _Work:
         else:
             self.same += 1
         return None
+
+    def _apart(self, planned: Planned) -> bool:
+        """Whether a flow of a type with itself, as documents say it, has been given a second system by now."""
+        said = {(source.file, source.sum) for source in planned.sources}
+        return any(
+            said <= {(source.file, source.sum) for source in _sources(flow)}
+            for flow in self._standing
+            if flow.get("from") != flow.get("to")
+        )
 
     def _known_now(self, flow: Mapping[str, Any]) -> bool:
         """Whether a flow rests for a system that a connector reads by now."""

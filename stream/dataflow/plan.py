@@ -340,14 +340,25 @@ class _Group:
         for text in found:
             self._tell("flow", made.at, f"found {made.left} ~ {made.right}: {text}; a decision")
         yield from found
+        yield from self._itself(made)
         for pair in made.pairs:
             if not (is_path(pair.left) and is_path(pair.right)):
                 yield f"{pair.left} ~ {pair.right}: no paths"
                 self._tell("property", pair.at, f"found {pair.left!r} ~ {pair.right!r}; paths")
 
-    def _linking(self, made: Planned) -> Iterator[str]:
+    def _itself(self, made: Planned) -> Iterator[str]:
+        """Two accounts of one system are two systems, but a document has one name for both."""
         if made.left == made.right:
-            yield "copies of a type within itself would be copied again"
+            system = self._known.of(made.left).name
+            text = "copies of a type within itself would be copied again"
+            right = f"a second entry under systems with the connector of {system}, and its type on one side,"
+            for _, _, statement in self._group:
+                self._tell(
+                    "flow", (statement.file, statement.line), f"found {made.left} on both sides: {text}; {right}"
+                )
+            yield f"{text}; {right}{_RIGHT}"
+
+    def _linking(self, made: Planned) -> Iterator[str]:
         right = self._known.traits(made.right)
         if made.create == "never" and not made.match:
             yield "it only links, and nothing says by what"

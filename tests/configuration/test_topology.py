@@ -349,7 +349,7 @@ BAD = {
     ),
     "a type and itself": (
         file(flow("{from: name, to: notes}", to="a.tasks", create="never", match="[{name: notes}]")),
-        "found a.tasks on both sides, so that each counterpart would get one of its own; another type would be right",
+        "a second entry under systems with the connector of a, for the other account, and its type here would be right",
     ),
     "no condition": (file(flow(when="name = 1")), "found no condition: 1:6: token recognition error at: '= '"),
     "a condition on nothing": (file(flow(when="done == true")), "undeclared reference to 'done'"),

@@ -87,24 +87,6 @@ class TestObserver:
         assert OBSERVE.refused({"labels": "no"}, fields, apart=True) == {}
         assert OBSERVE.refused({"labels": "no"}, fields, apart=False) == dict.fromkeys(fields, "no")
 
-    @given(st.lists(st.text(max_size=5) | st.integers(-(2**63), 2**63), max_size=8))
-    def test_what_is_spread_can_be_gathered(self, labels: list[Any]) -> None:
-        known = OBSERVE({"labels": labels})
-        if known["labels~"] is None:
-            fields = {field: value for field, value in known.items() if value and "~" in field}
-            again = OBSERVE.gather(fields, {}).get("labels", [])
-            assert elements("labels~", again).keys() == fields.keys()
-
-    @given(st.text(min_size=1, max_size=5) | st.integers(-(2**63), 2**63))
-    def test_the_field_of_an_element_says_which(self, value: Any) -> None:
-        try:
-            field = element_field("a.b~", value)
-        except ValueError:
-            return
-        assert whole(field) == "a.b~"
-        assert paths_of(field) == ["a.b"]
-        assert element(field) == (value.strip() if isinstance(value, str) else value)
-
     @pytest.mark.parametrize("field", ["a", "a~", "a~{}", "a~true"])
     def test_what_is_no_element_is_told(self, field: str) -> None:
         with pytest.raises(ValueError, match="an element of a set would be right"):
@@ -132,6 +114,26 @@ class TestObserver:
         assert group(["", None]) == ["", None]
         assert group([None, None]) is None
         assert parts("a, b, c", None) == [None, None, None]
+
+
+@given(st.lists(st.text(max_size=5) | st.integers(-(2**63), 2**63), max_size=8))
+def test_what_is_spread_can_be_gathered(labels: list[Any]) -> None:
+    known = OBSERVE({"labels": labels})
+    if known["labels~"] is None:
+        fields = {field: value for field, value in known.items() if value and "~" in field}
+        again = OBSERVE.gather(fields, {}).get("labels", [])
+        assert elements("labels~", again).keys() == fields.keys()
+
+
+@given(st.text(min_size=1, max_size=5) | st.integers(-(2**63), 2**63))
+def test_the_field_of_an_element_says_which(value: Any) -> None:
+    try:
+        field = element_field("a.b~", value)
+    except ValueError:
+        return
+    assert whole(field) == "a.b~"
+    assert paths_of(field) == ["a.b"]
+    assert element(field) == (value.strip() if isinstance(value, str) else value)
 
 
 PLAIN = Conversion()

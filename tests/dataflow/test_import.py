@@ -443,11 +443,42 @@ def test_an_entity_that_the_system_has_not_rests(capsys: pytest.CaptureFixture[s
     assert topology().resting["asana.projects~crm.casefile"][0] == "crm has no casefile; 'case' would be right"
 
 
-def test_copies_within_one_type_rest(capsys: pytest.CaptureFixture[str]) -> None:
+# a type and itself: two accounts of one system, for which a document has one name
+
+
+def of_itself(*rows: tuple[str, str]) -> Path:
+    tasks = [five.statement("Asana", "Asana", "Tasks", "Tasks", [row]) for row in rows]
+    projects = five.statement("Asana", "Asana", "Projects", "Teams", [("name", "name")])
+    return paper(*tasks, projects, name="asana-asana.rst", title="Asana to Asana")
+
+
+def test_copies_within_one_type_rest_and_each_statement_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     by_hand()
-    name, title = "asana-asana.rst", "Asana to Asana"
-    run(capsys, paper(five.statement("Asana", "Asana", "Tasks", "Tasks", [("name", "name")]), name=name, title=title))
-    assert "copied again" in topology().resting["asana.tasks~asana.tasks"][0]
+    answer = run(capsys, of_itself(("name", "name"), ("notes", "notes")))
+    [why] = topology().resting["asana.tasks~asana.tasks"]
+    assert why == (
+        "copies of a type within itself would be copied again; a second entry under systems with the connector of "
+        "asana, and its type on one side, would be right"
+    )
+    told = [(point["line"], point["text"]) for point in answer["open"] if "on both sides" in point["text"]]
+    lines = [line for line, text in enumerate(Path("asana-asana.rst").read_text().split("\n"), 1) if "Tasks to" in text]
+    assert told == [(line, f"found asana.tasks on both sides: {why}") for line in lines]
+    assert "asana.projects~asana.teams" in topology().flows.flows
+
+
+def test_a_second_account_makes_two_types_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    by_hand()
+    paper = of_itself(("name", "name"))
+    run(capsys, paper)
+    lines = Path("topics.yaml").read_text().split("\n")
+    lines.insert(lines.index("topics:") + 1, "  other.tasks: {poll: 10s}")
+    lines.insert(lines.index("systems:") + 1, '  other: {connector: asana, token: "${ASANA_TOKEN}"}')
+    lines[lines.index("    to: asana.tasks")] = "    to: other.tasks"
+    Path("topics.yaml").write_text("\n".join(line for line in lines if "copied again" not in line))
+    flow = topology().flows.flows["asana.tasks~other.tasks"]
+    assert [(pair.left, pair.right) for pair in flow.pairs] == [("name", "name")]
+    assert run(capsys, paper)["flows"]["added"] == 0
+    assert ("asana.tasks", "asana.tasks") not in written()
 
 
 def test_no_circle_creates_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
