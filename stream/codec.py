@@ -20,6 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _message: msgspec.json.Decoder[Message | Counted | Rouse] = msgspec.json.Decoder(Message | Counted | Rouse)
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
+_conflict = msgspec.json.Decoder(Conflict)
 _order = msgspec.json.Decoder(Order)
 
 
@@ -55,6 +56,11 @@ def decode_command(value: bytes | None) -> Command:
 def decode_order(value: bytes | None) -> Order:
     """An order of ``polls``. Raises BadRecord."""
     return _decode(_order, value, "an order")
+
+
+def decode_conflict(value: bytes | None) -> Conflict:
+    """A conflict of ``conflicts``. Raises BadRecord."""
+    return _decode(_conflict, value, "a conflict")
 
 
 def row_of(data: bytes | None) -> Kept | None:

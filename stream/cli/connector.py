@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stream.cli import exits
-from stream.cli.shell import Format, Shell, format_option
+from stream.cli.shell import Format, Shell, format_option, say
 
 if TYPE_CHECKING:
     from connectors.declaration import Declaration
@@ -69,8 +69,8 @@ def check(shell: Shell, declaration: str, live: bool, settings: tuple[str, ...],
     found = asyncio.run(_tried(shell, declaration, settings)) if live else None
     if settings and not live:
         raise click.UsageError("found -s without --live; --live would be right")
-    if format == "json":
-        click.echo(json.dumps(_as_json(said, found), indent=2, ensure_ascii=False))
+    if format != "table":
+        say(_as_json(said, found), format)
     else:
         _print(declaration, said, found)
     return exits.FAILED if found and any(each.wrong for each in found) else exits.OK

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
-from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
     from stream.topology import Topology
@@ -41,8 +40,8 @@ def command() -> None:
 def list_(shell: Shell, config: Path, format: Format, limit: int) -> None:
     """List what is held and what waits a moment, with the copies that would follow."""
     found = _waiting(shell.chart(config))
-    if format == "json":
-        click.echo(json.dumps(found, indent=2))
+    if format != "table":
+        say(found, format)
         return
     for name, at in found["held"].items():
         many = sum(each["type"] == name for each in found["waiting"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import tempfile
 import time
@@ -16,7 +15,7 @@ import rich_click as click
 
 from stream.cli import exits
 from stream.cli.exits import BadEnvironment, Failed
-from stream.cli.shell import Format, format_option
+from stream.cli.shell import Format, format_option, say
 from stream.model import type_of
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ async def _run(folder: Path, format: Format, *, checklist: bool) -> int:
     from stream.qa.run import Tryout
     from stream.qa.stand import CannotTry, sandboxed
 
-    console = Console(highlight=False, stderr=format == "json")
+    console = Console(highlight=False, stderr=format != "table")
     began = time.monotonic()
     async with sandboxed(_topics(), folder) as stand:
         demo = Demo(stand)
@@ -180,8 +179,8 @@ def _print(console: Console, drawn: Account, ticked: Checklist | None, seconds: 
         "records doubled": drawn.doubled,
         **statements,
     }
-    if format == "json":
-        click.echo(json.dumps({"good": good, "seconds": round(seconds, 1), **figures}, indent=2))
+    if format != "table":
+        say({"good": good, "seconds": round(seconds, 1), **figures}, format)
         return exits.OK if good else exits.FAILED
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, figure in figures.items():

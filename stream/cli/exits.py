@@ -1,11 +1,13 @@
 """How a command ends: the one place where errors become exit codes and a last line for a person.
 
-    0  done                        70  the log belongs to another worker now, or a mistake of ours
-    1  failed                      75  the log is in use, or there is no room: try again later
-    2  bad configuration or usage  78  the log is damaged, or does not fit the settings
-    3  bad environment            130  interrupted
+    0  done                           69  the worker could not do what it was asked, or did not answer
+    1  failed                         70  the log belongs to another worker now, or a mistake of ours
+    2  bad configuration or usage     75  the log is in use, or there is no room: try again later
+    3  bad environment                78  the log is damaged, or does not fit the settings
+    4  refused by a safety limit     130  interrupted
+   10  a plan found changes: nothing was done, and there is something to do
 
-70, 75 and 78 come from the engine (``EngineError.exit_code``) and are those of sysexits.h.
+69, 70, 75 and 78 come from the engine (``EngineError.exit_code``) and are those of sysexits.h.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ OK: Final = 0
 FAILED: Final = 1
 CONFIGURATION: Final = 2
 ENVIRONMENT: Final = 3
+REFUSED: Final = 4
+CHANGES: Final = 10
 INTERNAL: Final = 70
 MISFIT: Final = 78
 INTERRUPTED: Final = 130
@@ -30,6 +34,10 @@ INTERRUPTED: Final = 130
 
 class Failed(Exception):
     """The command could not do what it was asked; the message says why and what to do."""
+
+
+class Unsafe(Exception):
+    """So much at once is not done without being told twice; the message says how."""
 
 
 class BadEnvironment(Exception):
@@ -74,6 +82,7 @@ _CODES: Final = (
     (INTERRUPTED, (KeyboardInterrupt, click.Abort)),
     (CONFIGURATION, (click.UsageError, BadTopology)),
     (ENVIRONMENT, (BadEnvironment, OSError)),
+    (REFUSED, (Unsafe,)),
     (FAILED, (Failed, click.ClickException)),
 )
 _CODES_ELSEWHERE: Final = (

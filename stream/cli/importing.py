@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rich_click as click
 
 from stream.cli import exits
-from stream.cli.shell import Format, config_option, format_option
+from stream.cli.shell import Format, config_option, format_option, say
 
 if TYPE_CHECKING:
     from stream.dataflow.importing import Account
@@ -62,8 +61,8 @@ def command(files: tuple[Path, ...], config: Path, dry_run: bool, format: Format
     done = account(files, data, config)
     if not dry_run:
         _write(config, data, done)
-    if format == "json":
-        click.echo(json.dumps(_summary(done), indent=2, ensure_ascii=False))
+    if format != "table":
+        say(_summary(done), format)
     else:
         _print(done, config, dry_run=dry_run)
     if dry_run and format == "table":

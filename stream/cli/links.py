@@ -12,7 +12,7 @@ import rich_click as click
 
 from stream.cli import exits
 from stream.cli.exits import Failed
-from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.cli.shell import Format, Shell, config_option, format_option, say
 from stream.core.row import State
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def list_(  # noqa: PLR0913, PLR0917  # one for each option
                 more = True
                 break
             found.append(link)
-    if format == "json":
+    if format != "table":
         names = ("flow", "side", "ref", "peer", "state", "in_step", "reason")
-        click.echo(json.dumps([{name: getattr(link, name) for name in names} for link in found], indent=2))
+        say([{name: getattr(link, name) for name in names} for link in found], format)
         return
     if not found:
         click.echo("no such links" if flow or kind or state or not_in_step else "no links yet")
@@ -134,8 +134,8 @@ def show(shell: Shell, config: Path, format: Format, ref: str) -> None:
         "writing": row.writing is not None,
         "gone": bool(row.gone_at),
     }
-    if format == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    if format != "table":
+        say(found, format)
     else:
         _print_row(found)
 
@@ -217,9 +217,9 @@ def check(shell: Shell, config: Path, format: Format, live: bool, limit: int) ->
             more = True
             break
         found.append(finding)
-    if format == "json":
+    if format != "table":
         names = ("kind", "refs", "edge", "what", "do")
-        click.echo(json.dumps([{name: getattr(one, name) for name in names} for one in found], indent=2))
+        say([{name: getattr(one, name) for name in names} for one in found], format)
     else:
         for one in found:
             click.echo(f"{one.kind}: {', '.join(one.refs)}{f' on {one.edge}' if one.edge else ''}: {one.what}")

@@ -18,38 +18,61 @@ import rich_click as click
 from stream.cli import exits
 from stream.cli.shell import Shell, environment
 
-COMMANDS: Final[Mapping[str, str]] = {
-    "demo": "stream.cli.demo",
-    "qa": "stream.cli.qa",
-    "run": "stream.cli.run",
-    "validate": "stream.cli.validate",
-    "import": "stream.cli.importing",
-    "document": "stream.cli.document",
-    "status": "stream.cli.status",
-    "links": "stream.cli.links",
-    "deletes": "stream.cli.deletes",
-    "schema": "stream.cli.schema",
-    "connector": "stream.cli.connector",
-    "sandbox": "stream.cli.sandbox",
-    "version": "stream.cli.version",
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "demo": ("stream.cli.demo", "Keep six made-up systems in step before your eyes."),
+    "qa": ("stream.cli.qa", "Try out every statement, and tick off the checklist."),
+    "run": ("stream.cli.run", "Keep everything in step until stopped."),
+    "validate": ("stream.cli.validate", "Check topics.yaml without touching any system."),
+    "import": ("stream.cli.importing", "Work customers' dataflow documents into topics.yaml."),
+    "document": ("stream.cli.document", "Write the flows between two systems as a dataflow document."),
+    "status": ("stream.cli.status", "Show systems, links, how many are in step, and what waits."),
+    "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
+    "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
+    "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
+    "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
+    "connector": ("stream.cli.connector", "Declare a system of your own."),
+    "sandbox": ("stream.cli.sandbox", "Run a small server that behaves as a business system does."),
+    "completion": ("stream.cli.completion", "Print what a shell needs to complete commands."),
+    "version": ("stream.cli.version", "Print the versions of linkstream and of its parts."),
 }
-"""Every command by name, in the order of the help: the module that has it as ``command``."""
+"""Every command by name, in the order of the help: the module that has it as ``command``, and a line for the help."""
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Try it": ("demo", "qa", "sandbox"),
+    "Say what is kept in step": ("validate", "import", "document", "schema", "connector"),
+    "Run it": ("run",),
+    "See how it goes, and why": ("status", "explain", "links"),
+    "Put it right": ("deletes",),
+    "This command line": ("completion", "version"),
+}
+"""The same commands as the help shows them."""
 
 
 class _Lazy(click.RichGroup):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; its help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
-        module = COMMANDS.get(cmd_name)
-        return None if module is None else import_module(module).command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; while the help is written, its line will do."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, line = COMMANDS[cmd_name]
+        return click.Command(cmd_name, short_help=line) if ctx.meta.get(_HELP) else import_module(module).command
+
+    def format_help(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help."""
+        ctx.meta[_HELP] = True
+        super().format_help(ctx, formatter)
 
 
-@click.rich_config({"text_paragraph_linebreaks": "\n\n"})
+_HELP: Final = "stream.cli.main.help"
+_SHOWN: Final = [{"name": name, "commands": list(commands)} for name, commands in GROUPS.items()]
+
+
+@click.rich_config({"text_paragraph_linebreaks": "\n\n", "command_groups": {"linkstream": _SHOWN}})
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--env-file",
@@ -91,8 +114,9 @@ def linkstream(
     Try without an account anywhere:
       linkstream sandbox asana --port 8801
 
-    Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 bad environment,
-    70 log taken over or mistake of ours, 75 log in use or no room, 78 log damaged or misfit, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 bad environment, 4 refused by a safety limit,
+    10 a plan found changes, 69 the worker could not do it, 70 log taken over or mistake of ours, 75 log in use or no
+    room, 78 log damaged or misfit, 130 interrupted. Colours go away with NO_COLOR=1.
     """
     context.obj = Shell(environment=environment(env_file), log_format=log_format, log_level=log_level)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +15,7 @@ from msgspec.structs import replace
 
 from stream.cli import exits
 from stream.cli.exits import BadEnvironment, Failed
-from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,7 +118,7 @@ async def _run(wanted: _Wanted, format: Format, environment: Mapping[str, str] |
     from stream.qa import stand as stands
     from stream.qa.run import tried
 
-    console = Console(highlight=False, stderr=True, quiet=format == "json")
+    console = Console(highlight=False, stderr=True, quiet=format != "table")
     with tempfile.TemporaryDirectory(prefix="linkstream-qa-") as name:
         folder = Path(name)
         try:
@@ -169,10 +168,10 @@ def _junit(checklist: Checklist) -> str:
 
 
 def _print(checklist: Checklist, format: Format, *, verbose: bool) -> None:
-    if format == "json":
+    if format != "table":
         from stream.qa.report import as_json
 
-        click.echo(json.dumps(as_json(checklist), indent=2, ensure_ascii=False))
+        say(as_json(checklist), format)
         return
     from rich.console import Console
 

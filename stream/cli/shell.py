@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import rich_click as click
-from msgspec import Struct
 
 from stream.errors import BadTopology
 
-Format: TypeAlias = Literal["table", "json"]
+Format: TypeAlias = Literal["table", "json", "yaml"]
 C = TypeVar("C", bound=Callable[..., Any])
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 
 
-class Shell(Struct, frozen=True, kw_only=True):
+class Shell(NamedTuple):
     """The global options. A command takes it with ``@click.pass_obj``."""
 
     environment: Mapping[str, str]
@@ -77,14 +77,26 @@ def config_option(command: C) -> C:
 
 
 def format_option(command: C) -> C:
-    """Add ``--format table|json``: for people, or for programs."""
+    """Add ``--format table|json|yaml``: for people, or for programs."""
     return click.option(
         "--format",
-        type=click.Choice(["table", "json"]),
+        type=click.Choice(["table", "json", "yaml"]),
         default="table",
         show_default=True,
-        help="A table for people, or JSON for programs.",
+        help="A table for people, or JSON or YAML for programs.",
     )(command)
+
+
+def say(found: Any, format: Format) -> None:
+    """Print plain values for programs."""
+    if format == "yaml":
+        import yaml
+
+        click.echo(
+            yaml.safe_dump(json.loads(json.dumps(found)), allow_unicode=True, sort_keys=False, width=1000), nl=False
+        )
+    else:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
     from stream.operate.survey import Survey
@@ -31,8 +30,8 @@ def command(shell: Shell, config: Path, format: Format) -> None:
     """
     topology = shell.chart(config)
     found = asyncio.run(gathered(topology))
-    if format == "json":
-        click.echo(json.dumps(found, indent=2))
+    if format != "table":
+        say(found, format)
     else:
         _print(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rich_click as click
 
 from stream.cli import exits
-from stream.cli.shell import Format, Shell, config_option, format_option
+from stream.cli.shell import Format, Shell, config_option, format_option, say
 from stream.errors import BadTopology
 
 if TYPE_CHECKING:
@@ -45,10 +44,10 @@ def command(shell: Shell, config: Path, format: Format) -> int:
     except BadTopology as error:
         if format == "table":
             raise
-        click.echo(json.dumps({"ok": False, "problems": [_problem(line) for line in error.problems]}, indent=2))
+        say({"ok": False, "problems": [_problem(line) for line in error.problems]}, format)
         return exits.CONFIGURATION
-    if format == "json":
-        click.echo(json.dumps({"ok": True, **_summary(topology)}, indent=2))
+    if format != "table":
+        say({"ok": True, **_summary(topology)}, format)
     else:
         _print(topology, config)
     return exits.OK

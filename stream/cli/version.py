@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sqlite3
 from importlib import metadata
@@ -10,7 +9,7 @@ from typing import Final
 
 import rich_click as click
 
-from stream.cli.shell import Format, format_option
+from stream.cli.shell import Format, format_option, say
 
 PARTS: Final = ("faust-streaming", "aiokafka", "aiohttp", "orjson", "msgspec", "PyYAML", "jsonschema", "structlog")
 
@@ -25,8 +24,8 @@ def command(format: Format) -> None:
       linkstream version --format json
     """
     versions = _versions()
-    if format == "json":
-        click.echo(json.dumps(versions))
+    if format != "table":
+        say(versions, format)
         return
     width = max(map(len, versions))
     for name, version in versions.items():

@@ -113,6 +113,23 @@ class Reader:
             for number, moment, key, value, headers in found
         ]
 
+    def keyed(self, topic: str, key: bytes, *, limit: int = PAGE) -> list[Record]:
+        """The newest records of one key, newest first; nothing for a topic that is not there. Reads a partition."""
+        known = self._select("select id, partitions from topics where name = ?", (topic,))
+        if not known:
+            return []
+        number, partitions = known[0]
+        partition = partition_of(key, partitions)
+        tp = schema.tp_of(number, partition)
+        found = self._select(
+            "select id, ts, value, headers from records where id >= ? and id < ? and key = ? order by id desc limit ?",
+            (schema.first_id(tp), schema.first_id(tp + 1), key, limit),
+        )
+        return [
+            Record(topic, partition, number & schema.OFFSET_MASK, key, value, moment, schema.unpack_headers(headers))
+            for number, moment, value, headers in found
+        ]
+
     def rows(self, agent: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows of an agent, in key order within each partition. Raises ``Corrupt`` at a damaged one."""
         for lane, partition in self._select("select id, part from lanes where agent = ? order by part", (agent,)):
