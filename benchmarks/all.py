@@ -97,8 +97,9 @@ because rounds of different types are not of one length:
 {idle}
 
 A first load, until every record has its twin and the link is written down: without limits, memory below 300 MiB; and
-with the limit that the vendor documents, within 5 % of the time that it dictates for the requests made. Where others
-use the machine, the worker's CPU seconds say more than the clock.
+with the limit that the vendor documents, within 5 % of the time that it dictates for the writes that are needed,
+however much is read beside them. The sandbox enforces the limit; *too many* is how often it had to refuse. Where others
+use the machine (its *load* at the end), the worker's CPU seconds say more than the clock.
 
 {load}
 
@@ -156,8 +157,8 @@ def section(figures: dict[str, Any]) -> str:
     return f"{text}\n{FIGURES.format(json.dumps(figures))}\n"
 
 
-LOADED = ("entities", "seconds", "entities/s", "worker's CPU s", "peak MiB", "requests")
-LIMITED = ("entities", "seconds", "requests")
+LOADED = ("entities", "seconds", "entities/s", "worker's CPU s", "peak MiB", "requests", "machine's load")
+LIMITED = ("entities", "seconds", "requests", "too many", "machine's load")
 
 
 def kept(text: str) -> dict[str, Any]:

@@ -176,7 +176,9 @@ class Client:
     async def call(self, request: Request) -> Answer:
         """Send one request and answer what came back. Raises every error of a connector, and no other."""
         try:
-            async with self.budget.slot(write=request.method not in _READS, path=request.path, cost=request.cost):
+            write = request.method not in _READS
+            listed = not write and not request.one
+            async with self.budget.slot(write=write, path=request.path, cost=request.cost, listed=listed):
                 asked_at = self._clock()
                 return replace(await self._follow(request), asked_at=asked_at)
         except ConnectorError as error:
@@ -205,7 +207,6 @@ class Client:
             self._session = None
         if not isinstance(self._auth, _FIXED):
             await self._auth.close()
-        self.budget.close()
 
     async def _follow(self, request: Request) -> Answer:
         url, auth = self._url(request.path), await self._credentials()

@@ -165,6 +165,7 @@ class RateLimit:
 
     def __init__(self, calls: int, seconds: float) -> None:
         self.calls, self.seconds = calls, seconds
+        self.refused = 0
         self._seen: dict[str, deque[float]] = {}
 
     def wait(self, token: str, now: float) -> int:
@@ -173,7 +174,10 @@ class RateLimit:
         while seen and seen[0] <= now - self.seconds:
             seen.popleft()
         seen.append(now)
-        return 0 if len(seen) <= self.calls else max(1, round(seen[0] + self.seconds - now))
+        if len(seen) <= self.calls:
+            return 0
+        self.refused += 1
+        return max(1, round(seen[0] + self.seconds - now))
 
     def remaining(self, token: str) -> int:
         """Answer how many calls are left to this token in the window."""

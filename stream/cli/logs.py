@@ -31,7 +31,6 @@ _LOUD: Final = (
     "faust",
     "mode",
     "aiohttp",
-    "pyrate_limiter",
     "stream.engine.agents",  # Faust's services speak by the names of our classes
     "stream.engine.app",
     "stream.engine.transport",

@@ -439,7 +439,6 @@ async def test_some_paths_have_a_window_of_their_own_and_a_long_wait_is_given_ba
     assert retry.value.after == 90.0
     async with budget.slot(write=False, path="/cards/1", cost=10):
         pass
-    budget.close()
 
 
 async def test_what_lies_within_one_budget_shares_it_and_its_gate() -> None:
@@ -452,7 +451,6 @@ async def test_what_lies_within_one_budget_shares_it_and_its_gate() -> None:
     assert time.perf_counter() - begun > 0.3
     around.shut(60.0)
     assert inner[0].wait() > 50.0
-    around.close()
 
 
 async def test_two_clients_with_one_budget_share_it() -> None:

@@ -1,0 +1,143 @@
+"""A budget never lets more through than the system may count in any window, and lets no list hold up a record."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from connectors.budget import PART, PATIENCE, Budget, Limits, Window
+from connectors.errors import Retry
+
+
+def test_a_window_counts_a_request_until_a_window_after_its_answer() -> None:
+    window = Window(2, 10.0)
+    window.left(1, listed=False)
+    window.left(1, listed=False)
+    assert window.wait(1, 50.0) == float("inf")  # one of them has to be answered first
+    window.answered(1, 50.0, listed=False)
+    assert window.wait(1, 53.0) == 7.0
+    assert window.wait(2, 53.0) == float("inf")
+    window.answered(1, 52.0, listed=False)
+    assert window.wait(2, 53.0) == 9.0
+    assert window.wait(1, 60.0) == 0.0
+    assert window.wait(9, 62.0) == 0.0  # what never fits is let through alone
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_however_long_requests_are_on_their_way_no_window_of_the_system_holds_too_many(seed: int) -> None:
+    roll, arrivals, loop = Random(seed), list[float](), asyncio.get_running_loop()
+    budget = Budget(Limits(windows=((6, 0.05), (9, 0.1)), writes=20))
+
+    async def one() -> None:
+        async with budget.slot(write=True):
+            await asyncio.sleep(roll.random() * 0.02)
+            arrivals.append(loop.time())
+            await asyncio.sleep(roll.random() * 0.01)
+
+    await asyncio.gather(*(one() for _ in range(24)))
+    arrivals.sort()
+    for count, seconds in ((6, 0.05), (9, 0.1)):
+        gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[count:], strict=False)]
+        assert min(gaps) >= seconds - 1e-6
+
+
+async def test_what_leaves_at_once_loses_no_time() -> None:
+    budget = Budget(Limits(windows=((10, 0.2),), writes=10))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    async def one() -> None:
+        async with budget.slot(write=True):
+            pass
+
+    await asyncio.gather(*(one() for _ in range(41)))
+    assert 0.8 <= loop.time() - begun < 0.9
+
+
+async def test_a_budget_around_others_wakes_whoever_waits_for_the_call_of_another() -> None:
+    around = Budget(Limits(windows=((1, 0.01),)))
+    one, other = (Budget(Limits(), within=around) for _ in range(2))
+    order: list[str] = []
+
+    async def waits() -> None:
+        async with other.slot(write=False):
+            order.append("other")
+
+    async with one.slot(write=False):
+        waiting = asyncio.ensure_future(waits())
+        await asyncio.sleep(0.03)
+        order.append("one")
+    await asyncio.wait_for(waiting, 1.0)
+    assert order == ["one", "other"]
+
+
+async def test_who_is_cancelled_in_line_takes_nothing() -> None:
+    budget = Budget(Limits(windows=((1, 0.05),), writes=5))
+
+    async def one() -> None:
+        async with budget.slot(write=True):
+            pass
+
+    await one()
+    cancelled = asyncio.ensure_future(one())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    await asyncio.wait_for(one(), 0.09)
+
+
+async def test_who_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -> None:
+    budget = Budget(Limits(windows=((1, 0.0),)))
+
+    async def one() -> None:
+        async with budget.slot(write=False):
+            pass
+
+    async with budget.slot(write=False):
+        waiting = asyncio.ensure_future(one())
+        await asyncio.sleep(0.01)
+    waiting.cancel()  # it was let go just now and has not run since
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.wait_for(one(), 1.0)
+
+
+async def test_whoever_is_in_line_when_the_system_asks_for_a_long_pause_is_told() -> None:
+    budget = Budget(Limits(windows=((1, 0.05),), writes=5))
+
+    async def one() -> None:
+        async with budget.slot(write=True):
+            pass
+
+    await one()
+    waiting = asyncio.ensure_future(one())
+    await asyncio.sleep(0)
+    budget.shut(PATIENCE + 60.0)
+    with pytest.raises(Retry, match="asked for a pause"):
+        await waiting
+
+
+async def test_lists_get_a_small_part_while_records_use_up_most_of_a_window() -> None:
+    """Side by side they would get as much as one of the writers does: a fifth."""
+    budget = Budget(Limits(windows=((100, 0.5),), writes=4))
+    loop = asyncio.get_running_loop()
+    end, counts = loop.time() + 3.0, {True: 0, False: 0}
+
+    async def on(*, listed: bool) -> None:
+        while loop.time() < end:
+            async with budget.slot(write=not listed, listed=listed):
+                counts[listed] += 1
+                await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(on(listed=False) for _ in range(4)), on(listed=True))
+    assert counts[True] <= 50 / 5 + counts[False] / PART * 1.2  # before half of the first window is used they are equal
+    assert counts[True] > 5
+
+
+async def test_lists_alone_go_as_fast_as_they_may() -> None:
+    budget = Budget(Limits(windows=((100, 0.2),)))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for _ in range(201):
+        async with budget.slot(write=False, listed=True):
+            pass
+    assert loop.time() - begun < 0.6
