@@ -4,8 +4,8 @@ A record of a change topic or of ``links.mail`` is decoded, brought to the row o
 put and emitted. Rows, outputs and offsets commit together; nothing here can be half done. What cannot be understood
 goes to ``parked`` with its bytes, and the next record follows.
 
-A lane also keeps three things of its own among its rows: the census, the number of its links, and one alarm per row
-that waits.
+A lane also keeps some things of its own among its rows: the census, the number of its links, how its rows stand
+(``stream/standing.py``), and one alarm per row that waits.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from stream.errors import BadRecord
 from stream.model import Change, Command, Conflict, Counted, Gone, Message, Rouse, Seen, Time, Wake
 from stream.parking import park
 from stream.ports import Headers, Record, Unit
+from stream.standing import Standing, standing
 from stream.topics import CENSUS, CONFLICTS, COUNTED, MAIL, TALLY, WAKE, changes, upserts
 
 _encode_tally = msgpack.Encoder().encode
@@ -44,6 +45,9 @@ class Join:
         self._observe = {name: Observer(paths) for name, paths in flows.paths.items()}
         self._changes = {changes(name): name for name in flows.paths}
         self._links: dict[str, int] = {}
+        self._now: Time = 0
+        self.standing: dict[int, Standing] = {}
+        """Per partition, how its rows stand."""
         self.held: dict[str, Time] = {}
         """Types whose deletions are held, and since when."""
         self.alarms: dict[int, dict[bytes, Time]] = {}
@@ -54,6 +58,8 @@ class Join:
         census = decode_census(unit.get(CENSUS) or b"\x91\x80")
         self._links = dict(_decode_tally(unit.get(TALLY) or b"\x80"))
         before = dict(self._links)
+        self._counts = self.standing.get(unit.partition) or self.standing.setdefault(unit.partition, Standing(unit))
+        self._counts.begin(unit)
         view = View(self._flows, census.complete(self._flows), self._links, unit.partitions)
         for record in unit:
             try:
@@ -71,6 +77,7 @@ class Join:
                 park(unit, record, "VALUE_CONVERTER", error, "undecodable")
         if self._links != before:
             unit.put(TALLY, _encode_tally(self._links))
+        self._counts.end(unit, self._now)
 
     @staticmethod
     def _rouse(unit: Unit, prefix: bytes = b"") -> None:
@@ -117,8 +124,12 @@ class Join:
             name = key.decode()
         except UnicodeDecodeError:
             raise BadRecord(f"key {key!r} is not UTF-8") from None
-        row, outputs = decide(name, old, message, view, self._clock())
+        now = self._now = self._clock()
+        row, outputs = decide(name, old, message, view, now)
         if row is not old:
+            stood, stands = standing(name, old), standing(name, row)
+            if stood != stands:
+                self._counts.moved(unit, key, stood, stands, now)
             unit.put(key, None if row is None else bytes_of(row))
             if isinstance(row, Brake):
                 self._note(name, row)
@@ -173,6 +184,7 @@ class Join:
             brake = row_of(data)
             assert isinstance(brake, Brake)
             self._note(key.decode(), brake)
+        self.standing[unit.partition] = Standing(unit)
         self.alarms[unit.partition] = {key[len(WAKE) :]: int.from_bytes(at, "big") for key, at in unit.scan(WAKE)}
 
     def _note(self, key: str, brake: Brake) -> None:

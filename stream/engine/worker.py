@@ -15,6 +15,8 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Any
 
 from connectors.breaker import Down, Guarded, Ok, Shut
@@ -34,6 +36,7 @@ from stream.model import Time
 from stream.parking import park
 from stream.poll import Reader
 from stream.push import Push
+from stream.standing import added_up
 from stream.topics import CONFLICTS, MAIL, POLLS, changes, upserts
 from stream.topology import Polled, Topology
 
@@ -66,6 +69,9 @@ class Worker:
         self.errors: dict[str, str] = {}
         """Per entity type, why its last reading failed."""
         self.read_at: dict[str, Time] = {}
+        """Per entity type, when a page was read last."""
+        self.whole_at: dict[str, Time] = {}
+        """Per entity type, when the reading began that came to the end last: what was changed before is known."""
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
         self.holding: set[str] = set()
         """Types whose deletions are held, as far as it was said."""
@@ -129,12 +135,20 @@ class Worker:
             "types": {
                 name: {
                     "read_seconds_ago": round((now - at) / 1e6, 1) if (at := self.read_at.get(name)) else None,
+                    "behind_seconds": round((now - at) / 1e6, 1) if (at := self.whole_at.get(name)) else None,
                     "error": self.errors.get(name, ""),
                 }
                 for name in self.topology.types
             },
             "written": self.written,
+            "standing": added_up(lane.counts for lane in self.join.standing.values()),
+            "out": {key.decode(): at for key, at in self.out()},
         }
+
+    def out(self, most: int = 20) -> list[tuple[bytes, Time]]:
+        """The rows that are out of step for the longest time, oldest first, and since when."""
+        found = [each for lane in self.join.standing.values() for each in lane.since.items()]
+        return nsmallest(most, found, key=itemgetter(1))
 
 
 def opened(topology: Topology) -> Mapping[str, Endpoint]:
@@ -265,11 +279,15 @@ def _went_well(worker: Worker, name: str) -> None:
 async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
     """Read a type for ever: page after page while there are more, then at its interval."""
     reader, polled, wish = worker.readers[name], worker.topology.types[name], worker.wishes[name]
+    began: Time = 0
     while True:
         wish.clear()
+        began = began or clock()
         try:
             more = await reader.read(lane.turn)
             _went_well(worker, name)
+            if not more:
+                worker.whole_at[name], began = began, 0
         except ConnectorError as error:
             more = False
             if worker.errors.get(name) != str(error):

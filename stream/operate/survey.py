@@ -13,6 +13,7 @@ from msgspec import Struct
 from stream.core.flows import End, Flows
 from stream.core.row import Cell, Edge, Kept, Row
 from stream.model import Ref, Version, type_of
+from stream.standing import settled
 
 
 class FlowCount(Struct):
@@ -62,11 +63,6 @@ class Link(Struct, frozen=True):
     reason: str
 
 
-def settled(row: Row) -> bool:
-    """Whether the record shows what is believed to be right, and everybody was told."""
-    return row.writing is None and not any(rest.carried for rest in row.rests.values())
-
-
 def links(rows: Iterable[tuple[str, Kept]]) -> Iterator[Link]:
     """Every end of every flow, as its record sees it."""
     for ref, row in rows:
@@ -94,11 +90,11 @@ class _Counter:
         whole = settled(row)
         for name, edge in row.edges.items():
             end = ends.get(name)
-            if end is not None and edge.state == "linked":
+            if end is not None and edge.state == "linked" and not edge.idle:
                 self._link(ref, end, edge, hash(_versions(cells, end)) if whole and not edge.owed else None)
             elif end is not None:
-                others = found.flows[end.flow].others
-                others[edge.state] = others.get(edge.state, 0) + (end.side == "a")
+                others, state = found.flows[end.flow].others, "idle" if edge.idle else edge.state
+                others[state] = others.get(state, 0) + (end.side == "a")
             if edge.state != "linked" and edge.reason:
                 self._name(Waiting(ref, name, edge.reason))
         for field, note in row.notes.items():

@@ -9,6 +9,7 @@ from typing import Protocol
 from stream.codec import row_of
 from stream.core.brake import BRAKE
 from stream.core.row import Brake, Kept
+from stream.standing import SINCE, STEPS
 from stream.topics import CENSUS, TALLY, WAKE
 
 JOIN = "join"
@@ -26,7 +27,7 @@ class Rows(Protocol):
 def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Kept]]:
     """The rows whose keys begin with ``prefix``. Raises BadRecord for one that cannot be read."""
     for key, data in reader.rows(JOIN, prefix.encode()):
-        if key not in (CENSUS, TALLY) and not key.startswith(WAKE):
+        if key not in (CENSUS, TALLY, STEPS) and not key.startswith((WAKE, SINCE)):
             row = row_of(data)
             if row is not None:
                 yield key.decode(), row
