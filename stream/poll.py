@@ -47,7 +47,7 @@ class State(Struct, frozen=True, omit_defaults=True):
 
 
 _encode_state = msgpack.Encoder().encode
-_decode_state = msgpack.Decoder(State).decode
+decode_state = msgpack.Decoder(State).decode
 
 
 class Reader:
@@ -90,7 +90,7 @@ class Reader:
 
     def _state(self, unit: Unit) -> State:
         data = unit.get(self.name.encode())
-        state = _decode_state(data) if data is not None else State()
+        state = decode_state(data) if data is not None else State()
         return state if state.plan == self._plan else State(plan=self._plan, published=state.published)
 
     def _put(self, unit: Unit, state: State) -> None:

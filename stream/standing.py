@@ -6,7 +6,8 @@ numbers by name, so that lanes are added up:
 
     asana.tasks                            records that are known
     <flow>/a linked, <flow>/a refused ...  ends by state; "idle" for one that its flow's condition leaves alone
-    <flow>/a out                           linked ends whose record is not, or whose peer was not told, what is right
+    <flow>/a out                           linked ends whose record, or whose peer, does not have yet what is right
+    <flow>/a apart                         linked ends whose record refused a value: it stays so until somebody edits
     writing                                writes in flight
 
 What is out of step for long is also kept by key, with the time when it was first seen so. Most rows are for a moment
@@ -37,7 +38,7 @@ LONG = 5_000_000
 MOST = 10_000
 """Rows out of step that one lane knows by name; the oldest are kept, all are counted."""
 
-OUT, WRITING = "out", "writing"
+OUT, APART, WRITING = "out", "apart", "writing"
 
 encode_counts = msgpack.Encoder().encode
 decode_counts = msgpack.Decoder(dict[str, int]).decode
@@ -55,7 +56,7 @@ def standing(key: str, row: Kept | None) -> tuple[str, ...]:
     names = [type_of(key)]
     if row.writing is not None:
         names.append(WRITING)
-    whole = settled(row)
+    left = _left(row)
     for edge, known in row.edges.items():
         if known.state != "linked":
             names.append(f"{edge} {known.state}")
@@ -63,9 +64,21 @@ def standing(key: str, row: Kept | None) -> tuple[str, ...]:
             names.append(f"{edge} idle")
         else:
             names.append(f"{edge} linked")
-            if known.owed or not whole:
-                names.append(f"{edge} {OUT}")
+            if known.owed or left:
+                names.append(f"{edge} {OUT if known.owed else left}")
     return tuple(names)
+
+
+def _left(row: Row) -> str:
+    """How a record differs from what is believed to be right: for now, for good, or not at all."""
+    if row.writing is not None:
+        return OUT
+    behind = [field for field, rest in row.rests.items() if rest.carried]
+    if not behind:
+        return ""
+    cells = row.cells
+    refused = all((rejected := cells[field].rejected) and rejected >= cells[field].version for field in behind)
+    return APART if refused else OUT
 
 
 def is_out(names: Iterable[str]) -> bool:

@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
 from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stream.core.row import Kept
     from stream.operate.survey import Survey
     from stream.topology import Topology
+
+EVERY: Final = 2.0
+"""Seconds between two looks of --watch."""
 
 
 @click.command("status")
 @config_option
 @format_option
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until interrupted.")
+@click.option("--scan", is_flag=True, help="Count every row instead of believing the counts; a second for 50,000 rows.")
 @click.pass_obj
-def command(shell: Shell, config: Path, format: Format) -> None:
+def command(shell: Shell, config: Path, format: Format, watch: bool, scan: bool) -> None:
     """Show systems, links, how many are in step, and what waits; works while the worker runs and when it does not.
 
+    In step are links whose two sides agree; below stand those that have not for the longest time, and why. `behind` is
+    how old the oldest change may be that was not read yet. The counts are kept with the rows, so this is quick whatever
+    their number.
+
     \b
-    At a glance:
+    At a glance, and as it goes on:
       linkstream status
+      linkstream status --watch
     For a program:
       linkstream status --format json
+
+    Exit codes: 0 shown, 78 there is no log yet, or a damaged one.
     """
     topology = shell.chart(config)
-    found = asyncio.run(gathered(topology))
+    while watch:
+        found = asyncio.run(gathered(topology, scan=scan))
+        if format == "table" and sys.stdout.isatty():
+            click.clear()
+        _show(found, format)
+        time.sleep(EVERY)
+    _show(asyncio.run(gathered(topology, scan=scan)), format)
+
+
+def _show(found: dict[str, Any], format: Format) -> None:
     if format != "table":
         say(found, format)
     else:
         _print(found)
 
 
-async def gathered(topology: Topology) -> dict[str, Any]:
+async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
     """All that status knows, as plain values."""
     from stream.engine.embedded.reader import Reader
+    from stream.operate.survey import counted as added
     from stream.operate.survey import survey
-    from stream.operate.table import held_of, rows_of
+    from stream.operate.table import counts_of, held_of, out_of, rows_of
 
     with Reader(topology.broker) as reader:
-        counted: Survey = survey(rows_of(reader), topology.flows)
+        counts = {} if scan else counts_of(reader)
+        counted: Survey = added(counts, topology.flows) if counts else survey(_watched(rows_of(reader)), topology.flows)
+        waiting = _waiting(reader, out_of(reader))
+        types = {name: _read(reader, name) for name in topology.types}
         lag: dict[str, int] = {}
         for each in reader.lags():
             lag[each.agent] = lag.get(each.agent, 0) + each.lag
@@ -51,6 +82,8 @@ async def gathered(topology: Topology) -> dict[str, Any]:
         size = reader.size()
         held = held_of(reader)
     worker = await _worker(topology.broker)
+    if worker is not None:
+        types = {name: {**each, **worker["types"].get(name, {})} for name, each in types.items()}
     return {
         "worker": worker,
         "links": counted.linked,
@@ -62,13 +95,60 @@ async def gathered(topology: Topology) -> dict[str, Any]:
             for name, count in counted.flows.items()
         },
         "entities": counted.entities,
-        "waiting": [{"ref": each.ref, "what": each.what, "reason": each.reason} for each in counted.waiting],
+        "oldest": waiting[0] if waiting else None,
+        "waiting": waiting,
+        "types": types,
         "lag": lag,
         "deletions_held": held,
         "parked": kept.get("parked", 0),
         "conflicts": kept.get("conflicts", 0),
         "size": size,
     }
+
+
+def _watched(rows: Iterator[tuple[str, Kept]]) -> Iterator[tuple[str, Kept]]:
+    """The same rows; on a terminal one sees how many there were."""
+    if not sys.stderr.isatty():
+        yield from rows
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("counting rows: {task.completed:,.0f}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("rows", total=None)
+        for row in rows:
+            progress.advance(task)
+            yield row
+
+
+def _waiting(reader: Any, out: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The records that are out of step for longest, with the reason of each."""
+    from stream.codec import row_of
+    from stream.core.row import Row
+    from stream.operate.survey import reason
+    from stream.operate.table import JOIN
+    from stream.operate.words import moment
+
+    found = []
+    for ref, since in out:
+        row = row_of(reader.row(JOIN, ref.encode()))
+        what, why = reason(row if isinstance(row, Row) else None)
+        age = round(max(0.0, time.time() - since / 1e6), 1)
+        found.append({"ref": ref, "what": what, "reason": why, "since": moment(since), "seconds": age})
+    return found
+
+
+def _read(reader: Any, name: str) -> dict[str, Any]:
+    """How far an entity type has been read, by its reader's own row."""
+    from stream.poll import decode_state
+
+    data = reader.row("poll", name.encode())
+    if data is None:
+        return {"read_seconds_ago": None, "behind_seconds": None, "error": "", "complete": False}
+    state = decode_state(data)
+    ago = round(max(0.0, time.time() - state.polled_at / 1e6), 1) if state.polled_at else None
+    return {"read_seconds_ago": ago, "behind_seconds": None, "error": "", "complete": state.complete}
 
 
 async def _worker(url: str) -> dict[str, Any] | None:
@@ -88,6 +168,35 @@ def _print(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    _print_systems(console, found)
+    flows = Table("flow", "links", "in step", "", "others", box=None, pad_edge=False, header_style="bold")
+    for name, count in found["flows"].items():
+        others = ", ".join(f"{state} {n}" for state, n in count.items() if state not in ("linked", "in_step"))
+        share = f"{100 * count['in_step'] / count['linked']:.4g} %" if count["linked"] else ""
+        flows.add_row(escape(name), str(count["linked"]), str(count["in_step"]), share, escape(others))
+    console.print(flows)
+    percent = "none yet" if found["in_step_percent"] is None else f"{found['in_step_percent']:g} %"
+    console.print(
+        f"\n{found['links']} links, in step {percent}; {found['writing']} writes in flight, "
+        f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}",
+        soft_wrap=True,
+    )
+    for name, at in found["deletions_held"].items():
+        console.print(
+            f"[red]{escape(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list",
+            soft_wrap=True,
+        )
+    if found["waiting"]:
+        console.print("\nout of step for longest (linkstream explain REF says more):")
+    for each in found["waiting"]:
+        what = f"{escape(each['ref'])} [dim]{escape(each['what'])}[/dim]"
+        console.print(f"  {_age(each['seconds']):>6}  {what} {escape(each['reason'])}", soft_wrap=True)
+
+
+def _print_systems(console: Console, found: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     worker = found["worker"]
     if worker is None:
         console.print("[yellow]no worker runs here[/yellow]; what follows is what the log says")
@@ -97,25 +206,22 @@ def _print(found: dict[str, Any]) -> None:
             colour = "green" if system["state"] == "ok" else "red"
             systems.add_row(escape(name), f"[{colour}]{system['state']}[/{colour}]", escape(system["reason"]))
         console.print(systems)
-        for name, kind in worker["types"].items():
-            if kind["error"]:
-                console.print(f"[red]{escape(name)}[/red]: {escape(kind['error'])}", soft_wrap=True)
         console.print()
-    flows = Table("flow", "links", "in step", "others", box=None, pad_edge=False, header_style="bold")
-    for name, count in found["flows"].items():
-        others = ", ".join(f"{state} {n}" for state, n in count.items() if state not in ("linked", "in_step"))
-        flows.add_row(escape(name), str(count["linked"]), str(count["in_step"]), escape(others))
-    console.print(flows)
-    percent = "none yet" if found["in_step_percent"] is None else f"{found['in_step_percent']:g} %"
-    console.print(
-        f"\n{found['links']} links, in step {percent}; {found['writing']} writes in flight, "
-        f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}"
-    )
-    for name, at in found["deletions_held"].items():
-        console.print(
-            f"[red]{escape(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list"
-        )
-    for each in found["waiting"]:
-        console.print(
-            f"  {escape(each['ref'])} [dim]{escape(each['what'])}[/dim] {escape(each['reason'])}", soft_wrap=True
-        )
+    types = Table("type", "records", "read", "behind", "", box=None, pad_edge=False, header_style="bold")
+    for name, kind in found["types"].items():
+        note = f"[red]{escape(kind['error'])}[/red]" if kind["error"] else ""
+        note = note or ("" if kind["complete"] else "[dim]not read completely yet[/dim]")
+        read = f"{_age(kind['read_seconds_ago'])} ago" if kind["read_seconds_ago"] is not None else "never"
+        types.add_row(escape(name), str(found["entities"].get(name, 0)), read, _age(kind["behind_seconds"]), note)
+    console.print(types)
+    console.print()
+
+
+def _age(seconds: float | None) -> str:
+    """Seconds as people say them; nothing for what is not known."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -13,7 +13,7 @@ from msgspec import Struct
 from stream.core.flows import End, Flows
 from stream.core.row import Cell, Edge, Kept, Row
 from stream.model import Ref, Version, type_of
-from stream.standing import settled
+from stream.standing import APART, OUT, WRITING, settled, standing
 
 
 class FlowCount(Struct):
@@ -87,10 +87,12 @@ class _Counter:
         found, ends, cells = self.found, self.flows.ends(type_of(ref)), row.cells
         found.entities[type_of(ref)] = found.entities.get(type_of(ref), 0) + 1
         found.writing += row.writing is not None
-        whole = settled(row)
+        whole, stands = settled(row), standing(ref, row)
         for name, edge in row.edges.items():
             end = ends.get(name)
             if end is not None and edge.state == "linked" and not edge.idle:
+                others = found.flows[end.flow].others
+                others["not applied"] = others.get("not applied", 0) + (f"{name} {APART}" in stands)
                 self._link(ref, end, edge, hash(_versions(cells, end)) if whole and not edge.owed else None)
             elif end is not None:
                 others, state = found.flows[end.flow].others, "idle" if edge.idle else edge.state
@@ -126,6 +128,39 @@ def survey(rows: Iterable[tuple[str, Kept]], flows: Flows, *, most: int = 20) ->
     for count in found.flows.values():
         count.others = {state: number for state, number in count.others.items() if number}
     return found
+
+
+def counted(counts: Mapping[str, int], flows: Flows) -> Survey:
+    """The same from the counts that lanes keep. A link that is out of step on both sides counts twice."""
+    found: dict[str, FlowCount] = {}
+    for name in flows.flows:
+        ends = [
+            {key.rpartition(" ")[2]: n for key, n in counts.items() if key.startswith(f"{name}/{s} ")} for s in "ab"
+        ]
+        linked = ends[0].get("linked", 0)
+        apart = sum(end.get(state, 0) for end in ends for state in (OUT, APART))
+        whole = min(linked, ends[1].get("linked", 0)) - apart
+        others = {state: n for state, n in ends[0].items() if n > 0 and state not in ("linked", OUT, APART)}
+        if refused := sum(end.get(APART, 0) for end in ends):
+            others["not applied"] = refused
+        found[name] = FlowCount(linked, max(0, whole), others)
+    entities = {name: n for name, n in sorted(counts.items()) if " " not in name and name != WRITING and n > 0}
+    return Survey(found, entities, counts.get(WRITING, 0), [])
+
+
+def reason(row: Row | None) -> tuple[str, str]:
+    """What of a record is out of step, and why."""
+    if row is None:
+        return "", "nothing is known of it any more"
+    for field, note in row.notes.items():
+        return field, note
+    if row.writing is not None:
+        tried = f", tried {row.writing.attempt} times" if row.writing.attempt else ""
+        return ", ".join(row.writing.want), f"a write is in flight{tried}"
+    for edge in row.edges.values():
+        if edge.state == "linked" and edge.owed:
+            return ", ".join(edge.owed), f"{edge.peer} was not told yet"
+    return ", ".join(field for field, rest in row.rests.items() if rest.carried), "to be written"
 
 
 def _versions(cells: Mapping[str, Cell], end: End) -> tuple[tuple[str, Version], ...]:

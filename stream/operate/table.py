@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Protocol
 
 from stream.codec import row_of
 from stream.core.brake import BRAKE
 from stream.core.row import Brake, Kept
-from stream.standing import SINCE, STEPS
+from stream.model import Time
+from stream.standing import SINCE, STEPS, added_up, decode_counts
 from stream.topics import CENSUS, TALLY, WAKE
 
 JOIN = "join"
@@ -31,6 +34,17 @@ def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Kept]]:
             row = row_of(data)
             if row is not None:
                 yield key.decode(), row
+
+
+def counts_of(reader: Rows) -> dict[str, int]:
+    """How all rows stand, as the lanes count them; empty where no lane has counted yet."""
+    return added_up(decode_counts(data) for key, data in reader.rows(JOIN, STEPS) if key == STEPS)
+
+
+def out_of(reader: Rows, most: int = 20) -> list[tuple[str, Time]]:
+    """The rows that have been out of step for longest, oldest first, and since when."""
+    found = ((key[len(SINCE) :].decode(), int.from_bytes(at, "big")) for key, at in reader.rows(JOIN, SINCE))
+    return nsmallest(most, found, key=itemgetter(1))
 
 
 def held_of(reader: Rows) -> dict[str, str]:

@@ -81,6 +81,7 @@ INVARIANTS = (
     Invariant("I13", "nothing waits without a reason and a wake-up", ("rows at rest", "ends that wait")),
     Invariant("I14", "versions never go back", ("versions",)),
     Invariant("E1", "what a condition leaves out is not kept in step", ("edits apart",)),
+    Invariant("counted", "what lanes count as their rows change is what a scan finds", ("counts kept",)),
     Invariant("A13", "no element of a list goes that nobody has read", ("elements kept",)),
     Invariant("D2", "nothing is removed that was edited after the deletion", ("removals", "deletions")),
     Invariant("E3", "what must be connected is created only then", ("created if connected",)),

@@ -14,12 +14,14 @@ from collections import Counter
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from stream.codec import row_of
 from stream.core.deleting import ARCHIVED
 from stream.core.fields import PART, SET, element, element_field, whole
 from stream.core.flows import Condition, Flow, Pair, parse_marker
 from stream.core.matching import normal
 from stream.core.row import Edge, Row
 from stream.model import Ref, Time
+from stream.standing import STEPS, decode_counts, standing
 from tests.simulation.log import Lane
 from tests.simulation.systems import SECOND, Edit, Quirks
 from tests.simulation.world import World, plain
@@ -45,6 +47,7 @@ CHECKS = (
     "few",
     "damped",
     "waiting",
+    "counted",
     "understood",
 )
 
@@ -629,6 +632,22 @@ class Oracle:
         ]
 
     # What is left over
+
+    def counted(self) -> list[str]:
+        """What lanes count as their rows change is what a scan of them finds."""
+        wrong = []
+        for (agent, partition), lane in self.world.lanes.items():
+            if agent != "join":
+                continue
+            found: Counter[str] = Counter()
+            for key, data in lane.rows.items():
+                if b"." in key.split(b":")[0]:
+                    found.update(standing(key.decode(), row_of(data)))
+            said = decode_counts(lane.rows.get(STEPS, b"\x80"))
+            self.counts["counts kept"] += len(said)
+            if said != found:
+                wrong.append(f"lane {partition}: counts {said}, and a scan finds {dict(found)}")
+        return wrong
 
     def waiting(self) -> list[str]:
         """Nothing waits without a wake-up (I13)."""
