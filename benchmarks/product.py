@@ -161,8 +161,8 @@ def waiting(pairs: int, number: int, notes: str | None) -> Outgoing:
     if notes is not None:
         after["notes"] = notes
     at = BEGAN + 1_000_000 * (number + 1)
-    source = Source(connector="memory", name="left", entity="tasks", id=str(which), ts_ms=at // 1000, updated_us=at)
-    change = Change(op="u", before=None, after=after, ts_ms=at // 1000, source=source, read_us=at)
+    source = Source(connector="memory", name="left", entity="tasks", id=str(which), ts_ms=at // 1000, ts_us=at)
+    change = Change(op="r", before=None, after=after, ts_ms=at // 1000, ts_us=at, source=source)
     return Outgoing(f"changes.{LEFT}", f"{LEFT}:{which}".encode(), encode(change))
 
 
@@ -273,8 +273,8 @@ def chain(folder: Path, how: str) -> dict[str, float]:
             for record in reader.records(f"changes.{LEFT}", partition, limit=1 << 20):
                 if not record.key.startswith(b"counted:"):
                     change = decode_change(record.value)
-                    if change.read_us > figures["since"] and change.after and "Edited" in str(change.after["notes"]):
-                        begun[change.after["notes"]] = change.read_us
+                    if change.ts_us > figures["since"] and change.after and "Edited" in str(change.after["notes"]):
+                        begun[change.after["notes"]] = change.ts_us
         for partition in range(PARTITIONS):
             for record in reader.records(MAIL, partition, limit=1 << 20):
                 message = decode_message(record.value)

@@ -59,6 +59,7 @@ def _kind(  # noqa: PLR0913 - a type has these parts
         notes=notes,
         references=frozenset(references.split()),
         traits=Traits(
+            key="gid",
             changes=changes,
             create=3 if create else None,
             late=30.0,

@@ -88,6 +88,8 @@ class Traits(Struct, frozen=True, kw_only=True):
 
     id: Literal["string", "integer"] = "string"
     """The type an id has inside the system's own JSON."""
+    key: str = "id"
+    """The path of the id in a record; empty where no field of it holds the id."""
     changes: Literal["since", "list"] = "list"
     """``since``: a cursor brings only what changed; ``list``: every round brings everything."""
     create: Literal[1, 2, 3, 4, 5] | None = None

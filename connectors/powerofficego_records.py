@@ -58,6 +58,7 @@ def _kind(path: str, fields: str, writable: str, *, marker: tuple[str, str], arc
         archived=archived,
         traits=Traits(
             id="integer",
+            key="Id",
             changes="since",
             create=2 if unique else 3,
             late=30.0,

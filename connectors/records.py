@@ -44,6 +44,7 @@ def _traits(declaration: Declaration, said: Type) -> Traits:
     above = {said.parent.field} if said.parent and said.create and _names(said, said.create.path) else set()
     return Traits(
         id="string" if nested(said) else said.id.type,
+        key="" if nested(said) else said.id.field,
         changes="since" if said.since else "list",
         create=sure if said.create else None,
         look_up=look_up,

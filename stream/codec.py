@@ -6,6 +6,7 @@ raises ``BadRecord``, whose text says what was found; the caller sets the origin
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from stream.core.row import Kept, decode_row, encode_row
 from stream.errors import BadRecord
 from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order, Rouse
+from stream.topics import COUNTED
 
 T = TypeVar("T")
 
@@ -21,6 +23,7 @@ _message: msgspec.json.Decoder[Message | Counted | Rouse] = msgspec.json.Decoder
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
 _conflict = msgspec.json.Decoder(Conflict)
+_MARK = re.compile(re.escape(COUNTED) + rb"([\x21-\x39\x3b-\x7e]+):(\d{1,20}):(\d{1,9}):(\d{1,9})")
 _order = msgspec.json.Decoder(Order)
 
 
@@ -61,6 +64,20 @@ def decode_order(value: bytes | None) -> Order:
 def decode_conflict(value: bytes | None) -> Conflict:
     """A conflict of ``conflicts``. Raises BadRecord."""
     return _decode(_conflict, value, "a conflict")
+
+
+def encode_mark(mark: Counted) -> bytes:
+    """The key of a mark in a change topic. It has no value: there, other tools read, and expect changes alone."""
+    return COUNTED + f"{mark.entity}:{mark.plan}:{mark.source}:{mark.of}".encode()
+
+
+def decode_mark(key: bytes) -> Counted:
+    """A mark of a change topic. Raises BadRecord."""
+    found = _MARK.fullmatch(key)
+    if found is None:
+        raise BadRecord(f"not a mark: found the key {key!r}; counted:<type>:<plan>:<partition>:<of> would be right")
+    plan, source, of = (int(each) for each in found.groups()[1:])
+    return Counted(entity=found[1].decode(), plan=plan, source=source, of=of)
 
 
 def row_of(data: bytes | None) -> Kept | None:

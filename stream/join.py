@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import msgpack
 
-from stream.codec import bytes_of, decode_change, decode_message, encode, row_of
+from stream.codec import bytes_of, decode_change, decode_mark, decode_message, encode, row_of
 from stream.core.brake import BRAKE
 from stream.core.census import Census, decode_census, encode_census
 from stream.core.decide import decide
@@ -90,10 +90,8 @@ class Join:
         entity = self._changes.get(record.topic)
         if entity is None:
             return decode_message(record.value) if record.topic == MAIL else None
-        if record.key.startswith(COUNTED):
-            return decode_message(record.value)
         if record.value is None:
-            return None  # the tombstone after a delete, for readers of a compacted topic
+            return decode_mark(record.key) if record.key.startswith(COUNTED) else None
         change = decode_change(record.value)
         ref = f"{change.source.name}.{change.source.entity}:{change.source.id}"
         if ref.encode() != record.key:
@@ -103,13 +101,13 @@ class Join:
     def reading(self, entity: str, change: Change) -> Seen | Gone:
         """A change as its row sees it."""
         source = change.source
-        read_at = change.read_us or change.ts_ms * 1000
+        read_at = change.ts_us or change.ts_ms * 1000
         if change.op == "d" or change.after is None:
             return Gone(read_at=read_at)
         return Seen(
             fields=self._observe[entity](change.after),
             read_at=read_at,
-            updated_at=source.updated_us,
+            updated_at=source.ts_us,
             revision=source.revision,
             marker=source.marker,
             pristine=source.pristine,
@@ -160,7 +158,7 @@ class Join:
         """Send a mark on to every lane, or keep the one that came; a type that is complete now wakes who waits."""
         if record.topic != MAIL:
             for partition in range(unit.partitions):
-                unit.emit(MAIL, record.key, record.value, (), partition)
+                unit.emit(MAIL, record.key, encode(counted), (), partition)
             return census, view
         census = census.hear(counted)
         unit.put(CENSUS, encode_census(census))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Value: TypeAlias = Any
 """A JSON value; ``None`` for an empty field and for one that the record does not have."""
@@ -376,14 +376,20 @@ class Conflict(Struct, frozen=True, kw_only=True):
 
 
 class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a change comes from, in Debezium's place for it. ``ts_ms`` is the system's own time of the change."""
+    """Where a change comes from, in Debezium's place for it and, as far as it has them, in its words.
 
+    ``ts_ms`` and ``ts_us`` are the system's own time of the change; ``name`` and ``db`` are both the system.
+    """
+
+    version: str = ""
     connector: str
     name: str
-    entity: str
+    snapshot: str = ""
+    db: str = ""
+    entity: str = field(name="table")
     id: str
     ts_ms: int | None = None
-    updated_us: Time | None = None
+    ts_us: Time | None = None
     revision: int | None = None
     marker: str | None = None
     pristine: bool = False
@@ -393,11 +399,14 @@ class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What a change topic carries: Debezium's envelope. ``op`` is r (read in full), u (changed) or d (gone)."""
+    """What a change topic carries: Debezium's envelope, as ``envelope`` fills it. ``op`` is r (read) or d (gone).
+
+    ``ts_ms`` and ``ts_us`` are when it was read.
+    """
 
     op: Literal["c", "u", "d", "r"]
     before: dict[str, Value] | None
     after: dict[str, Value] | None
     ts_ms: int
+    ts_us: Time = 0
     source: Source
-    read_us: Time = 0

@@ -1,5 +1,8 @@
 """What a parked record looks like: its own key, value and headers, and Kafka Connect's ten about the error.
 
+The ten are those of Connect's own dead letters, and none is ever empty but the stack trace: what reads those reads
+ours. ``connector.name`` is the system whose topic it was, ``task.id`` the partition, ``class.name`` our reason.
+
 Pure. The engine parks what a stage's body cannot survive; stages park what they understand and cannot do.
 """
 
@@ -24,7 +27,7 @@ def parked(
 ) -> tuple[bytes, bytes | None, Headers]:
     """Key, value and headers for the topic ``parked``; to replay is to publish key and value to ``errors.topic``."""
     if isinstance(error, str):
-        kind, message, stack = "", error, ""
+        kind, message, stack = reason, error, ""
     else:
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         message = str(error)
@@ -33,7 +36,7 @@ def parked(
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": str(record.offset),
-        "connector.name": system,
+        "connector.name": system or _system(record.topic),
         "task.id": str(record.partition),
         "stage": stage,
         "class.name": reason,
@@ -43,6 +46,12 @@ def parked(
     }
     kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
     return record.key, record.value, kept + tuple((PREFIX + name, text.encode()) for name, text in about.items())
+
+
+def _system(topic: str) -> str:
+    """The system that a topic belongs to; ourselves for those that belong to none."""
+    kind, _, rest = topic.partition(".")
+    return rest.partition(".")[0] if kind in ("changes", "upserts") and rest else "linkstream"
 
 
 def park(unit: Unit, record: Record, stage: str, error: str | Exception, reason: str) -> None:

@@ -20,11 +20,12 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected
 from connectors.errors import BadAnswer, Refused
-from stream.codec import encode
-from stream.model import Change, Counted, Order, Source, Time
+from stream.codec import encode, encode_mark
+from stream.envelope import Envelope, headers_of
+from stream.model import Change, Counted, Order, Time
 from stream.parking import parked
 from stream.ports import Record, Unit
-from stream.topics import COUNTED, PARKED, changes
+from stream.topics import PARKED, changes
 
 DIGEST = b"digest:"
 
@@ -56,7 +57,7 @@ class Reader:
     def __init__(self, name: str, connector: str, endpoint: Endpoint, plan: int, clock: Callable[[], Time]) -> None:
         self.name = name
         self._system, _, self._type = name.partition(".")
-        self._connector = connector
+        self.envelope = Envelope(name, connector, endpoint.traits()[self._type])
         self._endpoint = endpoint
         self._plan = plan
         self._clock = clock
@@ -99,12 +100,13 @@ class Reader:
     def _publish(self, unit: Unit, state: State, page: Page, read_at: Time) -> None:
         """Emit what is new in a page, and move the cursor past it."""
         new = list(self._new(unit, page))
-        op = "u" if state.complete else "r"
+        ahead = round((self._endpoint.clock_ahead() or 0.0) * 1e6)
         for entity in new:
-            self._emit(unit, entity.id, self._change(entity, op, read_at))
+            change = self.envelope.seen(entity, read_at, ahead=ahead, first=not state.complete)
+            self._emit(unit, entity.id, change)
         for id in page.gone:
             unit.put(self._digest_key(id), None)  # brought back as it was, it is news
-            self._emit(unit, id, self._gone(id, read_at))
+            self._emit(unit, id, self.envelope.gone(id, read_at))
         aside = {_digest(each.body): each for each in page.rejected}
         for digest in aside.keys() - {*state.recent, *state.round}:
             self._set_aside(unit, aside[digest])
@@ -136,42 +138,14 @@ class Reader:
     def _digest_key(self, id: str) -> bytes:
         return DIGEST + f"{self.name}:{id}".encode()
 
-    def _change(self, entity: Entity, op: str, read_at: Time) -> Change:
-        updated = entity.updated_at
-        source = Source(
-            connector=self._connector,
-            name=self._system,
-            entity=self._type,
-            id=entity.id,
-            ts_ms=None if updated is None else updated // 1000,
-            updated_us=updated,
-            revision=entity.revision,
-            marker=entity.marker,
-            pristine=entity.pristine,
-            by_us=entity.by_us,
-            ahead_us=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
-        )
-        return Change(
-            op="u" if op == "u" else "r",
-            before=None,
-            after=entity.record,
-            ts_ms=read_at // 1000,
-            source=source,
-            read_us=read_at,
-        )
-
-    def _gone(self, id: str, read_at: Time) -> Change:
-        source = Source(connector=self._connector, name=self._system, entity=self._type, id=id)
-        return Change(op="d", before=None, after=None, ts_ms=read_at // 1000, source=source, read_us=read_at)
-
     def _emit(self, unit: Unit, id: str, change: Change) -> None:
-        unit.emit(changes(self.name), f"{self.name}:{id}".encode(), encode(change))
+        unit.emit(changes(self.name), f"{self.name}:{id}".encode(), encode(change), headers_of(change))
 
     def _count(self, unit: Unit) -> None:
         """Mark the end of the first complete reading in every partition."""
         for partition in range(unit.partitions):
             mark = Counted(entity=self.name, plan=self._plan, source=partition, of=unit.partitions)
-            unit.emit(changes(self.name), COUNTED + self.name.encode(), encode(mark), (), partition)
+            unit.emit(changes(self.name), encode_mark(mark), None, (), partition)
 
     def _reject(self, unit: Unit, state: State, error: BadAnswer) -> None:
         """Set a page aside that could not be understood, once; the cursor stays before it."""

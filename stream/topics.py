@@ -12,7 +12,8 @@ PARKED = "parked"
 POLLS = "polls"
 
 COUNTED = b"counted:"
-"""Before an entity type: the key of the mark at the end of its first complete reading."""
+"""Before an entity type: the key of the mark at the end of its first complete reading. In a change topic the key says
+it all, and there is no value (``codec.encode_mark``)."""
 
 CENSUS = b"census"
 """The row in which a lane keeps the marks it has heard."""

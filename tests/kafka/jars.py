@@ -1,6 +1,7 @@
-"""Apache Kafka's jars, as Maven has them: fetched once, kept for every later run and every checkout of this machine.
+"""Programs in Java that tests need, as Maven has them: fetched once, kept for every later run and checkout.
 
-They lie in the user's cache, in a folder named after the pom's digest, so that a new version gets a folder of its own.
+A pom says what is needed: ``tests/kafka/pom.xml`` Apache Kafka, ``tests/formats/flink.xml`` a part of Apache Flink. The
+jars lie in the user's cache, in a folder named after the pom's digest, so that a new version gets a folder of its own.
 A folder appears there whole or not at all: it is filled elsewhere and renamed. ``make kafka`` calls this file.
 """
 
@@ -15,20 +16,22 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-POM = Path(__file__).with_name("pom.xml")
-VERSION = re.findall(r"<kafka\.version>([\d.]+)<", POM.read_text("utf-8"))[0]
+KAFKA = Path(__file__).with_name("pom.xml")
+FLINK = Path(__file__).parents[1] / "formats" / "flink.xml"
+VERSION = re.findall(r"<kafka\.version>([\d.]+)<", KAFKA.read_text("utf-8"))[0]
 OLDEST_JAVA = 17
 
 
 class NoKafka(Exception):
-    """Kafka cannot be run here; the text says what is missing."""
+    """Kafka, or another program in Java, cannot be run here; the text says what is missing."""
 
 
-def cache() -> Path:
-    """Where the jars are kept."""
+def cache(pom: Path = KAFKA) -> Path:
+    """Where the jars of a pom are kept."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    return root / "linkstream" / f"kafka-{VERSION}-{digest}"
+    data = pom.read_bytes()
+    [name] = re.findall(rb"<artifactId>([\w-]+)</artifactId>", data)[:1]
+    return root / "linkstream" / f"{name.decode()}-{hashlib.sha256(data).hexdigest()[:12]}"
 
 
 def java() -> str:
@@ -45,26 +48,26 @@ def java() -> str:
     return found
 
 
-def jars() -> Path:
-    """The folder of the jars, fetched with Maven where they were not yet. Raises NoKafka."""
-    folder = cache()
+def jars(pom: Path = KAFKA) -> Path:
+    """The folder of a pom's jars, fetched with Maven where they were not yet. Raises NoKafka."""
+    folder = cache(pom)
     if folder.is_dir():
         return folder
     maven = shutil.which("mvn")
     if maven is None:
-        raise NoKafka(f"found neither {folder} nor Maven; Maven would be right, to fetch Kafka {VERSION}")
+        raise NoKafka(f"found neither {folder} nor Maven; Maven would be right, to fetch what {pom.name} names")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other test processes wait for the first
         if not folder.is_dir():
-            _fetch(maven, folder)
+            _fetch(maven, pom, folder)
     return folder
 
 
-def _fetch(maven: str, folder: Path) -> None:
+def _fetch(maven: str, pom: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
         libs = Path(aside, "libs")
-        command = [maven, "-q", "-B", "--strict-checksums", "-f", str(POM), "dependency:copy-dependencies"]
+        command = [maven, "-q", "-B", "--strict-checksums", "-f", str(pom), "dependency:copy-dependencies"]
         done = subprocess.run(
             [*command, "-DincludeScope=runtime", f"-DoutputDirectory={libs}"],
             capture_output=True,
@@ -72,10 +75,11 @@ def _fetch(maven: str, folder: Path) -> None:
             check=False,
         )
         if done.returncode:
-            raise NoKafka(f"found no Kafka {VERSION} with Maven:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise NoKafka(f"found not all of what {pom} names:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         libs.rename(folder)
 
 
 if __name__ == "__main__":
     java()
-    print(f"kafka: {VERSION} lies in {jars()}")
+    for each in (KAFKA, FLINK):
+        print(f"kafka: what {each.name} names lies in {jars(each)}")

@@ -127,7 +127,8 @@ def glance(world: World) -> None:
     if not system.records[kind]:
         return
     id = world.random.choice(sorted(system.records[kind], key=int))
-    change = encode(reader._change(system.entity(kind, id), "u", world.clock()))
+    ahead = round((system.clock_ahead() or 0.0) * 1e6)
+    change = encode(reader.envelope.seen(system.entity(kind, id), world.clock(), ahead=ahead))
     world.count("glances")
     world.tell("a second reader looks at {}:{}", name, id)
     world.glances.append(Record(changes(name), -1, -1, f"{name}:{id}".encode(), change, 0))

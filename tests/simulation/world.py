@@ -311,7 +311,7 @@ class World:
         """Note when which value was first told of, by a change or a receipt."""
         if topic.startswith("changes.") and not key.startswith("counted:"):
             change = decode_change(value)
-            self._showed(key, self.observed(key, change.after or {}), change.source.updated_us or change.read_us)
+            self._showed(key, self.observed(key, change.after or {}), change.source.ts_us or change.ts_us)
         elif topic == MAIL and value is not None and b'"receipt"' in value:
             receipt = decode_message(value)
             assert isinstance(receipt, Receipt)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stream.codec import decode_command
+from stream.codec import decode_command, encode_mark
 from stream.core.turn import Report
 from stream.model import Change, Counted, Source, Wake
 from stream.topics import MAIL, WAKE, changes, upserts
@@ -10,7 +10,7 @@ TOPIC = changes("a.t")
 
 
 def change(id: str = "1", **fields: object) -> Change:
-    source = Source(connector="memory", name="a", entity="t", id=id, updated_us=5 * SECOND)
+    source = Source(connector="memory", name="a", entity="t", id=id, ts_us=5 * SECOND)
     return Change(op="u", before=None, after={"name": "n", "x": "x0", **fields}, ts_ms=5000, source=source)
 
 
@@ -59,7 +59,7 @@ async def test_nothing_is_created_before_every_partition_of_both_types_was_count
     for name, source in marks:
         assert table.read(upserts("b.t")) == []
         mark = Counted(entity=name, plan=plans[name], source=source, of=PARTITIONS)
-        await table.publish(changes(name), f"counted:{name}", mark)
+        await table.publish(changes(name), encode_mark(mark).decode(), None)
         await table.run_join()
     [command] = [decode_command(each.value) for each in table.read(upserts("b.t"))]
     assert command.want == {"name": "n", "x": "x0"}

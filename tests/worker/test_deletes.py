@@ -47,8 +47,8 @@ async def lose(demo: Demo, refs: list[str]) -> None:
             before=None,
             after=None,
             ts_ms=now // 1000,
+            ts_us=now,
             source=Source(connector="asana", name="asana", entity="tasks", id=id_of(ref)),
-            read_us=now,
         )
         for ref in refs
     ]
