@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from stream.codec import decode_change, decode_command, decode_conflict, decode_message, decode_order
+from stream.codec import decode_change, decode_command, decode_conflict, decode_mark, decode_message, decode_order
 from stream.core.fields import Observer
 from stream.errors import BadRecord
 from stream.model import (
@@ -105,32 +105,33 @@ class Teller:
         if topic == PARKED:
             return _parked(record)
         if record.value is None:
-            return Said("tombstone", "nothing: a tombstone")
+            mark = topic.startswith("changes.") and record.key.startswith(COUNTED)
+            return _counted(decode_mark(record.key)) if mark else Said("tombstone", "nothing: a tombstone")
         if topic == CONFLICTS:
             return _conflict(record.value)
         if topic == POLLS:
             return Said("poll", f"{decode_order(record.value).ref} is to be published at its next reading")
-        if topic.startswith("changes.") and not record.key.startswith(COUNTED):
+        if topic.startswith("changes."):
             return self._change(topic.removeprefix("changes."), decode_change(record.value))
         if topic.startswith("upserts."):
             command = decode_command(record.value)
             self._commands[record.key, command.number] = command
             return _command(command)
-        if topic == MAIL or record.key.startswith(COUNTED):
+        if topic == MAIL:
             return self._message(record)
         return Said("record", shown(_json(record.value)))
 
     def _change(self, type: str, change: Change) -> Said:
         source = change.source
         ref = f"{source.name}.{source.entity}:{source.id}"
-        page = f"page asked for at {moment(change.read_us or change.ts_ms * 1000)}"
+        page = f"page asked for at {moment(change.ts_us or change.ts_ms * 1000)}"
         if change.op == "d" or change.after is None:
             self._last.pop(ref, None)
             return Said("change", f"{source.name} says that it is gone ({page})")
         observe = self._observe.get(type)
         fields = change.after if observe is None else observe(change.after)
         before, self._last[ref] = self._last.get(ref), fields
-        about = [f"changed there at {moment(source.updated_us)}"] if source.updated_us else []
+        about = [f"changed there at {moment(source.ts_us)}"] if source.ts_us else []
         about += [f"revision {source.revision}"] if source.revision is not None else []
         about += [f"its clock is {source.ahead_us / 1e6:.1f} s ahead of ours"] if source.ahead_us else []
         about += ["last touched by us"] if source.by_us else []
@@ -196,8 +197,8 @@ class Teller:
                 return Said("wake", f"woken: {'it tells everything again' if resync else 'what waits is tried again'}")
             case Rouse(entity=entity):
                 return Said("wake", f"all that waits of {entity} is woken")
-            case Counted(entity=entity):
-                return Said("count", f"{entity} was read completely for the first time")
+            case Counted() as mark:
+                return _counted(mark)
             case Seen() | Gone():
                 return Said("change", "a reading")
 
@@ -230,6 +231,10 @@ def _command(command: Command) -> Said:
         f"{field}: {shown(command.base.get(field))} -> {shown(value)}" for field, value in command.want.items()
     )
     return Said("write", f"write {command.number} ordered: {command.target}{attempt}", lines)
+
+
+def _counted(mark: Counted) -> Said:
+    return Said("count", f"{mark.entity} was read completely for the first time")
 
 
 def _conflict(value: bytes) -> Said:
