@@ -114,6 +114,7 @@ def finish(bench: Bench, worker: subprocess.Popen[bytes]) -> int:
     """Let everything that was begun arrive, then end the worker. Returns how many edits there were."""
     bench.stop_polling()
     until(lambda: _ask(bench, "pid", {})["pid"] == worker.pid)
+    until((bench.folder / f"stopped.{worker.pid}").exists)
     until(lambda: bench.counted("join", b"receipts|") >= bench.cursor() and bench.lag() == 0)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(5) == 0

@@ -3,7 +3,7 @@ join.
 
 Run as a script: ``three_agents.py URL FOLDER [silent]``. Each hop counts in rows, so that what was lost or doubled
 shows. The ledger is the target: a file that gets one line per write and can be looked into, as a system can. Files in
-FOLDER steer it: ``stop`` ends the polling, ``hang`` makes push wait for ever.
+FOLDER steer it: ``stop`` ends the polling (``stopped.PID`` answers), ``hang`` makes push wait for ever.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def build(url: str, folder: Path) -> App:
                         unit.emit("changes", b"key%d" % (number % 97), b"%d" % number)
                     unit.put(b"cursor", b"%d" % (first + 25))
                 await asyncio.sleep(0.005)
+            (folder / f"stopped.{os.getpid()}").touch()  # no turn is under way any more
         async for _ in stream.units():
             pass
 
