@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -160,9 +161,12 @@ async def serve(  # noqa: PLR0913 - each has a default but the first
 
 
 def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Callable[[str], object]) -> None:
-    """Run a sandbox alone until it is interrupted; ``say`` prints a line."""
+    """Run a sandbox alone until SIGINT or SIGTERM; ``say`` prints a line."""
 
     async def run() -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # the loop's own handlers wake it even as it falls asleep
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         sandbox = await serve(system, port, count=count, seed=seed)
         say(f"{system} sandbox: {sandbox.url}")
         for name, value in {**sandbox.settings(), **sandbox.secrets()}.items():
@@ -170,12 +174,8 @@ def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Cal
                 say(f"{name} for linkstream: {value}")
         say(f"token for a person: {PERSON}")
         say(f"what really happened: {sandbox.origin}/_sandbox/truth")
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await sandbox.close()
+        await stopped.wait()
+        await sandbox.close()
 
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        say(f"{system} sandbox: stopped")
+    asyncio.run(run())
+    say(f"{system} sandbox: stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -196,6 +197,18 @@ def test_version_prints_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_sandbox_can_be_started() -> None:
     assert set(sandbox.SYSTEMS) == set(SYSTEMS)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sandbox_ends_by_a_signal_and_says_so(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "stream.cli.main", "sandbox", "custompms"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout is not None
+        assert sandbox.stdout.readline().startswith("custompms sandbox: http://127.0.0.1:")
+        sandbox.send_signal(number)
+        assert sandbox.stdout.read().endswith("custompms sandbox: stopped\n")
+        assert sandbox.wait() == 0
 
 
 @pytest.mark.parametrize(
