@@ -171,6 +171,7 @@ def _print(console: Console, drawn: Account, ticked: Checklist | None, seconds: 
     figures: dict[str, Any] = {
         "links": drawn.links,
         "in step %": round(100 * drawn.in_step / drawn.links, 1) if drawn.links else 0.0,
+        "links with a field that the system does not take": drawn.refused,
         "edits shown": drawn.edits,
         "records that followed them": drawn.copies,
         "edits that never arrived": drawn.missed,

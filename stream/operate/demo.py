@@ -60,6 +60,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
     links: int
     in_step: int
+    refused: int
     edits: int
     copies: int
     missed: int
@@ -111,7 +112,9 @@ class Demo:
         with Reader(self.stand.topology.broker) as reader:
             rows = [(ref, row) for ref, row in rows_of(reader, f"{edit.type}:") if isinstance(row, Row)]
         for ref, row in rows:
-            if ref not in self._edited and row.remote.get(edit.field) != edit.value and any(self._next(ref, row)):
+            if ref in self._edited or row.remote.get(edit.field) == edit.value:
+                continue
+            if self.copies(ref, edit.field, edit.value):
                 return ref
         return None
 
@@ -183,6 +186,7 @@ class Demo:
         return Account(
             links=found.linked if found else 0,
             in_step=found.in_step if found else 0,
+            refused=sum(count.others.get("not applied", 0) for count in found.flows.values()) if found else 0,
             edits=len(self.arrivals),
             copies=sum(len(arrival.copies) for arrival in self.arrivals),
             missed=sum(arrival.seconds is None for arrival in self.arrivals),
