@@ -142,7 +142,10 @@ class Endpoint(Protocol):
         ...
 
     async def page(self, type: str, cursor: Cursor) -> Page:
-        """Read what comes after the cursor. Raises Retry, Locked, BadAnswer; Refused if the cursor is of no use."""
+        """Read what comes after the cursor. Raises Retry, Locked, BadAnswer; Refused if the cursor is of no use.
+
+        A record whose only news is what our own write was answered with may be left out.
+        """
         ...
 
     async def read(self, type: str, id: str) -> Entity:

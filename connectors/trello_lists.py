@@ -1,9 +1,9 @@
 """What is in Trello, list by list: workspaces, members, boards, and the cards and actions of a board.
 
 A board's cards are read from its *feed* of actions: what happened since a time, newest first, which also says what
-was deleted. The cards it names are fetched ten at a time. Once a day, and for a board that was never read, all cards
-are listed instead, because feeds do not tell everything. Pages of cards come unordered and pages of both are asked
-for by ``before``, an id; a list ends where nothing older comes.
+was deleted. The cards it names are fetched ten at a time, if more is to be learnt than is known. Once a day, and for a
+board that was never read, all cards are listed instead, because feeds do not tell everything. Pages of cards come
+unordered and pages of both are asked for by ``before``, an id; a list ends where nothing older comes.
 
 Cards and actions are both read board by board. A list of boards that a round of the one has asked for serves a round of
 the other that begins in the same moments; it is as if that round had begun when the list was asked for.
@@ -81,8 +81,8 @@ class Lists:
 
     def __init__(self, client: Client, scope: Scope, *, now: Callable[[], float] = time.time) -> None:
         self._client = client
-        self._scope = scope
-        self._now = now
+        self.scope = scope
+        self.now = now
         self._left: dict[str, tuple[float, Boards]] = {}
         """For each type the list of boards that a round of the other one asked for."""
         self._known: tuple[float, tuple[list[Any], list[Any]]] | None = None
@@ -91,9 +91,9 @@ class Lists:
 
     async def organizations(self) -> list[Any]:
         """List the workspaces in scope."""
-        if not self._scope.organizations:
+        if not self.scope.organizations:
             return _list(await self._get("/members/me/organizations"))
-        return [await self.organization(name) for name in self._scope.organizations]
+        return [await self.organization(name) for name in self.scope.organizations]
 
     async def organization(self, name: str) -> Any:
         """Read one workspace, by id or slug."""
@@ -108,14 +108,14 @@ class Lists:
 
     async def workspaces(self) -> tuple[str, ...]:
         """Name the workspaces in scope."""
-        if self._scope.organizations:
-            return self._scope.organizations
+        if self.scope.organizations:
+            return self.scope.organizations
         organizations, _ = await self._mine()
         return tuple(one["id"] for one in organizations if isinstance(one, dict) and is_id(one.get("id")))
 
     async def _mine(self) -> tuple[list[Any], list[Any]]:
         """Answer the token's workspaces and boards, as they were some minutes ago at most."""
-        now = self._now() * 1_000_000
+        now = self.now() * 1_000_000
         if self._known is None or not 0.0 <= now - self._known[0] < _KEPT:
             mine = (await self._get("/members/me/organizations"), await self._get("/members/me/boards"))
             self._known = (now, (_list(mine[0]), _list(mine[1])))
@@ -126,7 +126,7 @@ class Lists:
     async def boards_for(self, type: str) -> Boards:
         """List the boards in scope for a new round of a type; a list that the other type has just asked for will do."""
         at, left = self._left.pop(type, (0.0, None))
-        now = self._now()
+        now = self.now()
         if left is not None and 0.0 <= now - at <= _MOMENTS:
             return left
         found = await self.boards()
@@ -135,15 +135,15 @@ class Lists:
 
     async def boards(self) -> Boards:
         """List the boards in scope."""
-        if self._scope.boards:
-            return Boards(dict.fromkeys(self._scope.boards), None)
+        if self.scope.boards:
+            return Boards(dict.fromkeys(self.scope.boards), None)
         found: list[Any] = []
         date = None
         for id in await self.workspaces():
             answer = await self._get(f"/organizations/{quote(id, safe='')}/boards", (("filter", "all"),))
             date = date or answer.date
             found += _list(answer)
-        if not self._scope.organizations:  # boards of others, to which the token's owner is a guest
+        if not self.scope.organizations:  # boards of others, to which the token's owner is a guest
             seen = {pick(one, "id") for one in found}
             guest = [one for one in (await self._mine())[1] if pick(one, "id") not in seen]
             found += [{**one, "dateLastActivity": "not told"} for one in guest if isinstance(one, dict)]
@@ -166,9 +166,9 @@ class Lists:
         """List a page of a board's cards, older than ``before``, created since."""
         path = f"/boards/{quote(board, safe='')}/cards/all"
         try:
-            answer = await self._get(path, _window(self._scope.size, before, since), one=True)
+            answer = await self._get(path, _window(self.scope.size, before, since), one=True)
         except Refused as error:
-            if "API_TOO_MANY_CARDS_REQUESTED" not in str(error) or self._scope.size <= _SMALL:
+            if "API_TOO_MANY_CARDS_REQUESTED" not in str(error) or self.scope.size <= _SMALL:
                 raise
             answer = await self._get(path, _window(_SMALL, before, since), one=True)
         return answer, _older(answer, before)
@@ -177,9 +177,8 @@ class Lists:
         self, board: str, before: str | None, since: Time | None, *, of_cards: bool = False
     ) -> tuple[Answer, list[Any]]:
         """List a page of a board's actions, newest first; ``of_cards``: all that say something of a card."""
-        kinds = _CARD_EVENTS if of_cards else ",".join(self._scope.actions)
-        size = min(_SMALL, self._scope.size) if of_cards else self._scope.size
-        asked = (("filter", kinds), *_window(size, before, since))
+        kinds = _CARD_EVENTS if of_cards else ",".join(self.scope.actions)
+        asked = (("filter", kinds), *_window(self.scope.size, before, since))
         answer = await self._get(f"/boards/{quote(board, safe='')}/actions", asked, one=True)
         return answer, _older(answer, before)
 

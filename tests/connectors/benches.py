@@ -217,7 +217,7 @@ class TrelloBench(SandboxBench):
 
     def resize(self, **scope: Any) -> None:
         endpoint: Any = self.endpoint
-        endpoint._scope = endpoint._lists._scope = msgspec.structs.replace(endpoint._scope, **scope)
+        endpoint._lists.scope = msgspec.structs.replace(endpoint._lists.scope, **scope)
 
     async def add(self, title: str) -> str:
         return str((await self.sandbox.act("POST", self.path, {"name": title, "idList": self.system.list}))["id"])

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Missing, Refused, Retry, Stale, Unsure
@@ -40,8 +39,9 @@ def at(bench: TrelloBench, seconds: float) -> None:
     world, endpoint = bench.sandbox.world, bench.endpoint
     clock = world.clock
     world.clock = world.date = lambda: clock() + round(seconds * 1_000_000)
-    now = endpoint._now  # type: ignore[attr-defined]
-    endpoint._now = endpoint._lists._now = lambda: now() + seconds  # type: ignore[attr-defined]
+    lists: Any = endpoint._lists  # type: ignore[attr-defined]
+    now = lists.now
+    lists.now = lambda: now() + seconds
 
 
 async def card(bench: TrelloBench, **fields: Any) -> Entity:
@@ -259,7 +259,7 @@ async def test_a_comment_without_its_card_is_refused(bench: TrelloBench, card_id
 async def test_a_comment_that_names_no_card_goes_to_the_configured_one(bench: TrelloBench) -> None:
     made = await bench.endpoint.create("actions", {"data.text": "x"}, MARKER)
     assert made.record["data"]["card"]["id"] == bench.system.card
-    bench.endpoint._scope = replace(bench.endpoint._scope, card=None)
+    bench.resize(card=None)
     with pytest.raises(Refused) as refused:
         await bench.endpoint.create("actions", {"data.text": "x"}, MARKER)
     assert "is missing" in refused.value.fields["data.card.id"]
@@ -446,6 +446,93 @@ async def test_touched_cards_are_fetched_ten_at_a_time(bench: TrelloBench) -> No
     found, _ = await read_all(bench.endpoint, "cards", cursor)
     assert {one.id for one in found} >= set(ids)
     assert bench.sandbox.world.requests["GET /1/batch"] == 3
+
+
+def fetched(bench: TrelloBench) -> list[str]:
+    """Which cards were fetched because of the feed, in all batches since the last ``clear``."""
+    asked = [one.query["urls"] for one in bench.sandbox.world.exchanges or () if one.path.endswith("/batch")]
+    return [url.removeprefix("/cards/") for urls in asked for url in urls.split(",")]
+
+
+def forget(bench: TrelloBench) -> None:
+    assert bench.sandbox.world.exchanges is not None
+    bench.sandbox.world.exchanges.clear()
+
+
+async def test_a_card_is_fetched_once_for_what_happened_to_it(bench: TrelloBench) -> None:
+    """The overlap is read again and again; what it tells is known."""
+    one = await card(bench)
+    _, cursor = await read_all(bench.endpoint, "cards")
+    await bench.edit(one.id, "name", "to")
+    found, cursor = await read_all(bench.endpoint, "cards", cursor)
+    assert one.id in {each.id for each in found}
+    forget(bench)
+    found, cursor = await read_all(bench.endpoint, "cards", cursor)
+    assert (found, fetched(bench)) == ([], [])
+    await bench.edit(one.id, "name", "tre")
+    found, cursor = await read_all(bench.endpoint, "cards", cursor)
+    assert [each.record["name"] for each in found] == ["tre"]
+
+
+async def test_what_a_page_fetched_is_fetched_again_if_the_page_was_not_kept(bench: TrelloBench) -> None:
+    one = await card(bench)
+    _, cursor = await read_all(bench.endpoint, "cards")
+    await bench.edit(one.id, "name", "to")
+    for _ in range(3):
+        page = await bench.endpoint.page("cards", cursor)
+        assert one.id in {each.id for each in page.entities}
+
+
+async def test_a_card_is_not_fetched_for_our_own_write_unless_more_happened_to_it(bench: TrelloBench) -> None:
+    one = await card(bench)
+    _, cursor = await read_all(bench.endpoint, "cards")
+    at(bench, 600)
+    _, cursor = await read_all(bench.endpoint, "cards", cursor)
+    forget(bench)
+    made = await bench.endpoint.create("cards", {"name": "vår", "idList": bench.system.list}, MARKER)
+    await bench.endpoint.update("cards", await bench.endpoint.read("cards", one.id), {"name": "vårt"})
+    found, cursor = await read_all(bench.endpoint, "cards", cursor)
+    assert (found, fetched(bench)) == ([], [])
+    base = await bench.endpoint.read("cards", one.id)
+    at(bench, 0.01)
+    await bench.edit(one.id, "due", "2026-11-24T12:00:00.000Z")  # somebody is faster than our write
+    at(bench, 0.01)
+    await bench.endpoint.update("cards", base, {"name": "nytt"})
+    at(bench, 0.01)
+    await bench.edit(made.id, "name", "deres")
+    found, _ = await read_all(bench.endpoint, "cards", cursor)
+    assert {(each.record["name"], each.record["due"]) for each in found} == {
+        ("nytt", "2026-11-24T12:00:00.000Z"),
+        ("deres", None),
+    }
+
+
+async def test_a_card_that_cannot_be_read_is_fetched_again(bench: TrelloBench) -> None:
+    one = await card(bench)
+    _, cursor = await read_all(bench.endpoint, "cards")
+    await bench.edit(one.id, "name", "nytt")
+    bench.system.tables["card"].replace(one.id, {**one.record, "desc": {"half": 1}})
+    bench.resize(size=100)
+    for _ in range(2):
+        page = await bench.endpoint.page("cards", cursor)
+        assert [each.id for each in page.rejected] == [one.id]
+        cursor = page.cursor
+        _, cursor = await read_all(bench.endpoint, "cards", cursor)
+
+
+async def test_a_page_fetches_a_hundred_cards_and_leaves_older_news_to_the_next(bench: TrelloBench) -> None:
+    bench.resize(size=1000)
+    now = bench.sandbox.world.now() - 10**12
+    ids = [bench.system._add_card({"name": f"{n}", "idList": bench.system.list}, now, "")["id"] for n in range(130)]
+    _, cursor = await read_all(bench.endpoint, "cards")
+    at(bench, 600)
+    _, cursor = await read_all(bench.endpoint, "cards", cursor)
+    for id in ids:
+        await bench.edit(id, "name", "nytt")
+    first = await bench.endpoint.page("cards", cursor)
+    assert len(first.entities) == 100
+    rest, _ = await read_all(bench.endpoint, "cards", first.cursor)
+    assert sorted(each.id for each in (*first.entities, *rest)) == sorted(ids)
 
 
 async def test_a_batch_that_is_none_is_read_one_by_one(bench: TrelloBench) -> None:
