@@ -276,7 +276,14 @@ class AsanaEndpoint:
         seen = newest(*(one.updated_at for one in entities))
         onward = ahead(at, following, seen, overlap=self._scope.overlap if type == "tasks" else None)
         more = bool(onward.lists)
-        return Page(entities=entities, rejected=rejected, cursor=cursor_of(onward), more=more, since=onward.since)
+        return Page(
+            entities=entities,
+            rejected=rejected,
+            cursor=cursor_of(onward),
+            more=more,
+            whole="" if _kind(type).traits.changes == "list" else None,
+            since=onward.since,
+        )
 
     # writes
 

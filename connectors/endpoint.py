@@ -75,6 +75,9 @@ class Page(Struct, frozen=True, kw_only=True):
     cursor: Cursor = None
     """Where to go on: the next page while ``more``, the next round after that."""
     more: bool = False
+    whole: str | None = None
+    """The round that this page belongs to lists every record there is whose id is this or greater; empty: all of them.
+    ``None``: it lists what changed, or nobody can tell."""
     since: Time | None = None
     """Later rounds will read records changed at or after this time again (the overlap)."""
 

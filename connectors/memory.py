@@ -127,7 +127,11 @@ class MemoryEndpoint:
             shown, ahead, rest = self._changed(type, at)
             since = None if ahead is None else ahead["since"]
         page = Page(
-            entities=tuple(self._entity(type, name) for name in shown), cursor=ahead, more=bool(rest), since=since
+            entities=tuple(self._entity(type, name) for name in shown),
+            cursor=ahead,
+            more=bool(rest),
+            whole="" if self._traits[type].changes == "list" else None,
+            since=since,
         )
         _end(after)
         return page

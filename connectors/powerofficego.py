@@ -5,8 +5,8 @@ page's number would skip a record whenever one before it is deleted. Where an an
 one time only, numbers are used after all. The filter is exclusive, so a little less is asked for.
 
 An edited address does not move its customer's time of change, so everything is read again every hour (``full``).
-Deletions are not told at all; a record that is gone is noticed when it is read for a write. An answer that holds
-nothing is 204 without a body. What is asked for counts for all customers of the subscription together.
+Deletions are not told at all; such a reading says that it shows everything. An answer that holds nothing is 204
+without a body. What is asked for counts for all customers of the subscription together.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class PowerOfficeEndpoint:
         if at.lists is None:
             now = round(self._now() * _SECOND)
             at = begin(at, ("all",), again=now if is_due(at, now, self._scope.full) else None)
-        since = at.since if (at.lists or [""])[0] == "all" else None
+        changes = (at.lists or [""])[0] == "all"
+        since = at.since if changes else None
         since = place.after if place.after is not None else since
         answer = await self._explained(Request(method="GET", path=kind.path, query=self._query(since, place.page)))
         records = _records(type, answer)
@@ -104,6 +105,7 @@ class PowerOfficeEndpoint:
             rejected=rejected,
             cursor=cursor_of(onward),
             more=more,
+            whole=None if changes else "",
             since=begun if more else onward.since,
         )
 

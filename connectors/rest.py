@@ -73,6 +73,7 @@ class RestEndpoint:
             rejected=tuple(rejected),
             cursor=_cursor(ahead),
             more=listed.following is not None,
+            whole="" if at.since is None else None,
             since=ahead.since,
         )
 

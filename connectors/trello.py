@@ -60,7 +60,7 @@ class TrelloEndpoint:
         if _kind(type).traits.changes == "list":
             records = await (self._lists.members() if type == "members" else self._lists.organizations())
             entities, rejected = sorted_out(type, records)
-            return Page(entities=entities, rejected=rejected)
+            return Page(entities=entities, rejected=rejected, whole="")
         return await self._rounds.page(type, cursor)
 
     async def read(self, type: str, id: str) -> Entity:

@@ -43,6 +43,7 @@ class _Read(Struct, frozen=True):
     entities: tuple[Entity, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     gone: tuple[str, ...] = ()
+    whole: str | None = None
 
 
 class Upto(Struct, frozen=True):
@@ -144,6 +145,7 @@ class Rounds:
     async def _read(self, type: str, at: Round, board: str, fetched: dict[str, Upto]) -> _Read:
         """Read a page of a board: all of it, what is recent, or what changed."""
         mark = (at.lists or [""])[0][:1]
+        since: Time | None = None
         if type == "actions":
             since = None if mark == "+" else at.since
             if mark == "~" and since is not None:
@@ -154,7 +156,7 @@ class Rounds:
         else:
             return await self._feed(at, board, fetched)
         entities, rejected = sorted_out(type, found)
-        return _Read(answer.date, oldest(type, found), entities, rejected)
+        return _Read(answer.date, oldest(type, found), entities, rejected, whole=since_then(since) if mark else None)
 
     async def _feed(self, at: Round, board: str, fetched: dict[str, Upto]) -> _Read:
         """Read what happened on a board, and the cards to which it happened."""
@@ -197,8 +199,14 @@ class Rounds:
             rejected=read.rejected,
             cursor=cursor_of(onward),
             more=more,
+            whole=read.whole,
             since=begun if more else onward.since,
         )
+
+
+def since_then(time: Time | None) -> str:
+    """Answer the least id of what was created after a time: an id begins with it, in seconds."""
+    return "" if time is None else f"{max(0, time // _SECOND + 1):08x}"
 
 
 def _date(action: Any) -> Time:

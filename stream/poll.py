@@ -3,7 +3,8 @@
 One reader per entity type. A page is fetched first, outside any unit; then, in one turn of the lane that owns the
 type, its changes are emitted and the cursor is put: both or neither. What was published already is known by its
 digest, a row of its own, and is not published again: the overlap of a changed-since cursor, a full reading now and
-then, or the whole list where a system has no such thing. Absence from a list is never taken for a delete.
+then, or the whole list where a system has no such thing. Absence from a list is never taken for a delete: it is a
+reason to ask for the record itself (see stream.absence).
 
 At the end of the first complete reading a mark goes down every partition of the change topic (see core.census).
 """
@@ -11,7 +12,6 @@ At the end of the first complete reading a mark goes down every partition of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from hashlib import blake2b
 
 import orjson
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected
 from connectors.errors import BadAnswer, Refused
+from stream.absence import EVERY, Absence, Found, Turn
 from stream.codec import encode, encode_mark
 from stream.envelope import Envelope, headers_of
 from stream.model import Change, Counted, Order, Time
@@ -41,6 +42,10 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Digests of what was set aside in the latest round."""
     round: tuple[bytes, ...] = ()
     """The same, of the round that is under way."""
+    within: bool = False
+    """Whether the round goes on with the next page."""
+    compared_at: Time = 0
+    """When it was last seen to what a whole list did not show."""
     polled_at: Time = 0
     published: int = 0
     rejected: bytes = b""
@@ -61,6 +66,7 @@ class Reader:
         self._endpoint = endpoint
         self._plan = plan
         self._clock = clock
+        self._absence = Absence(name, endpoint, clock)
         self.counted: int | None = None
         """The records that were published when this reader came to the end for the first time."""
 
@@ -68,7 +74,7 @@ class Reader:
         """Publish a record once more at the next reading, whether it looks new or not."""
         unit.put(DIGEST + order.ref.encode(), None)
 
-    async def read(self, turn: Callable[[], AbstractAsyncContextManager[Unit]]) -> bool:
+    async def read(self, turn: Turn) -> bool:
         """Fetch one page and publish it; whether there is more to fetch at once. Raises ConnectorError."""
         async with turn() as unit:
             state = self._state(unit)
@@ -85,9 +91,29 @@ class Reader:
             async with turn() as unit:  # the cursor is of no use any more: from the beginning
                 self._put(unit, State(plan=state.plan, recent=state.recent, published=state.published))
             return True
+        due = state.compared_at + EVERY <= read_at
         async with turn() as unit:
             self._publish(unit, self._state(unit), page, read_at)
+        self._absence.saw(page, begins=due and not state.within)
+        if not page.more:
+            await self._look(turn)
         return page.more
+
+    async def _look(self, turn: Turn) -> None:
+        """After a round: see to what it did not show. Raises ConnectorError."""
+        async with turn() as unit:
+            known = DIGEST + f"{self.name}:".encode()
+            if self._absence.compare(key[len(known) :].decode() for key, _ in unit.scan(known)):
+                self._put(unit, replace(self._state(unit), compared_at=self._clock()))
+        found = await self._absence.look(turn)
+        if found == Found():
+            return
+        async with turn() as unit:
+            self._absence.note(unit, found)
+            for id in (*found.there, *(id for id, _ in found.gone)):
+                unit.put(self._digest_key(id), None)
+            for id, at in found.gone:
+                self._emit(unit, id, self.envelope.gone(id, at))
 
     def _state(self, unit: Unit) -> State:
         data = unit.get(self.name.encode())
@@ -121,6 +147,7 @@ class Reader:
             complete=complete,
             recent=state.recent if page.more else round_,
             round=round_ if page.more else (),
+            within=page.more,
             published=state.published + len(new),
             rejected=b"",
         )

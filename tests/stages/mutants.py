@@ -7,6 +7,7 @@ histories alone (``tests.simulation.mutants``).
 from __future__ import annotations
 
 from stream import look_ups
+from stream.absence import Absence
 from stream.core.census import Census
 from stream.join import Join
 from stream.look_ups import LookUps
@@ -112,6 +113,35 @@ MUTANTS = [
         "unit.put(DIGEST + order.ref.encode(), None)",
         "pass",
         "test_poll.test_a_record_that_was_written_elsewhere_is_published_again",
+    ),
+    mutant(
+        "D2 absent twice",
+        Absence.look,
+        "if one[0] not in once)",
+        "if False)",
+        "test_absence.test_a_record_that_is_missing_twice_is_gone_and_told_once",
+    ),
+    mutant(
+        "D2 absent apart",
+        Absence.look,
+        "if at + APART <= self._clock()",
+        "if True",
+        "test_absence.test_the_second_look_is_apart_from_the_first",
+    ),
+    mutant(
+        "D2 absent alone",
+        Absence.look,
+        "there.append(id)",
+        "missing.append((id, asked_at))",
+        "test_absence.test_what_is_there_and_not_listed_is_not_gone_and_is_news_when_it_is_listed_again",
+        "test_absence.test_what_came_back_between_two_looks_is_not_gone",
+    ),
+    mutant(
+        "D2 absent whole",
+        Absence.saw,
+        "if page.whole is None:",
+        "if False:",
+        "test_absence.test_what_changed_since_is_no_whole_list",
     ),
     mutant(
         "I13 alarms",
