@@ -14,6 +14,19 @@ from stream.ports import Headers, Record, Unit
 from stream.topics import PARKED
 
 PREFIX = "__connect.errors."
+CONNECT = (
+    "topic",
+    "partition",
+    "offset",
+    "connector.name",
+    "task.id",
+    "stage",
+    "class.name",
+    "exception.class.name",
+    "exception.message",
+    "exception.stacktrace",
+)
+"""Connect's ten, in its order."""
 LONGEST = 8000  # characters of a message or a stack trace
 
 
@@ -32,20 +45,24 @@ def parked(
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         message = str(error)
         stack = "".join(traceback.format_exception(error))
-    about = {
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "connector.name": system or _system(record.topic),
-        "task.id": str(record.partition),
-        "stage": stage,
-        "class.name": reason,
-        "exception.class.name": kind,
-        "exception.message": message[:LONGEST],
-        "exception.stacktrace": stack[-LONGEST:],
-    }
+    about = (
+        record.topic,
+        str(record.partition),
+        str(record.offset),
+        system or _system(record.topic),
+        str(record.partition),
+        stage,
+        reason,
+        kind,
+        message[:LONGEST],
+        stack[-LONGEST:],
+    )
     kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
-    return record.key, record.value, kept + tuple((PREFIX + name, text.encode()) for name, text in about.items())
+    return (
+        record.key,
+        record.value,
+        kept + tuple((PREFIX + name, text.encode()) for name, text in zip(CONNECT, about, strict=True)),
+    )
 
 
 def _system(topic: str) -> str:

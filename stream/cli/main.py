@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
     "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
+    "asyncapi": ("stream.cli.asyncapi", "Describe all topics as an AsyncAPI document."),
     "connector": ("stream.cli.connector", "Declare a system of your own."),
     "sandbox": ("stream.cli.sandbox", "Run a small server that behaves as a business system does."),
     "completion": ("stream.cli.completion", "Print what a shell needs to complete commands."),
@@ -39,7 +40,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Try it": ("demo", "qa", "sandbox"),
-    "Say what is kept in step": ("validate", "import", "document", "schema", "connector"),
+    "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
     "Run it": ("run",),
     "See how it goes, and why": ("status", "explain", "links"),
     "Put it right": ("deletes",),
