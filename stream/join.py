@@ -26,7 +26,7 @@ from stream.errors import BadRecord
 from stream.model import Change, Command, Conflict, Counted, Gone, Message, Rouse, Seen, Time, Wake
 from stream.parking import park
 from stream.ports import Headers, Record, Unit
-from stream.standing import Standing, standing
+from stream.standing import Standing, alike, standing
 from stream.topics import CENSUS, CONFLICTS, COUNTED, MAIL, TALLY, WAKE, changes, upserts
 
 _encode_tally = msgpack.Encoder().encode
@@ -125,9 +125,8 @@ class Join:
         now = self._now = self._clock()
         row, outputs = decide(name, old, message, view, now)
         if row is not old:
-            stood, stands = standing(name, old), standing(name, row)
-            if stood != stands:
-                self._counts.moved(unit, key, stood, stands, now)
+            if not alike(old, row):
+                self._counts.moved(unit, key, standing(name, old), standing(name, row), now)
             unit.put(key, None if row is None else bytes_of(row))
             if isinstance(row, Brake):
                 self._note(name, row)
