@@ -140,6 +140,7 @@ class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
 class Detach(Struct, frozen=True, kw_only=True, tag="detach", omit_defaults=True):
     """The record that was deleted was last known to be there at this time; the link with this number is over.
 
+    ``parted``: nothing was deleted, a person ended the link; ``never``: these two are not to be linked again.
     ``keep``: it had left the flow, whose policy does not speak of it any more. ``shown``: the versions on the screen of
     who deleted it, by the receiver's fields.
     """
@@ -149,6 +150,8 @@ class Detach(Struct, frozen=True, kw_only=True, tag="detach", omit_defaults=True
     number: int
     alive_at: Time
     keep: bool = False
+    parted: bool = False
+    never: bool = False
     shown: dict[str, Version] = {}
 
 
@@ -274,10 +277,37 @@ class Decide(Struct, frozen=True, kw_only=True, tag="decide", omit_defaults=True
     peer: Ref = ""
 
 
+class Correct(Struct, frozen=True, kw_only=True, tag="correct"):
+    """A person says that a field has this value; said by who saw the value of the version ``over``."""
+
+    field: str
+    value: Value
+    over: Version
+
+
+class Part(Struct, frozen=True, kw_only=True, tag="part", omit_defaults=True):
+    """A person ends the link to this record; with ``never`` the two are not to be linked again."""
+
+    edge: str
+    peer: Ref
+    never: bool = False
+
+
+class Pair(Struct, frozen=True, kw_only=True, tag="pair"):
+    """A person says that this record is your counterpart; to the left side of a flow."""
+
+    edge: str
+    peer: Ref
+
+
 class Wake(Struct, frozen=True, kw_only=True, tag="wake", omit_defaults=True):
-    """Plan again; with ``resync`` forget what others know of you and tell them anew."""
+    """Plan again; with ``resync`` forget what others know of you and tell them anew.
+
+    With ``retry`` a person says that what was refused may be tried again.
+    """
 
     resync: bool = False
+    retry: bool = False
 
 
 Outcome: TypeAlias = Literal["done", "found", "stale", "missing", "refused", "retry", "superseded", "unknown"]
@@ -325,6 +355,9 @@ Message: TypeAlias = (
     | Free
     | Roster
     | Decide
+    | Correct
+    | Part
+    | Pair
     | Wake
     | Receipt
     | Leaving

@@ -16,6 +16,7 @@ Where the answers are:
     how a counterpart is created, once; its first versions         creating, rosters, census, birth
     which records and fields a flow speaks of                      conditions
     ids of other records; deletions; what is said again            references; deleting, brake; waking
+    what a person decides                                          orders
 
 Nothing goes back and forth (no ping-pong), by three rules of which each is enough for the usual case. A value keeps the
 version that it was born with, and a peer takes only what is newer (``offers.take``). What a system makes of the value
@@ -36,6 +37,7 @@ from stream.core import (
     index,
     matching,
     offers,
+    orders,
     proposing,
     reading,
     references,
@@ -54,6 +56,7 @@ from stream.model import (
     Attach,
     Claim,
     ClaimKey,
+    Correct,
     Decide,
     Detach,
     Found,
@@ -63,6 +66,8 @@ from stream.model import (
     Message,
     Nudge,
     Offer,
+    Pair,
+    Part,
     Propose,
     Receipt,
     Refuse,
@@ -154,10 +159,19 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         # deletions
         case Gone():
             deleting.gone(turn, message)
+        case Detach(parted=True):
+            orders.detached(turn, message)
         case Detach():
             deleting.detached(turn, message)
         case Verdict():
             deleting.judged(turn, message)
+        # a person
+        case Correct():
+            orders.correct(turn, message)
+        case Part():
+            orders.part(turn, message)
+        case Pair():
+            orders.pair(turn, message)
         # time
         case Wake():
             waking.wake(turn, message)

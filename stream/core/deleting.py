@@ -164,16 +164,25 @@ def detached(turn: Turn, message: Detach) -> None:
     Only the link with this number is over: an old message said twice does not undo the link of a record that came
     back, nor one that another old message has just brought back, for the record would be removed with it.
     """
-    row, end, edge = turn.row, turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or edge is None or edge.state != "linked":
+    found = ending(turn, message)
+    if found is None:
         return
-    if (edge.peer, edge.number) != (message.sender, message.number) or message.number <= edge.ended:
-        return
+    row, (end, edge) = turn.row, found
     _sever(turn, end, edge, f"{edge.peer} was deleted; this copy is kept")
     if end.removal == "keep" or edge.idle or message.keep:
         turn.report(f"{end.flow}: {edge.peer} was deleted; this copy is kept")
     elif row.deletion is None:
         row.deletion = Deletion(message.alive_at, end.removal, end.edge, message.shown)
+
+
+def ending(turn: Turn, message: Detach) -> tuple[End, Edge] | None:
+    """The link that a message says is over, if it stands and is the one that is meant."""
+    end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is None or edge is None or edge.state != "linked":
+        return None
+    if (edge.peer, edge.number) != (message.sender, message.number) or message.number <= edge.ended:
+        return None
+    return end, edge
 
 
 def _remove(turn: Turn, deletion: Deletion) -> None:

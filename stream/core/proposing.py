@@ -24,6 +24,9 @@ from stream.model import Accept, Found, Nudge, Offer, Propose, Refuse
 
 COPY = "a copy of a record that we created; copies are not linked"
 MANY = "so many records carry its match value that they are not counted"
+BARRED = "its only match is one that a person said it is never to be linked to"
+PERSON = "person"
+"""In place of a match value: a person links the two, whatever they match by (F4)."""
 EARLY = "it offered values before it accepted"
 
 LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
@@ -41,6 +44,7 @@ def found(turn: Turn, message: Found) -> None:
     if awaited is None:
         return
     end, edge = awaited
+    candidates = tuple(each for each in message.candidates if f"{end.edge}|{each}" not in turn.row.never)
     if message.taken and edge.position + 1 < len(keys_of(end, turn.row.remote)) and not message.many:
         turn.change(end, reason=TAKEN)
         seeking.claim(turn, end, edge.position + 1)
@@ -48,13 +52,15 @@ def found(turn: Turn, message: Found) -> None:
         give_up(turn, end, TAKEN)
     elif message.many:
         give_up(turn, end, MANY)
-    elif len(message.candidates) != 1:
-        some = ", ".join(message.candidates[:5])
-        give_up(turn, end, f"{len(message.candidates)} records match it, and nothing says which: {some}")
+    elif not candidates:
+        give_up(turn, end, BARRED)
+    elif len(candidates) != 1:
+        some = ", ".join(candidates[:5])
+        give_up(turn, end, f"{len(candidates)} records match it, and nothing says which: {some}")
     elif end.side == "a":
-        propose(turn, end, message.candidates[0])
+        propose(turn, end, candidates[0])
     else:
-        turn.mail(message.candidates[0], Nudge(edge=end.peer_edge, sender=turn.key))
+        turn.mail(candidates[0], Nudge(edge=end.peer_edge, sender=turn.key))
     if message.many:
         turn.change(end, tries=edge.tries)
         turn.again(end)
@@ -127,17 +133,19 @@ def proposed(turn: Turn, message: Propose) -> None:
 
 
 def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
+    state = edge.state if edge is not None else "alone"
     if turn.row.gone_at:
         return "gone"
-    if edge is not None and edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
+    if edge is not None and state == "severed" and edge.peer == message.sender and message.number > edge.number:
         return None
-    if edge is not None and edge.state in ("linked", "severed"):
+    if message.key == PERSON:
+        return "taken" if state == "linked" else None
+    if state in ("linked", "severed"):
         return "taken"
-    if edge is not None and edge.state == "copy":
+    if state == "copy":
         return "copy"
-    if message.key and message.key not in keys_of(end, turn.row.remote):
-        return "mismatch"
-    return None
+    barred = f"{end.edge}|{message.sender}" in turn.row.never
+    return "mismatch" if barred or (message.key and message.key not in keys_of(end, turn.row.remote)) else None
 
 
 def _refuse(turn: Turn, end: End, message: Propose | Accept, why: Why) -> None:

@@ -196,6 +196,7 @@ class Row(
         "damping": "d",
         "alarm": "A",
         "ahead": "o",
+        "never": "z",
         "format": "f",
     },
 ):
@@ -243,6 +244,8 @@ class Row(
     alarm: Time = 0
     ahead: Time = 0
     """By how much the clock behind ``updated_at`` was known to be ahead of ours."""
+    never: tuple[str, ...] = ()
+    """Who it is never to be linked to, as a person said: ``edge|ref``."""
     format: int = FORMAT
 
     @property

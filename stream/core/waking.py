@@ -6,7 +6,7 @@ for theirs may be rows of yesterday: it offers all, registers anew and asks agai
 
 from __future__ import annotations
 
-from stream.core import creating, damping, deleting, proposing, references, rosters, seeking, writing
+from stream.core import creating, damping, deleting, orders, proposing, references, rosters, seeking, writing
 from stream.core.flows import End
 from stream.core.matching import enlist, keys_of
 from stream.core.row import Edge
@@ -18,6 +18,8 @@ def wake(turn: Turn, message: Wake) -> None:
     """Say again whatever was not answered, of every kind."""
     if message.resync:
         _resync(turn)
+    if message.retry:
+        orders.retry(turn)
     references.wake(turn)
     deleting.wake(turn)
     _ends(turn)

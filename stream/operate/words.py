@@ -26,6 +26,7 @@ from stream.model import (
     Claim,
     ClaimKey,
     Command,
+    Correct,
     Counted,
     Decide,
     Detach,
@@ -35,6 +36,8 @@ from stream.model import (
     Leaving,
     Nudge,
     Offer,
+    Pair,
+    Part,
     Propose,
     Receipt,
     Ref,
@@ -171,6 +174,14 @@ class Teller:
             case Decide(edge=edge, peer=peer):
                 told = f"{peer} was created" if peer else "nothing was created: create it"
                 return Said("person", f"a person decides about {edge}: {told}")
+            case Correct(field=field, value=value):
+                return Said("person", f"a person says what {field} is", (f"{field} = {shown(value)}",))
+            case Pair(peer=peer):
+                return Said("person", f"a person says that {peer} is its counterpart")
+            case Part(peer=peer, never=never):
+                return Said("person", f"a person ends the link to {peer}{', for good' if never else ''}")
+            case Detach(sender=sender, parted=True, never=never):
+                return Said("person", f"a person ended the link to {sender}{', for good' if never else ''}")
             case Detach(sender=sender, alive_at=alive_at, keep=keep):
                 end = "the link ends, nothing follows" if keep else "the link ends"
                 return Said("delete", f"{sender} was deleted (last known to be there at {moment(alive_at)}): {end}")
@@ -193,8 +204,9 @@ class Teller:
                 return Said("index", f"{sender} asks who else carries this match value")
             case Release(sender=sender):
                 return Said("index", f"{sender} needs the lock no more")
-            case Wake(resync=resync):
-                return Said("wake", f"woken: {'it tells everything again' if resync else 'what waits is tried again'}")
+            case Wake(resync=resync, retry=retry):
+                told = "what waits is tried again" if not resync else "it tells everything again"
+                return Said("person" if retry else "wake", "a person says: try again" if retry else f"woken: {told}")
             case Rouse(entity=entity):
                 return Said("wake", f"all that waits of {entity} is woken")
             case Counted() as mark:

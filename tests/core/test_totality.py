@@ -70,6 +70,9 @@ PARTS: dict[str, st.SearchStrategy[Any]] = {
     "guard_at": st.none() | TIMES,
     "reason": st.sampled_from(["", "no"]),
     "wait": st.none() | st.just(1.0),
+    "field": NAMES | st.sampled_from(["x~", 'x~"a"']),
+    "value": VALUES,
+    "over": VERSIONS,
     "side": st.sampled_from(["a", "b", "c"]),
 }
 

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from stream.core.orders import PARTED
+from stream.core.proposing import BARRED
+from stream.model import Correct, Detach, Offer, Pair, Part, Propose, Version, Wake
+from tests.core.build import A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
+
+EDGE = "f/a"
+OTHER = "b.t:2"
+
+
+def conflicting() -> Table:
+    """A pair in which A's edit of x has lost against B's."""
+    table = linked()
+    table.tell(A, seen(20, name="n", x="of a", y=None))
+    table.tell(B, seen(21, name="n", x="of b", y=None))
+    table.deliver()
+    return table
+
+
+def won(table: Table) -> Version:
+    return table.row(A).cells["x"].version
+
+
+class TestF1TheValueOfAPerson:
+    def test_it_is_an_edit_of_now_on_both_sides(self) -> None:
+        table = conflicting()
+        out = table.bring(A, Correct(field="x", value="of a", over=won(table)))
+        assert table.right(A, "x") == table.right(B, "x") == "of a"
+        assert only(Offer, out).fields["x"].author == A
+        assert {ref: table.row(ref).cells["x"].version.time for ref in (A, B)} == dict.fromkeys(
+            (A, B), table.now - 1_000_000
+        )
+
+    def test_it_is_not_taken_over_what_was_edited_since(self) -> None:
+        table = conflicting()
+        over = won(table)
+        table.read(B, 30, x="newer")
+        out = table.bring(A, Correct(field="x", value="of a", over=over))
+        assert "edited since" in reports(out)[0]
+        assert table.right(A, "x") == "newer"
+
+    def test_a_field_that_is_not_there_is_told(self) -> None:
+        table = conflicting()
+        assert "no such field" in reports(table.bring(A, Correct(field="z", value=1, over=won(table))))[0]
+        assert "no such field" in reports(table.bring(A, Correct(field="x~", value=1, over=won(table))))[0]
+
+
+class TestF2TryingAgain:
+    def test_a_refused_field_is_written_once_more(self) -> None:
+        table = linked()
+        command = only_command(table.read(B, 20, x="x1"))
+        table.bring(A, table.receipt(command, "refused", fields={"x": "too long"}))
+        assert commands(table.bring(A, Wake())) == []
+        again = only_command(table.bring(A, Wake(retry=True)))
+        assert again.want == {"x": "x1"}
+        assert table.row(A).notes == {}
+
+    def test_a_create_that_was_refused_is_made_once_more(self) -> None:
+        table, command = created()
+        table.bring(A, table.receipt(command, "refused", reason="not today"))
+        assert table.edge(A, EDGE).state == "refused"
+        assert only_command(table.bring(A, Wake(retry=True))).kind == "create"
+
+    def test_what_was_not_refused_stays_as_it_is(self) -> None:
+        table = linked()
+        before = table.row(A)
+        assert table.bring(A, Wake(retry=True)) == []
+        assert table.row(A) == before
+
+
+def only_command(out: list[Any]) -> Any:
+    [command] = commands(out)
+    return command
+
+
+class TestF3Parting:
+    def test_both_records_stay_and_nothing_goes_between_them(self) -> None:
+        table = linked()
+        out = table.bring(A, Part(edge=EDGE, peer=B))
+        assert only(Detach, out).parted
+        assert [
+            (table.edge(ref, name).state, table.edge(ref, name).reason) for ref, name in ((A, EDGE), (B, "f/b"))
+        ] == [("severed", PARTED)] * 2
+        assert commands(table.read(B, 30, x="x1")) == []
+        assert commands(table.bring(A, Wake(resync=True))) == []
+        assert table.edge(A, EDGE).state == "severed"
+
+    def test_only_the_link_that_is_meant_is_ended(self) -> None:
+        table = linked()
+        out = table.bring(A, Part(edge=EDGE, peer=OTHER))
+        assert "found no link" in reports(out)[0]
+        assert "found no link" in reports(table.bring(A, Part(edge="none/a", peer=B)))[0]
+        assert table.edge(A, EDGE).state == "linked"
+        number = table.edge(B, "f/b").number
+        table.bring(B, Detach(edge="f/b", sender=A, number=number - 1, alive_at=table.now, parted=True))
+        table.bring(B, Detach(edge="none/b", sender=A, number=number, alive_at=table.now, parted=True))
+        assert table.edge(B, "f/b").state == "linked"
+
+
+class TestF4Pairing:
+    def apart(self) -> Table:
+        """Two records that nothing says to be one."""
+        table = Table(view(flow(create="never")))
+        table.tell(A, seen(1, name="n", x="x0", y=None))
+        table.tell(B, seen(2, name="other", x="x1", y=None))
+        table.deliver()
+        return table
+
+    def test_they_are_linked_whatever_they_match_by(self) -> None:
+        table = self.apart()
+        table.bring(A, Pair(edge=EDGE, peer=B))
+        assert (table.edge(A, EDGE).state, table.edge(A, EDGE).peer) == ("linked", B)
+        assert (table.edge(B, "f/b").state, table.edge(B, "f/b").peer) == ("linked", A)
+        assert table.right(A, "name") == table.right(B, "name") == "other"
+
+    def test_what_was_parted_is_linked_again(self) -> None:
+        table = linked()
+        table.bring(A, Part(edge=EDGE, peer=B))
+        table.bring(A, Pair(edge=EDGE, peer=B))
+        assert table.edge(A, EDGE).state == table.edge(B, "f/b").state == "linked"
+
+    def test_what_was_never_to_be_linked_may_be_by_a_person(self) -> None:
+        table = self.apart()
+        table.bring(A, Part(edge=EDGE, peer=B, never=True))
+        assert table.row(A).never == (f"{EDGE}|{B}",)
+        table.bring(A, Pair(edge=EDGE, peer=B))
+        assert table.edge(A, EDGE).state == "linked"
+        assert table.row(A).never == ()
+
+    def test_nobody_is_taken_from_his_counterpart_by_the_way(self) -> None:
+        table = linked()
+        assert "was not linked: linked" in reports(table.bring(A, Pair(edge=EDGE, peer=OTHER)))[0]
+        table.tell(OTHER, seen(30, name="other", x=None, y=None))
+        table.tell("a.t:2", seen(30, name="another", x=None, y=None))
+        table.deliver()
+        table.bring("a.t:2", Pair(edge=EDGE, peer=B))
+        assert table.edge(B, "f/b").peer == A
+        assert table.edge("a.t:2", EDGE).state != "linked"
+
+    def test_what_cannot_be_linked_is_told(self) -> None:
+        table = self.apart()
+        assert "is not there" in reports(table.bring(B, Pair(edge="f/b", peer=A)))[0]
+        assert "is not there" in reports(table.bring(A, Pair(edge="none/a", peer=B)))[0]
+        assert "is not there" in reports(table.bring("a.t:9", Pair(edge=EDGE, peer=B)))[0]
+
+    def test_a_record_that_its_flow_leaves_alone_is_not_linked(self) -> None:
+        table = self.apart()
+        row = table.row(A)
+        table.rows[A] = replace(row, edges={EDGE: replace(row.edges[EDGE], idle=True)})
+        assert "does not meet the flow's condition" in reports(table.bring(A, Pair(edge=EDGE, peer=B)))[0]
+
+
+class TestF5Never:
+    def test_they_part_and_are_not_linked_again_though_they_match(self) -> None:
+        table = linked()
+        table.bring(A, Part(edge=EDGE, peer=B, never=True))
+        assert table.row(A).never == (f"{EDGE}|{B}",)
+        assert table.row(B).never == (f"f/b|{A}",)
+        table.read(A, 50, y="changed")
+        assert (table.edge(A, EDGE).state, table.edge(A, EDGE).reason) == ("refused", BARRED)
+        assert table.edge(B, "f/b").state != "linked"
+        assert commands(table.bring(A, Wake(resync=True))) == []
+
+    def test_another_one_that_matches_is_found(self) -> None:
+        table = linked()
+        table.bring(A, Part(edge=EDGE, peer=B, never=True))
+        table.tell(OTHER, seen(40, name="n", x="x0", y=None))
+        table.deliver()
+        table.read(A, 50, y="changed")
+        assert table.edge(A, EDGE).peer == OTHER
+
+    def test_a_proposal_of_a_barred_record_is_refused(self) -> None:
+        table = Table(view(flow(create="never")))
+        table.tell(A, seen(1, name="n", x="x0", y=None))
+        table.tell(B, seen(2, name="other", x="x1", y=None))
+        table.deliver()
+        table.bring(B, Part(edge="f/b", peer=A, never=True))
+        table.bring(B, Propose(edge="f/b", sender=A, number=9, key=""))
+        assert table.row(B).edges["f/b"].state != "linked"
+        assert len(every(Propose, table.out)) == 0
