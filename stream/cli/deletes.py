@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
+from stream.cli.asking import done, publish
 from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
@@ -56,22 +56,24 @@ def list_(shell: Shell, config: Path, format: Format, limit: int) -> None:
 
 @command.command("release")
 @config_option
+@format_option
 @click.argument("type")
 @click.pass_obj
-def release(shell: Shell, config: Path, type: str) -> None:
+def release(shell: Shell, config: Path, format: Format, type: str) -> None:
     """Let the deletions of TYPE go: each flow does with the copies what it says."""
     _order(shell.chart(config), type, "go")
-    click.echo(f"{type}: its deletions go on")
+    done(f"{type}: its deletions go on", format, type=type)
 
 
 @command.command("cancel")
 @config_option
+@format_option
 @click.argument("type")
 @click.pass_obj
-def cancel(shell: Shell, config: Path, type: str) -> None:
+def cancel(shell: Shell, config: Path, format: Format, type: str) -> None:
     """Keep the copies of all records of TYPE that wait; each is linked again if its record comes back."""
     _order(shell.chart(config), type, "keep")
-    click.echo(f"{type}: the copies are kept")
+    done(f"{type}: the copies are kept", format, type=type)
 
 
 def _waiting(topology: Topology) -> dict[str, Any]:
@@ -92,7 +94,6 @@ def _waiting(topology: Topology) -> dict[str, Any]:
 def _order(topology: Topology, name: str, verdict: Literal["go", "keep"]) -> None:
     from stream.codec import encode
     from stream.core.brake import BRAKE
-    from stream.engine.embedded.ask import ask, publishing
     from stream.engine.log import Outgoing
     from stream.model import Settle
     from stream.topics import MAIL
@@ -100,5 +101,4 @@ def _order(topology: Topology, name: str, verdict: Literal["go", "keep"]) -> Non
     if name not in topology.types:
         raise click.UsageError(f"found no entity type {name!r}; {', '.join(topology.types)} would be right")
     order = Settle(verdict=verdict, at=time.time_ns() // 1000)
-    orders = [Outgoing(MAIL, f"{BRAKE}{name}".encode(), encode(order))]
-    asyncio.run(ask(topology.broker, "publish", publishing(orders)))
+    publish(topology, [Outgoing(MAIL, f"{BRAKE}{name}".encode(), encode(order))])

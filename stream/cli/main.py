@@ -28,6 +28,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "status": ("stream.cli.status", "Show systems, links, how many are in step, and what waits."),
     "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
+    "parked": ("stream.cli.parked", "Look at records that were set aside, and try them again."),
+    "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
     "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
     "asyncapi": ("stream.cli.asyncapi", "Describe all topics as an AsyncAPI document."),
@@ -43,7 +45,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
     "Run it": ("run",),
     "See how it goes, and why": ("status", "explain", "links"),
-    "Put it right": ("deletes",),
+    "Put it right": ("parked", "conflicts", "deletes"),
     "This command line": ("completion", "version"),
 }
 """The same commands as the help shows them."""

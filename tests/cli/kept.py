@@ -13,8 +13,10 @@ from typing import Any
 
 from connectors.memory import TRAITS, MemoryEndpoint
 from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.embedded.reader import Reader
 from stream.engine.log import TopicSettings
 from stream.engine.worker import topics_of
+from stream.ports import Record
 from stream.topics import PARKED
 from stream.topology import Topology, read_topology
 from tests.stages.build import PARTITIONS, Bench
@@ -71,6 +73,11 @@ class Kept(Bench):
     def b(self) -> MemoryEndpoint:
         return self.systems["b"]
 
+    def kept(self, topic: str) -> list[Record]:
+        """What a topic holds."""
+        with Reader(self.topology.broker) as reader:
+            return [record for partition in range(PARTITIONS) for record in reader.records(topic, partition)]
+
     def only(self, system: str) -> str:
         """The one record of a system."""
         [id] = self.systems[system].all("t")
@@ -86,13 +93,19 @@ def configured(folder: Path) -> Topology:
 
 
 @asynccontextmanager
-async def kept(folder: Path, **endpoint: Any) -> AsyncIterator[Kept]:
-    """A log of one's own, open while its history is made."""
+async def kept(
+    folder: Path, *, systems: dict[str, MemoryEndpoint] | None = None, now: int = 0, **endpoint: Any
+) -> AsyncIterator[Kept]:
+    """A log of one's own, open while its history is made; with ``systems`` it goes on where it ended."""
     topology = configured(folder)
     log = EmbeddedLog(topology.broker)
     await log.open()
     await log.declare({**topics_of(topology), PARKED: TopicSettings()}, PARTITIONS)
     made = Kept(folder, log, topology, **endpoint)
+    made.systems = systems or made.systems
+    for system in made.systems.values():
+        system._clock = lambda: made.now
+    made.now = max(now, made.now)
     await made.start()
     try:
         yield made

@@ -1,0 +1,42 @@
+"""How commands change something: they ask the worker, which alone writes; with none, they write themselves.
+
+Every order is a record of a topic, so it is kept, works while the worker runs and when it does not, and is seen by
+``explain``. Records that belong together are published at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from stream.cli.exits import Unsafe
+from stream.cli.shell import Format, say
+
+if TYPE_CHECKING:
+    from stream.engine.log import Outgoing
+    from stream.topology import Topology
+
+
+def publish(topology: Topology, records: Sequence[Outgoing]) -> None:
+    """Bring records to the log. Raises EngineError."""
+    from stream.engine.embedded.ask import ask, publishing
+
+    if records:
+        asyncio.run(ask(topology.broker, "publish", publishing(records)))
+
+
+def done(text: str, format: Format, **facts: Any) -> None:
+    """Say what was done."""
+    if format == "table":
+        click.echo(text)
+    else:
+        say({"done": text, **facts}, format)
+
+
+def several(count: int, most: int, what: str, *, sure: bool) -> None:
+    """Refuse to do much at once without being told twice. Raises Unsafe."""
+    if count > most and not sure:
+        raise Unsafe(f"found {count} {what}; at most {most} at once would be right, or --yes for all of them")
