@@ -4,7 +4,8 @@ Why each type is read as it is. Workspaces and teams carry no time of change and
 Projects carry one, but their list has no filter, so a round costs the same whether it is thinned out or not; they
 are listed whole too, which lets the caller see what is missing. Tasks can be asked for by ``modified_since``, per
 project only: a round walks the projects, those in scope or all of the workspace, and reads a project seen for the
-first time from its beginning. A list of projects is finished before its tasks are read, because offsets expire.
+first time from its beginning; once a day all of them, because no list by change tells of deletions. A list of projects
+is finished before its tasks are read, because offsets expire.
 
 A task in no project is listed by nobody but its assignee. Such tasks are read for those named in ``assignees``; the
 others are out of scope, and no task is created without a project, since it could never be found again.
@@ -26,7 +27,7 @@ from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, T
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
-from connectors.rounds import newest
+from connectors.rounds import DAY, is_due, newest
 from connectors.walk import Round, ahead, begin, cursor_of, restart, resume
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -114,20 +115,22 @@ class AsanaEndpoint:
         kind, at = _kind(type), resume(cursor)
         if at.lists is None:
             listed = self._projects.take() if type == "tasks" and not self._scope.projects else None
-            at = begin(at, await self._lists(type, listed))
+            now = round(self._now() * _SECOND)
+            again = now if type == "tasks" and is_due(at.whole, now, DAY) else None
+            at = begin(at, await self._lists(type, listed), again=again)
         if not at.lists:
             return Page(since=at.since, cursor=cursor_of(Round(since=at.since)))
         try:
             answer = await self._list(kind, self._query(at.lists[0], at.since), at.offset)
         except (Missing, Locked) as error:
-            if not await self._has_left(type, at.lists[0].lstrip("+")):
+            if not await self._has_left(type, at.lists[0].lstrip("+~")):
                 raise Refused(str(error)) if isinstance(error, Missing) else error from None
             return self._page(type, at, [], None)
         except Refused:
-            again = restart(at)  # offsets expire
-            if again is None:
+            anew = restart(at)  # offsets expire
+            if anew is None:
                 raise
-            return Page(cursor=cursor_of(again), more=True, since=at.since)
+            return Page(cursor=cursor_of(anew), more=True, since=at.since)
         if at.begun is None:
             at = msgspec.structs.replace(at, begun=answer.date or round(self._now() * _SECOND))
         following = _next(answer)
@@ -236,8 +239,8 @@ class AsanaEndpoint:
 
     def _query(self, scope: str, since: Time | None) -> tuple[str, Pairs]:
         """Answer the path and the parameters of a list; one never read before is read whole."""
-        name, _, gid = scope.lstrip("+").partition(":")
-        changed: Pairs = (("modified_since", write_time(since)),) if since and not scope.startswith("+") else ()
+        name, _, gid = scope.lstrip("+~").partition(":")
+        changed: Pairs = (("modified_since", write_time(since)),) if since and not scope.startswith(("+", "~")) else ()
         match name:
             case "project":
                 return "/tasks", (("project", gid), *changed)
@@ -281,7 +284,7 @@ class AsanaEndpoint:
             rejected=rejected,
             cursor=cursor_of(onward),
             more=more,
-            whole="" if _kind(type).traits.changes == "list" else None,
+            whole="" if _kind(type).traits.changes == "list" or (at.lists or [""])[0][:1] in ("+", "~") else None,
             since=onward.since,
         )
 

@@ -38,8 +38,8 @@ from connectors.powerofficego_records import (
     same,
     sorted_out,
 )
-from connectors.rounds import newest
-from connectors.walk import ahead, begin, cursor_of, is_due, resume
+from connectors.rounds import is_due, newest
+from connectors.walk import ahead, begin, cursor_of, resume
 
 _SECOND = 1_000_000
 _EMPTY = 204
@@ -86,7 +86,7 @@ class PowerOfficeEndpoint:
         place = _place(at.offset)
         if at.lists is None:
             now = round(self._now() * _SECOND)
-            at = begin(at, ("all",), again=now if is_due(at, now, self._scope.full) else None)
+            at = begin(at, ("all",), again=now if is_due(at.whole, now, self._scope.full) else None)
         changes = (at.lists or [""])[0] == "all"
         since = at.since if changes else None
         since = place.after if place.after is not None else since

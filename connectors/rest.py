@@ -23,7 +23,7 @@ from connectors.fields import ABSENT, pick, read_time, write_time
 from connectors.http import Answer, Client, Request
 from connectors.listing import Lists, Pairs, filled, request
 from connectors.records import entity, fields_in, is_deleted, kind, nested, sorted_out, traits
-from connectors.rounds import Round, newest, next_since, resume
+from connectors.rounds import DAY, Round, is_due, newest, next_since, resume
 
 _SECOND = 1_000_000
 _SHOWN = 500
@@ -57,16 +57,17 @@ class RestEndpoint:
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""
-        said, at = self._type(type), resume(cursor)
+        said, at = self._type(type), self._begun(resume(cursor))
         listed = await self.lists.page(type, at.page, self._since(said, at.since))
         entities, gone, rejected = sorted_out(type, said, listed.items, listed.parent, self.declaration.zone)
         begun = at.begun or listed.answer.date or round(self._now() * _SECOND)
         seen = newest(at.newest, *(entity.updated_at for entity in entities))
         if listed.following is not None:
-            ahead = Round(since=at.since, page=listed.following, newest=seen, begun=begun)
+            ahead = Round(since=at.since, page=listed.following, newest=seen, begun=begun, whole=at.whole)
+        elif said.since is None:
+            ahead = Round()
         else:
-            overlap = said.since.overlap if said.since else 0.0
-            ahead = Round(since=next_since(at.since, seen, begun, overlap) if said.since else None)
+            ahead = Round(since=next_since(at.since, seen, begun, said.since.overlap), whole=at.whole)
         return Page(
             entities=tuple(entities),
             gone=tuple(gone),
@@ -76,6 +77,11 @@ class RestEndpoint:
             whole="" if at.since is None else None,
             since=ahead.since,
         )
+
+    def _begun(self, at: Round) -> Round:
+        """Begin a round: once a day it reads everything, because lists by change do not tell of deletions."""
+        now = round(self._now() * _SECOND)
+        return Round(whole=now) if at.page is None and is_due(at.whole, now, DAY) else at
 
     async def read(self, type: str, id: str) -> Entity:
         """Read one record."""
@@ -343,5 +349,5 @@ def _age(said: Type, zone: str) -> Callable[[Entity], tuple[int, int, str]]:
 
 
 def _cursor(at: Round) -> Cursor:
-    told = {"since": at.since, "page": at.page, "newest": at.newest, "begun": at.begun}
+    told = {"since": at.since, "page": at.page, "newest": at.newest, "begun": at.begun, "whole": at.whole}
     return {name: value for name, value in told.items() if value is not None} or None

@@ -15,6 +15,9 @@ from msgspec import Struct
 from connectors.endpoint import Cursor, Time
 from connectors.errors import Refused
 
+DAY = 86_400.0
+"""Seconds between two readings of everything, of what is else read by change."""
+
 
 class Round(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How far a round has come: what it asks for, its pages, its newest change, its beginning."""
@@ -23,6 +26,8 @@ class Round(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     page: dict[str, Any] | None = None
     newest: Time | None = None
     begun: Time | None = None
+    whole: Time | None = None
+    """When the latest round began that read everything, by our clock."""
 
 
 def resume(cursor: Cursor) -> Round:
@@ -31,6 +36,11 @@ def resume(cursor: Cursor) -> Round:
         return Round() if cursor is None else msgspec.convert(cursor, Round)
     except msgspec.ValidationError as error:
         raise Refused(f"cursor: found {error}; a cursor of this connector would be right") from None
+
+
+def is_due(whole: Time | None, now: Time, period: float) -> bool:
+    """Tell whether everything was read ``period`` seconds ago or more."""
+    return whole is None or not whole <= now < whole + round(period * 1_000_000)
 
 
 def newest(*times: Time | None) -> Time | None:

@@ -20,10 +20,10 @@ from msgspec import Struct
 from connectors.endpoint import Cursor, Entity, Page, Rejected, Time
 from connectors.errors import Missing, Refused
 from connectors.fields import pick, read_time
-from connectors.rounds import newest
+from connectors.rounds import is_due, newest
 from connectors.trello_lists import Lists, oldest
 from connectors.trello_records import is_id, sorted_out
-from connectors.walk import Round, ahead, begin, cursor_of, is_due, resume
+from connectors.walk import Round, ahead, begin, cursor_of, resume
 
 _SECOND = 1_000_000
 _QUIET = 20
@@ -135,7 +135,7 @@ class Rounds:
         """Begin a round: which boards, and which of them may be passed over because nothing happened there."""
         boards = await self._lists.boards_for(type)
         now = round(self._lists.now() * _SECOND)
-        again = is_due(at, now, self._lists.scope.whole if type == "cards" else self._lists.scope.reread)
+        again = is_due(at.whole, now, self._lists.scope.whole if type == "cards" else self._lists.scope.reread)
         known = set(at.known)
         silent = (id for id, active in boards.active.items() if id in known and active is not None)
         quiet = frozenset(id for id in silent if at.since is not None and (boards.active[id] or 0) < at.since)

@@ -49,11 +49,6 @@ def cursor_of(at: Round) -> Cursor:
     return msgspec.to_builtins(at) or None
 
 
-def is_due(at: Round, now: Time, period: float) -> bool:
-    """Tell whether everything was read ``period`` seconds ago or more."""
-    return at.whole is None or not at.whole <= now < at.whole + round(period * 1_000_000)
-
-
 def begin(at: Round, lists: Sequence[str], *, quiet: frozenset[str] = frozenset(), again: Time | None = None) -> Round:
     """Begin a round through these lists; in those that are ``quiet`` nothing can have changed.
 

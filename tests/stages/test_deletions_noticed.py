@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from connectors.endpoint import Endpoint
 from stream.absence import APART
 from stream.codec import decode_change
@@ -12,7 +14,7 @@ from stream.engine.log import TopicSettings
 from stream.engine.memory import MemoryLog, lanes_of
 from stream.poll import Reader
 from stream.topics import PARKED, POLLS, changes
-from tests.connectors.benches import CrmOfficeBench, PowerOfficeBench, TrelloBench
+from tests.connectors.benches import AsanaBench, CrmOfficeBench, CustomPmsBench, PowerOfficeBench, TrelloBench
 from tests.connectors.test_powerofficego import at as at_powerofficego
 from tests.connectors.test_trello import at as at_trello
 
@@ -42,13 +44,15 @@ async def watched(
     return later, gone
 
 
-async def seen_to_go(later: Callable[[float], Awaitable[None]], gone: Gone, drop: Callable[[], Awaitable[Any]]) -> None:
+async def seen_to_go(
+    later: Callable[[float], Awaitable[None]], gone: Gone, drop: Callable[[], Awaitable[Any]], within: float = 3_600
+) -> None:
     await later(0)
     await later(600)
     await drop()
     await later(600)
     assert gone() == []
-    await later(3_600)
+    await later(within)
     assert gone() == [], "missing once"
     await later(APART / 1_000_000)
 
@@ -93,5 +97,21 @@ async def test_an_activity_of_crmoffice() -> None:
     one, _ = await bench.add("en"), await bench.add("to")
     later, gone = await watched("crmoffice.activities", bench.endpoint, lambda _: None)
     await seen_to_go(later, gone, lambda: bench.drop(one))
+    assert gone() == [one]
+    await bench.close()
+
+
+@pytest.mark.parametrize("opened", [CustomPmsBench, AsanaBench])
+async def test_a_task_that_is_read_by_change(opened: type[CustomPmsBench | AsanaBench]) -> None:
+    bench = await opened.open()
+    one, _ = await bench.add("en"), await bench.add("to")
+    endpoint: Any = bench.endpoint
+
+    def ahead(seconds: float) -> None:
+        now = endpoint._now
+        endpoint._now = lambda: now() + seconds
+
+    later, gone = await watched(f"system.{bench.type}", bench.endpoint, ahead)
+    await seen_to_go(later, gone, lambda: bench.drop(one), 86_400)
     assert gone() == [one]
     await bench.close()
