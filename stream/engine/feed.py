@@ -36,7 +36,10 @@ class Trouble(Struct):
 
 
 class Feed:
-    """What a body gets as its stream: ``units`` and ``lanes``."""
+    """What a body gets as its stream: ``units`` and ``lanes``.
+
+    Lanes can be taken away: ``end`` lets the body finish, ``begin`` has it called again over others.
+    """
 
     def __init__(self, lanes: Sequence[Lane], *, stage: str, retries: int = 2, until_idle: bool = False) -> None:
         self.lanes = tuple(lanes)
@@ -47,12 +50,60 @@ class Feed:
         self._finishing: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._out: tuple[Lane, LaneUnit] | None = None
-        self._troubles: dict[Lane, Trouble] = {}
-        self._parked: dict[Lane, deque[float]] = {lane: deque(maxlen=ALARM[0] + 1) for lane in self.lanes}
         self._falls = 0
         self._first = 0
+        self._closed = False
+        self._given = asyncio.Event()
+        self._running: asyncio.Future[None] | None = None
+        self.begin(lanes)
+
+    # Ownership
+
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        """These are the lanes from now on."""
+        self.lanes = tuple(lanes)
+        self._troubles: dict[Lane, Trouble] = {}
+        self._parked: dict[Lane, deque[float]] = {lane: deque(maxlen=ALARM[0] + 1) for lane in self.lanes}
+        self._ending = self._interrupted = False
         for lane in self.lanes:
             lane.on_ready = self._wake.set
+        self._given.set()
+
+    def end(self, *, closed: bool = False) -> None:
+        """Give out no more units; the body ends when it asks for the next. ``closed``: and for good."""
+        self._given.clear()
+        self._ending = True
+        self._closed = self._closed or closed
+        if self._closed:
+            self._given.set()
+        for lane in self.lanes:
+            lane.draining = True
+        self._wake.set()
+
+    def interrupt(self) -> None:
+        """End a body that does not end by itself; what it has in hand comes again, to whoever has the lane then."""
+        if self._running is not None and not self._running.done():
+            self._interrupted = True
+            self._running.cancel()
+
+    async def given(self) -> bool:
+        """Wait for lanes after the body has ended; no, when none will come."""
+        if self._until_idle or not self._ending:
+            return False
+        await self._given.wait()
+        return not self._closed
+
+    async def run(self, body: Awaitable[None]) -> None:
+        """Await a body that ``interrupt`` may end."""
+        self._running = asyncio.ensure_future(body)
+        try:
+            await self._running
+        except asyncio.CancelledError:
+            if not self._interrupted or not self._running.done():
+                raise
+        finally:
+            self._running.cancel()
+            self._running = None
 
     async def units(self, limit: int = 500) -> AsyncGenerator[LaneUnit, None]:
         """Units of at most ``limit`` records of one lane; the next commits the last. Ends when the process drains."""
@@ -99,6 +150,8 @@ class Feed:
                 await asyncio.gather(*self._finishing)
                 for lane in self.lanes:
                     await lane.settled()
+                    if self._until_idle:
+                        await lane.claim.catch_up()
                 if self._over():  # what was committed just now may wait in these very lanes
                     return None
                 continue
@@ -109,7 +162,7 @@ class Feed:
         return self.lanes[first:] + self.lanes[:first]
 
     def _over(self) -> bool:
-        if any(lane.draining for lane in self.lanes):
+        if self._ending or any(lane.draining for lane in self.lanes):
             return True
         return self._until_idle and all(lane.idle and not lane.held and not lane.waits() for lane in self.lanes)
 
@@ -179,11 +232,11 @@ async def attend(
     *,
     first: Awaitable[None] | None = None,
 ) -> None:
-    """Run a body over its feed, again after every failure. Returns when it returns; raises ``EngineError`` only."""
+    """Run a body over its feed, again after every failure and over new lanes. Raises ``EngineError`` only."""
     running = first if first is not None else call()
     while True:
         try:
-            await running
+            await feed.run(running)
         except EngineError:
             raise
         except Exception as error:  # the edge of every stage
@@ -192,4 +245,6 @@ async def attend(
             await asyncio.sleep(seconds)
             running = call()
         else:
-            return
+            if not await feed.given():
+                return
+            running = call()

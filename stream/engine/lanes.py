@@ -109,6 +109,10 @@ class Lane:
 
     # Records
 
+    def behind(self) -> int:
+        """Records that wait in the log, as far as is known."""
+        return sum(max(0, self.claim.end(topic) - self.next[topic]) for topic in self.topics)
+
     @property
     def flying(self) -> bool:
         """Whether a commit is on its way."""
@@ -242,7 +246,7 @@ class Lane:
     async def _fly(self, staged: Staged) -> None:
         self._failure = EngineError(f"lane {self.id}: the outcome of a commit is unknown")
         try:
-            await self.log.commit((staged,))
+            await self.log.commit(staged)
             self._rows.update(staged.rows)
             self.next.update(staged.offsets)
             self._failure = None

@@ -10,8 +10,8 @@ Failures are named for what the process does next; each carries the exit code th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeAlias
 from zlib import crc32
 
 from msgspec import Struct
@@ -19,6 +19,10 @@ from msgspec import Struct
 from stream.ports import Headers, Record
 
 Health = dict[str, str]
+Given: TypeAlias = Callable[[frozenset[int]], Awaitable[None]]
+"""Called with the partitions that are this process's from now on."""
+Taken: TypeAlias = Callable[[], Awaitable[None]]
+"""Called before that changes: let go of every lane."""
 
 
 class EngineError(Exception):
@@ -107,11 +111,19 @@ class Claim(Protocol):
     offsets: Mapping[str, int]
 
     def head(self, topic: str) -> int:
-        """The offset that the next record of the lane's partition will get; quick."""
+        """The offset after the last record that ``read`` can give now; quick."""
         ...
 
     def read(self, topic: str, start: int, limit: int) -> Sequence[Record]:
-        """Committed records from ``start`` on; offsets may have gaps."""
+        """Committed records from ``start`` on; offsets may have gaps. What lies before ``start`` may be forgotten."""
+        ...
+
+    def end(self, topic: str) -> int:
+        """The offset after the last committed record, as far as is known."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Return when ``read`` gives all that was committed before this call, or more than a unit's worth of it."""
         ...
 
     def get(self, key: bytes) -> bytes | None:
@@ -150,15 +162,23 @@ class Log(Protocol):
         """Take hold of the log; a second call does nothing."""
         ...
 
-    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int) -> None:
-        """Create what is missing. Raises ``Mismatch`` when a topic has another number of partitions."""
+    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int, agents: Sequence[str] = ()) -> None:
+        """Have these topics: create them, or see that they are as they should be. Raises ``Mismatch`` with a remedy."""
+        ...
+
+    async def share(self, topics: Sequence[str], given: Given, taken: Taken) -> None:
+        """Take part in the work on these topics: returns after ``given`` was called for the first time.
+
+        A partition number is one process's at a time, in all topics. When others come or go, ``taken`` is called, and
+        then ``given`` again.
+        """
         ...
 
     async def claim(self, lane: LaneId, topics: Sequence[str], wake: Callable[[], None]) -> Claim:
         """Fence the former owner and say where to start; ``wake`` is called when its topics have grown."""
         ...
 
-    async def commit(self, units: Sequence[Staged]) -> None:
+    async def commit(self, unit: Staged) -> None:
         """Make all of it visible at once, or nothing."""
         ...
 

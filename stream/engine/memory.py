@@ -16,11 +16,13 @@ from stream.engine.lanes import Lane
 from stream.engine.log import (
     EngineError,
     Fenced,
+    Given,
     Health,
     LaneId,
     Mismatch,
     Outgoing,
     Staged,
+    Taken,
     TopicSettings,
     partition_of,
 )
@@ -43,6 +45,13 @@ class MemoryClaim:
     def read(self, topic: str, start: int, limit: int) -> Sequence[Record]:
         """Records from ``start`` on."""
         return self._log.records[topic, self.lane.partition][start : start + limit]
+
+    def end(self, topic: str) -> int:
+        """The next offset of the topic."""
+        return self.head(topic)
+
+    async def catch_up(self) -> None:
+        """All is at hand."""
 
     def get(self, key: bytes) -> bytes | None:
         """A committed row."""
@@ -79,12 +88,21 @@ class MemoryLog:
     async def open(self) -> None:
         """Nothing to take hold of."""
 
-    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int) -> None:
+    async def declare(
+        self,
+        topics: Mapping[str, TopicSettings],
+        partitions: int,
+        agents: Sequence[str] = (),  # noqa: ARG002 - rows need no topics
+    ) -> None:
         """Remember the topics."""
         if self.partitions not in (0, partitions):
             raise Mismatch(f"memory: topics have {self.partitions} partitions, not {partitions}; use as many")
         self.partitions = partitions
         self.topics.update(topics)
+
+    async def share(self, topics: Sequence[str], given: Given, taken: Taken) -> None:  # noqa: ARG002 - nobody else
+        """All partitions are ours."""
+        await given(frozenset(range(self.partitions)))
 
     async def claim(self, lane: LaneId, topics: Sequence[str], wake: Callable[[], None]) -> MemoryClaim:
         """Fence the former owner of the lane."""
@@ -93,15 +111,13 @@ class MemoryLog:
         known = self.offsets[lane]
         return MemoryClaim(self, lane, self._epochs[lane], {topic: known.get(topic, 0) for topic in topics})
 
-    async def commit(self, units: Sequence[Staged]) -> None:
+    async def commit(self, unit: Staged) -> None:
         """Apply all of it between two turns of the loop."""
         await asyncio.sleep(0)
-        for unit in units:
-            if self._epochs[unit.lane] != unit.epoch:
-                raise Fenced(f"lane {unit.lane}: epoch {unit.epoch}, now {self._epochs[unit.lane]}")
-        for unit in units:
-            self._apply(unit)
-        self._wake({record.topic for unit in units for record in unit.records})
+        if self._epochs[unit.lane] != unit.epoch:
+            raise Fenced(f"lane {unit.lane}: epoch {unit.epoch}, now {self._epochs[unit.lane]}")
+        self._apply(unit)
+        self._wake({record.topic for record in unit.records})
 
     def _apply(self, unit: Staged) -> None:
         rows = self.rows[unit.lane]

@@ -119,8 +119,7 @@ class Worker:
         """Records that wait, per agent."""
         waiting: dict[str, int] = {}
         for lane in self.app.lanes:
-            behind = sum(lane.claim.head(topic) - lane.next[topic] for topic in lane.topics)
-            waiting[lane.id.agent] = waiting.get(lane.id.agent, 0) + behind
+            waiting[lane.id.agent] = waiting.get(lane.id.agent, 0) + lane.behind()
         return waiting
 
     def state(self) -> dict[str, Any]:

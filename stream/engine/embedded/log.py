@@ -17,7 +17,19 @@ from stream.engine.embedded import schema
 from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.upkeep import Upkeep
 from stream.engine.embedded.writer import Writer
-from stream.engine.log import Claim, Closed, EngineError, Health, LaneId, Mismatch, Outgoing, Staged, TopicSettings
+from stream.engine.log import (
+    Claim,
+    Closed,
+    EngineError,
+    Given,
+    Health,
+    LaneId,
+    Mismatch,
+    Outgoing,
+    Staged,
+    Taken,
+    TopicSettings,
+)
 from stream.ports import Record
 
 DRAIN = 10.0  # seconds that closing waits for the writer
@@ -52,6 +64,13 @@ class EmbeddedClaim:
             Record(topic, partition, number & mask, key, value, moment, unpack(headers) if headers else ())
             for number, moment, key, value, headers in found
         ]
+
+    def end(self, topic: str) -> int:
+        """The next offset of the topic."""
+        return self.head(topic)
+
+    async def catch_up(self) -> None:
+        """All is at hand."""
 
     def get(self, key: bytes) -> bytes | None:
         """A committed row, its checksum verified."""
@@ -160,7 +179,12 @@ class EmbeddedLog:
         await asyncio.wait((writer.ended,), timeout=DRAIN)
         self.lease.release()
 
-    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int) -> None:
+    async def declare(
+        self,
+        topics: Mapping[str, TopicSettings],
+        partitions: int,
+        agents: Sequence[str] = (),  # noqa: ARG002 - rows need no topics
+    ) -> None:
         """Create missing topics. Raises ``Mismatch`` for another number of partitions."""
         if not 0 < partitions <= 1 << schema.PARTITION_BITS:
             raise Mismatch(
@@ -187,6 +211,10 @@ class EmbeddedLog:
         self._upkeep.topics = self.topics
 
     # Lanes
+
+    async def share(self, topics: Sequence[str], given: Given, taken: Taken) -> None:  # noqa: ARG002 - nobody else
+        """All partitions are ours: the lease says so."""
+        await given(frozenset(range(self.partitions)))
 
     async def claim(self, lane: LaneId, topics: Sequence[str], wake: Callable[[], None]) -> EmbeddedClaim:
         """Raise the lane's epoch and say where to start."""
@@ -225,11 +253,10 @@ class EmbeddedLog:
             if wake in wakes:
                 wakes.remove(wake)
 
-    async def commit(self, units: Sequence[Staged]) -> None:
+    async def commit(self, unit: Staged) -> None:
         """One SQL transaction, shared with whatever else waits."""
-        await self.writer.write(units, ())
-        for unit in units:
-            self._next[unit.lane].update(unit.offsets)
+        await self.writer.write((unit,), ())
+        self._next[unit.lane].update(unit.offsets)
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append; durable when this returns."""

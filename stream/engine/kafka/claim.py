@@ -1,0 +1,177 @@
+"""A lane in the hands of its owner, over Kafka.
+
+To claim is, in this order: own the transactional id, which ends whatever a former owner had begun; bring the local rows
+to the end of the changelog; begin to read where the last transaction says. Offsets travel in the changelog too, in the
+*meta* record that ends every transaction: they can be neither ahead of the rows nor behind them, and no retention of
+the group's offsets can lose them. (The group's own offsets are written now and then, for the eyes of Kafka's tools.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from secrets import token_bytes
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream.engine.kafka.address import Address
+from stream.engine.kafka.errors import explained
+from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
+from stream.engine.kafka.producer import Part, Producer
+from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta
+from stream.engine.log import EngineError, LaneId, Staged, partition_of
+from stream.ports import Record
+
+TAIL = 5000
+"""Records of a changelog that are applied at once."""
+
+
+class KafkaClaim:
+    """A lane of a ``KafkaLog``."""
+
+    def __init__(self, address: Address, lane: LaneId, epoch: int, partitions: int) -> None:
+        self.lane = lane
+        self.epoch = epoch
+        self.offsets: Mapping[str, int] = {}
+        self.next: dict[str, int] = {}
+        self._address = address
+        self._partitions = partitions
+        self._changelog = TopicPartition(address.changelog(lane.agent), lane.partition)
+        self._producer = Producer(address, f"{address.group}-{lane.agent}-{lane.partition}")
+        self._rows: LocalRows | None = None
+        self._born = b""
+        self._fetch: Fetch | None = None
+        self._inboxes: dict[str, Inbox] = {}
+
+    # Taking hold
+
+    async def open(self, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
+        """Fence the former owner, catch up with its rows, begin to read."""
+        await self._producer.open()
+        name = f"{self._address.group}-{self.lane.agent}-{self.lane.partition}.rows"
+        self._rows = LocalRows(self._address.state / name)
+        meta = await self._restore(self._rows)
+        if meta is None:
+            meta = Meta(token_bytes(16), {})
+            await self._write({}, {}, meta)
+        self._born = meta.born
+        self.next = {topic: meta.offsets.get(topic, 0) for topic in topics}
+        self.offsets = dict(self.next)
+        self._fetch = fetch
+        self._inboxes = {
+            topic: Inbox(topic, self.lane.partition, offset, wake) for topic, offset in self.offsets.items()
+        }
+        await fetch.add(self._assigned())
+
+    def _assigned(self) -> dict[TopicPartition, Inbox]:
+        return {TopicPartition(self._address.topic(topic), self.lane.partition): box for topic, box in self._inboxes.items()}
+
+    @property
+    def rows(self) -> LocalRows:
+        """The local copy, open."""
+        assert self._rows is not None
+        return self._rows
+
+    async def _restore(self, rows: LocalRows) -> Meta | None:
+        """Bring the copy to the end of the changelog: nobody but us writes to it now."""
+        with explained(self._address, f"lane {self.lane}: reading {self._changelog.topic}"):
+            consumer = consumer_of(self._address)
+            await consumer.start()
+            try:
+                consumer.assign([self._changelog])
+                end = (await consumer.end_offsets([self._changelog]))[self._changelog]
+                if rows.at >= end or not await self._follow(consumer, rows, end):
+                    rows.clear()
+                    await self._follow(consumer, rows, end)
+            finally:
+                await consumer.stop()
+        return rows.meta
+
+    async def _follow(self, consumer: AIOKafkaConsumer, rows: LocalRows, end: int) -> bool:
+        """Apply what the changelog has from the copy's place on. No: the copy is of another changelog."""
+        if rows.at < 0:
+            await consumer.seek_to_beginning(self._changelog)
+        else:
+            consumer.seek(self._changelog, rows.at)  # the last meta it has: this, or a later one, says whose it is
+        born = rows.meta.born if rows.meta is not None else None
+        begun: dict[bytes, bytes | None] = {}
+        while await consumer.position(self._changelog) < end:
+            fetched = await consumer.getmany(self._changelog, timeout_ms=200, max_records=TAIL)
+            whole: dict[bytes, bytes | None] = {}
+            at, meta = -1, None
+            for record in fetched.get(self._changelog, ()):
+                if record.key != META:
+                    begun[record.key] = record.value
+                    continue
+                at, meta = record.offset, decode_meta(record.value)
+                if born not in (None, meta.born):
+                    return False
+                born = meta.born
+                whole.update(begun)
+                begun.clear()
+            if meta is not None:
+                rows.apply(whole, at, meta)
+        return True
+
+    # Reading
+
+    def head(self, topic: str) -> int:
+        """The offset after the last record at hand."""
+        return self._inboxes[topic].head
+
+    def read(self, topic: str, start: int, limit: int) -> Sequence[Record]:
+        """Records from ``start`` on."""
+        return self._inboxes[topic].take(start, limit)
+
+    def end(self, topic: str) -> int:
+        """The offset after the last record, as far as the broker has told."""
+        return self._inboxes[topic].end
+
+    async def catch_up(self) -> None:
+        """Have at hand what is committed now."""
+        assert self._fetch is not None
+        await self._fetch.catch_up(self._assigned())
+
+    def get(self, key: bytes) -> bytes | None:
+        """A committed row."""
+        return self.rows.get(key)
+
+    def several(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Committed rows of these keys."""
+        return self.rows.several(keys)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Committed rows by prefix."""
+        return self.rows.scan(prefix)
+
+    # Writing
+
+    async def commit(self, unit: Staged) -> None:
+        """One transaction: records, rows, and the offsets in the meta record that ends it."""
+        parts: dict[TopicPartition, list[Part]] = {}
+        for record in unit.records:
+            partition = partition_of(record.key, self._partitions) if record.partition is None else record.partition
+            tp = TopicPartition(self._address.topic(record.topic), partition)
+            parts.setdefault(tp, []).append((record.key, record.value, record.headers, record.timestamp))
+        await self._write(unit.rows, parts, Meta(self._born, {**self.next, **unit.offsets}))
+        self.next.update(unit.offsets)
+
+    async def _write(
+        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Part]], meta: Meta
+    ) -> None:
+        if META in rows:
+            raise EngineError(f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right")
+        changelog: list[Part] = [(key, row, (), None) for key, row in rows.items()]
+        parts[self._changelog] = [*changelog, (META, encode_meta(meta), (), None)]
+        last = await self._producer.transact(parts, f"lane {self.lane}")
+        self.rows.apply(rows, last[self._changelog], meta)
+
+    # Letting go
+
+    async def close(self) -> None:
+        """Read no more, write no more; what was committed is safe."""
+        fetch, self._fetch = self._fetch, None
+        if fetch is not None:
+            await fetch.remove(self._assigned())
+        await self._producer.close()
+        if self._rows is not None:
+            self._rows.close()

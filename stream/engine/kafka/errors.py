@@ -1,0 +1,124 @@
+"""What an error of Kafka means for this process, in words; and a log that does not drown in one broker's absence.
+
+aiokafka tells most of what goes wrong by the class of an exception. Here each becomes one of the engine's errors with
+what was found and what would be right; whatever is not known ends the process as *unknown outcome*, and the next start
+settles it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import errors as kafka
+
+from stream.engine.kafka.address import Address
+from stream.engine.log import EngineError, Fenced, Mismatch
+
+APART = 30.0
+"""Seconds between two equal lines of the client; it writes a thousand a second while a broker is away."""
+
+_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch)
+_TOPIC = (kafka.TopicAuthorizationFailedError,)
+_GROUP = (kafka.GroupAuthorizationFailedError,)
+_TRANSACTION = (kafka.TransactionalIdAuthorizationFailed,)
+_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
+_ACCESS = (kafka.AuthenticationFailedError, kafka.UnsupportedSaslMechanismError)
+
+
+class Unreachable(EngineError):
+    """No broker answers: try again later."""
+
+    exit_code = 75
+
+
+def known(error: BaseException, address: Address, what: str) -> EngineError:
+    """The engine's error for one of the client's; ``what`` says what was being done."""
+    match error:
+        case EngineError():
+            return error
+        case _ if isinstance(error, _FENCED):
+            return Fenced(f"{what}: another worker has taken it over")
+        case _ if isinstance(error, _TOPIC):
+            return _denied(address, what, f"topic {_named(error)}: READ and WRITE")
+        case _ if isinstance(error, _GROUP):
+            return _denied(address, what, f"group {address.group}: READ")
+        case _ if isinstance(error, _TRANSACTION):
+            return _denied(address, what, f"transactional ids that begin with {address.group}-: WRITE")
+        case kafka.ClusterAuthorizationFailedError():
+            return _denied(address, what, "the cluster: IDEMPOTENT_WRITE")
+        case _ if isinstance(error, _LARGE):
+            return Mismatch(
+                f"{address}: {what}: found a record larger than the broker takes; a higher max.message.bytes of its "
+                "topic, and largest= in the broker's address to match, would be right"
+            )
+        case _ if isinstance(error, _ACCESS):
+            return refused(address)
+        case kafka.UnknownTopicOrPartitionError():
+            return Mismatch(f"{address}: {what}: found no such topic; linkstream topics apply creates what is missing")
+        case TimeoutError() | OSError() | kafka.KafkaConnectionError() | kafka.NodeNotReadyError():
+            return Unreachable(
+                f"{address}: {what}: no broker answers ({type(error).__name__}); one that runs would be right"
+            )
+        case _:
+            return EngineError(f"{address}: {what}: {type(error).__name__}: {error}")
+
+
+def refused(address: Address) -> Mismatch:
+    """Who we say we are is not believed."""
+    if address.mechanism == "OAUTHBEARER":
+        return Mismatch(f"{address}: found a token that the broker refuses; a fresh one in token_file would be right")
+    return Mismatch(
+        f"{address}: found a user or password that the broker refuses (user {address.user or 'none'}, "
+        f"mechanism {address.mechanism.lower() or 'none'}); the right ones, and a mechanism that it speaks, would be right"
+    )
+
+
+def _denied(address: Address, what: str, wanted: str) -> Mismatch:
+    return Mismatch(
+        f"{address}: {what}: {address.principal} is not allowed to; an ACL would be right for {wanted}. "
+        "linkstream topics plan prints all that are needed"
+    )
+
+
+def _named(error: BaseException) -> str:
+    return ", ".join(sorted(map(str, error.args[0] if error.args and isinstance(error.args[0], set) else error.args)))
+
+
+@contextmanager
+def explained(address: Address, what: str) -> Iterator[None]:
+    """Turn errors of the client into the engine's."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise
+    except (kafka.KafkaError, OSError, TimeoutError, AssertionError, ValueError) as error:
+        raise known(error, address, what) from error
+
+
+class Sparse(logging.Filter):
+    """Lets an equal line through once in ``APART`` seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        now, said = time.monotonic(), str(record.msg)
+        if now - self._seen.get(said, -APART) < APART:
+            return False
+        self._seen[said] = now
+        return True
+
+
+def quieten() -> None:
+    """Filter what aiokafka says; each of its loggers, for those of a parent do not see a child's lines."""
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.split(".")[0] == "aiokafka":
+            logger = logging.getLogger(name)
+            if not any(isinstance(each, Sparse) for each in logger.filters):
+                logger.addFilter(Sparse())

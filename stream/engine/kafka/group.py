@@ -1,0 +1,136 @@
+"""Who works on which partitions: a consumer group in which every topic is shared out alike.
+
+The *range* assignor gives equal ranges of every topic to the members in the order of their names, and all topics have
+as many partitions; so a partition number is one member's in all of them, with the lanes of every agent. The member
+itself reads nothing. It only learns what is its own, and keeps the group told that it is alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from stream.engine.kafka.address import Address
+from stream.engine.kafka.errors import explained, known
+from stream.engine.kafka.fetch import consumer_of
+from stream.engine.log import EngineError, Given, Taken
+
+NEVER = (1 << 31) - 1
+DRAIN = 30.0
+"""Seconds that the group waits for a member to let go of what it has."""
+SHOWN = 5.0
+"""Seconds between two notes for Kafka's own tools of how far we are."""
+
+logger = logging.getLogger(__name__)
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """This process as a member of the group."""
+
+    def __init__(self, address: Address, on_fatal: Callable[[EngineError], object]) -> None:
+        self._address = address
+        self._on_fatal = on_fatal
+        self._consumer: AIOKafkaConsumer | None = None
+        self._changing = asyncio.Lock()
+        self._change: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._given: Given | None = None
+        self._taken: Taken | None = None
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left = False
+        self.partitions: frozenset[int] = frozenset()
+        self.offsets: Callable[[], Mapping[TopicPartition, int]] = dict
+        """How far the lanes are, for Kafka's own tools."""
+
+    async def join(self, topics: Sequence[str], given: Given, taken: Taken) -> None:
+        """Enter the group; returns when the first share is ours and ``given`` is through."""
+        self._given, self._taken = given, taken
+        address = self._address
+        consumer = consumer_of(
+            address,
+            group_id=address.group,
+            group_instance_id=address.instance or None,
+            session_timeout_ms=round(address.session * 1000),
+            heartbeat_interval_ms=round(address.session * 300),
+            rebalance_timeout_ms=round(DRAIN * 1000),
+            max_poll_interval_ms=NEVER,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            max_partition_fetch_bytes=1,
+        )
+        self._consumer = consumer
+        consumer.subscribe([address.topic(topic) for topic in topics], listener=self)
+        with explained(address, f"group {address.group}"):
+            async with asyncio.timeout(address.timeout + address.session + DRAIN):
+                await consumer.start()
+        self._watch = asyncio.ensure_future(self._look_after(consumer))
+        await self._first
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Let go before anybody else may take hold."""
+        if self._change is not None:
+            await asyncio.gather(self._change, return_exceptions=True)
+            self._change = None
+        if revoked and self._taken is not None and not self._left:
+            self._show()
+            await self._taken()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Note what is ours; lanes are claimed beside, for the group waits for this call."""
+        if self._consumer is not None and assigned:
+            self._consumer.pause(*assigned)
+        self._change = asyncio.ensure_future(self._take_over(frozenset(tp.partition for tp in assigned)))
+
+    async def _take_over(self, partitions: frozenset[int]) -> None:
+        self.partitions = partitions
+        logger.info("partitions of this worker: %s", ", ".join(map(str, sorted(partitions))) or "none for now")
+        try:
+            assert self._given is not None
+            await self._given(partitions)
+        except EngineError as error:
+            if not self._first.done():
+                self._first.set_exception(error)
+            else:
+                self._on_fatal(error)
+            return
+        if not self._first.done():
+            self._first.set_result(None)
+
+    async def _look_after(self, consumer: AIOKafkaConsumer) -> None:
+        """Hear of what the group's coordinator refuses, and tell Kafka's tools how far we are."""
+        while True:
+            try:
+                await consumer.getmany(timeout_ms=round(SHOWN * 1000))
+            except KafkaError as error:
+                self._on_fatal(known(error, self._address, f"group {self._address.group}"))
+                return
+            await self._commit(consumer)
+
+    def _show(self) -> None:
+        if self._consumer is not None:
+            asyncio.ensure_future(self._commit(self._consumer))  # noqa: RUF006 - nobody waits for a note
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        ours = consumer.assignment()
+        offsets = {tp: offset for tp, offset in self.offsets().items() if tp in ours}
+        if offsets:
+            with suppress(KafkaError):  # a note: the next one comes
+                await consumer.commit(offsets)
+
+    async def leave(self) -> None:
+        """Leave the group; with a fixed name the place is kept until the session is over."""
+        self._left = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await self._commit(consumer)
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(2.0):
+                    await consumer.stop()

@@ -1,0 +1,201 @@
+"""The Kafka log: ``stream.engine.log.Log`` over a cluster.
+
+Every lane has a transactional producer of its own, so a former owner is refused by the brokers themselves. Whatever
+fails inside a transaction ends the process: its outcome may be unknown, and the next owner's claim settles it. Lanes
+that commit side by side do so in transactions of their own, which overlap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from stream.engine.kafka.address import address_of
+from stream.engine.kafka.claim import KafkaClaim
+from stream.engine.kafka.cluster import partitions_of, reach, verify
+from stream.engine.kafka.errors import quieten
+from stream.engine.kafka.fetch import Fetch
+from stream.engine.kafka.group import Member
+from stream.engine.kafka.producer import Part, Producer
+from stream.engine.log import (
+    Closed,
+    EngineError,
+    Fenced,
+    Given,
+    Health,
+    LaneId,
+    Mismatch,
+    Outgoing,
+    Staged,
+    Taken,
+    TopicSettings,
+    partition_of,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class KafkaLog:
+    """A ``Log`` on a cluster."""
+
+    def __init__(self, url: str) -> None:
+        self.address = address_of(url)
+        self.partitions = 0
+        self.topics: dict[str, TopicSettings] = {}
+        self.on_fatal: Callable[[EngineError], object] = lambda _: None
+        self._claims: dict[LaneId, KafkaClaim] = {}
+        self._former: list[KafkaClaim] = []
+        self._fetches: dict[str, Fetch] = {}
+        self._epoch = 0
+        self._member: Member | None = None
+        self._publisher: Producer | None = None
+        self._publishing = asyncio.Lock()
+        self._alarm = ""
+        self._open = False
+
+    # Open and close
+
+    def hold(self) -> None:
+        """Workers share the log."""
+
+    async def open(self) -> None:
+        """See that the cluster is there and lets us in. Raises ``Unreachable``, ``Mismatch``."""
+        if self._open:
+            return
+        quieten()
+        await reach(self.address)
+        for name, count in (await partitions_of(self.address)).items():
+            self.topics.setdefault(name, TopicSettings())
+            if not name.startswith("__"):
+                self.partitions = self.partitions or count
+        self._open = True
+
+    async def declare(self, topics: Mapping[str, TopicSettings], partitions: int, agents: Sequence[str] = ()) -> None:
+        """See that the topics are there. Raises ``Mismatch``: they are created by ``linkstream topics apply`` alone."""
+        for drift in await verify(self.address, topics, agents, partitions):
+            logger.warning("%s", drift)
+        self.partitions = partitions
+        self.topics = dict(topics)
+
+    async def close(self) -> None:
+        """Leave the group and let go of everything."""
+        self._open = False
+        if self._member is not None:
+            await self._member.leave()
+        claims = [*self._claims.values(), *self._former]
+        await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
+        if self._publisher is not None:
+            await self._publisher.close()
+        await asyncio.gather(*(claim.close() for claim in claims))
+        self._claims.clear()
+        self._former.clear()
+        self._fetches.clear()
+
+    # Lanes
+
+    async def share(self, topics: Sequence[str], given: Given, taken: Taken) -> None:
+        """Take part in the group's work."""
+        self._member = Member(self.address, self.fatal)
+        self._member.offsets = self._offsets
+        await self._member.join(topics, given, taken)
+
+    def _offsets(self) -> Mapping[TopicPartition, int]:
+        return {
+            TopicPartition(self.address.topic(topic), lane.partition): offset
+            for lane, claim in self._claims.items()
+            for topic, offset in claim.next.items()
+        }
+
+    async def claim(self, lane: LaneId, topics: Sequence[str], wake: Callable[[], None]) -> KafkaClaim:
+        """Fence the former owner, bring its rows here, begin to read."""
+        for topic in topics:
+            if topic not in self.topics:
+                raise Mismatch(
+                    f"{lane}: reads topic {topic!r}, which is not declared; declare it where the app is created"
+                )
+        self._epoch += 1
+        claim = KafkaClaim(self.address, lane, self._epoch, self.partitions)
+        fetch = self._fetches.setdefault(lane.agent, Fetch(self.address, self.fatal))
+        try:
+            await claim.open(topics, fetch, wake)
+        except BaseException:
+            await claim.close()
+            raise
+        if (former := self._claims.get(lane)) is not None:
+            self._former.append(former)
+        self._claims[lane] = claim
+        return claim
+
+    async def release(self, lane: LaneId) -> None:
+        """Let go of a lane."""
+        claim = self._claims.pop(lane, None)
+        if claim is not None:
+            await claim.close()
+
+    async def commit(self, unit: Staged) -> None:
+        """One Kafka transaction."""
+        for claim in (self._claims.get(unit.lane), *self._former):
+            if claim is not None and (claim.lane, claim.epoch) == (unit.lane, unit.epoch):
+                await claim.commit(unit)
+                return
+        raise Fenced(f"lane {unit.lane}: was let go of")
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append in a transaction of its own."""
+        parts: dict[TopicPartition, list[Part]] = {}
+        for record in records:
+            if record.topic not in self.topics:
+                raise LookupError(
+                    f"publish: topic {record.topic!r} is not declared; declare it where the app is created"
+                )
+            partition = partition_of(record.key, self.partitions) if record.partition is None else record.partition
+            tp = TopicPartition(self.address.topic(record.topic), partition)
+            parts.setdefault(tp, []).append((record.key, record.value, record.headers, record.timestamp))
+        if not records:
+            return
+        async with self._publishing:
+            if not self._open:
+                raise Closed(f"{self.address}: the log is not open")
+            if self._publisher is None:
+                publisher = Producer(self.address, f"{self.address.group}-publish-{os.urandom(8).hex()}")
+                await publisher.open()
+                self._publisher = publisher
+            await self._publisher.transact(parts, "publishing")
+
+    # Health
+
+    def fatal(self, error: EngineError) -> EngineError:
+        """Say what ends the process, and hand the error back to be raised."""
+        self._alarm = self._alarm or str(error)
+        self.on_fatal(error)
+        return error
+
+    def alarm(self, reason: str) -> None:
+        """Turn health red."""
+        self._alarm = reason
+
+    def health(self) -> Health:
+        """Red after an alarm."""
+        return {"state": "red" if self._alarm else "green", "reason": self._alarm}
+
+    def status(self) -> dict[str, Any]:
+        """Lanes of this worker with their lag, and health."""
+        lanes = [
+            {
+                "agent": lane.agent,
+                "partition": lane.partition,
+                "topic": topic,
+                "next": done,
+                "head": end,
+                "lag": max(0, end - done),
+            }
+            for lane, claim in sorted(self._claims.items())
+            for topic, done in sorted(claim.next.items())
+            for end in [claim.end(topic)]
+        ]
+        return {"lanes": lanes, "health": self.health()}

@@ -1,0 +1,116 @@
+"""A transactional producer, and one transaction: everything sent, everything acknowledged, then the commit.
+
+``InitProducerId`` makes us the owner of a transactional id: it ends what a former owner had begun, and whatever that
+one sends afterwards is refused. Two traps of the client are avoided here. It backs off for 100 ms when a transaction
+follows another at once, because the broker still writes the markers of the first. And its commit succeeds although a
+record of it has failed, so every acknowledgement is awaited before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.producer import sender
+
+from stream.engine.kafka.address import Address
+from stream.engine.kafka.errors import explained
+from stream.engine.log import Mismatch
+from stream.ports import Headers
+
+BACKOFF: Final = 0.005
+BETWEEN: Final = 0.001
+FAREWELL: Final = 2.0
+BATCH: Final = 512 << 10
+"""Bytes of a batch before it is compressed; a larger record goes alone."""
+
+Part: TypeAlias = tuple[bytes, bytes | None, Headers, int | None]
+"""Key, value, headers, timestamp of a record."""
+
+
+class Producer:
+    """Owns a transactional id."""
+
+    def __init__(self, address: Address, id: str) -> None:
+        self.id = id
+        self._address = address
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Fence whoever had the id; returns when all of its transactions have ended."""
+        address = self._address
+        sender.BACKOFF_OVERRIDE = BETWEEN
+        with explained(address, f"transactional id {self.id}"):
+            producer = AIOKafkaProducer(
+                **address.client(),
+                client_id=self.id,
+                transactional_id=self.id,
+                transaction_timeout_ms=round(address.transaction * 1000),
+                compression_type=None if address.compression == "none" else address.compression,
+                max_batch_size=BATCH,
+                max_request_size=max(BATCH, address.largest),
+                linger_ms=0,
+                acks="all",
+            )
+            producer._sender._retry_backoff = BACKOFF  # noqa: SLF001 - its option also drives the metadata
+            try:
+                async with asyncio.timeout(address.timeout):
+                    await producer.start()
+            except BaseException:
+                await _stop(producer)
+                raise
+        self._producer = producer
+
+    async def transact(self, parts: Mapping[TopicPartition, Iterable[Part]], what: str) -> dict[TopicPartition, int]:
+        """One transaction. Returns each partition's last offset. After an error its outcome may be unknown."""
+        producer = self._producer
+        assert producer is not None
+        with explained(self._address, what):
+            async with asyncio.timeout(self._address.timeout):
+                await producer.begin_transaction()
+                sent = [
+                    await self._send(producer, tp, batch)
+                    for tp, some in parts.items()
+                    for batch in self._batches(producer, tp, some)
+                ]
+                await asyncio.wait([sending for _, sending, _ in sent])  # all, so that no failure goes unseen
+                last = {tp: sending.result().offset + count - 1 for tp, sending, count in sent}
+                await producer.commit_transaction()
+        return last
+
+    def _batches(self, producer: AIOKafkaProducer, tp: TopicPartition, parts: Iterable[Part]) -> Iterable[Any]:
+        batch = producer.create_batch()
+        for key, value, headers, timestamp in parts:
+            if len(key) + len(value or b"") > self._address.largest:
+                raise Mismatch(
+                    f"{self._address}: topic {tp.topic}: found a record of {len(key) + len(value or b'')} bytes (key "
+                    f"{key[:80]!r}); at most {self._address.largest} would be right, or a higher max.message.bytes of "
+                    "the topic and largest= in the broker's address"
+                )
+            if batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers)) is None:
+                yield batch
+                batch = producer.create_batch()
+                batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers))
+        if batch.record_count():
+            yield batch
+
+    @staticmethod
+    async def _send(producer: AIOKafkaProducer, tp: TopicPartition, batch: Any) -> tuple[TopicPartition, Any, int]:
+        count = batch.record_count()
+        return tp, await producer.send_batch(batch, tp.topic, partition=tp.partition), count
+
+    async def close(self) -> None:
+        """Close the connections; an open transaction is left to the next owner, or to its timeout."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop, also when no broker is there to hear of it."""
+    with suppress(TimeoutError, Exception):
+        async with asyncio.timeout(FAREWELL):
+            await producer.stop()

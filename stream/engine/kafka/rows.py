@@ -1,0 +1,174 @@
+"""Rows of a lane on this machine: a copy of its changelog partition in a SQLite file, with the place it reaches to.
+
+The changelog is the truth. The copy is written after a commit, so it can be behind and never ahead; when it is behind,
+the tail is read again; when it does not belong to this changelog at all, or is damaged, it is thrown away and made
+anew. A *token* says who may write: after a claim only its owner's writes change anything, so a worker that was stopped
+and goes on cannot put old rows over newer ones.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_bytes
+
+from msgspec import Struct, msgpack
+
+from stream.engine.embedded.schema import explained
+from stream.engine.log import Corrupt, EngineError, Fenced, Mismatch
+
+META = b"\x00lane"
+"""The key under which a changelog keeps what is not a row: every transaction ends with it."""
+
+SEVERAL = 500
+PAGE = 500
+
+_TABLES = """
+create table if not exists rows(key blob primary key, value blob not null) without rowid;
+create table if not exists place(one integer primary key check (one = 1), at int, meta blob, token blob);
+insert or ignore into place values (1, -1, x'', x'');
+"""
+
+
+class Meta(Struct, frozen=True, array_like=True):
+    """What a lane keeps beside its rows: which changelog this is, and the next offset to process, per topic."""
+
+    born: bytes
+    offsets: dict[str, int]
+
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(Meta).decode
+
+
+def encode_meta(meta: Meta) -> bytes:
+    """As the changelog keeps it."""
+    return _encode(meta)
+
+
+def decode_meta(data: bytes) -> Meta:
+    """The reverse."""
+    return _decode(data)
+
+
+class LocalRows:
+    """The copy of one lane's rows. ``at`` is the offset of the last meta record in it, -1 for none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._token = token_bytes(8)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Mismatch(f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right") from None
+        try:
+            self._connection = self._opened()
+        except sqlite3.DatabaseError:
+            self._discard()
+            with explained(path):
+                self._connection = self._opened()
+        self.at, meta = self._connection.execute("select at, meta from place").fetchone()
+        self.meta: Meta | None = decode_meta(meta) if meta else None
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=64, timeout=5.0)
+        try:
+            self._path.chmod(0o600)
+            for setting in ("journal_mode=wal", "synchronous=normal", "cache_size=-4096", "temp_store=memory"):
+                connection.execute(f"pragma {setting}")
+            connection.executescript(_TABLES)
+            connection.execute("update place set token = ?", (self._token,))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _discard(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + suffix).unlink()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.at, self.meta = -1, None
+        with self._transaction():
+            self._connection.execute("delete from rows")
+            self._connection.execute("update place set at = -1, meta = x''")
+
+    def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta) -> None:
+        """Take over what a transaction did. Raises ``Fenced`` when the lane was claimed by another process."""
+        with self._transaction():
+            self._connection.executemany(
+                "insert into rows values (?, ?) on conflict do update set value = excluded.value",
+                [(key, row) for key, row in rows.items() if row is not None],
+            )
+            gone = [(key,) for key, row in rows.items() if row is None]
+            if gone:
+                self._connection.executemany("delete from rows where key = ?", gone)
+            changed = self._connection.execute(
+                "update place set at = ?, meta = ? where token = ?", (at, encode_meta(meta), self._token)
+            )
+            if changed.rowcount != 1:
+                raise Fenced(f"{self._path}: another process has claimed the lane")
+        self.at, self.meta = at, meta
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A copy that is damaged is no loss: the next start makes it anew."""
+        try:
+            with explained(self._path):
+                yield
+        except Corrupt:
+            self._discard()
+            raise EngineError(f"{self._path}: damaged; thrown away, and made anew from the changelog") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._explained():
+            self._connection.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            self._connection.execute("commit")
+
+    def _select(self, statement: str, parameters: Sequence[object]) -> list[tuple[bytes, bytes]]:
+        with self._explained():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def get(self, key: bytes) -> bytes | None:
+        """One row."""
+        found = self._select("select key, value from rows where key = ?", (key,))
+        return found[0][1] if found else None
+
+    def several(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Rows of these keys, as many as there are."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), SEVERAL):
+            some = keys[start : start + SEVERAL]
+            marks = ",".join("?" * len(some))
+            found.update(self._select(f"select key, value from rows where key in ({marks})", some))  # noqa: S608
+        return found
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows by prefix, in key order, read page by page."""
+        after, sign = prefix, ">="
+        while True:
+            found = self._select(
+                f"select key, value from rows where key {sign} ? order by key limit ?",  # noqa: S608
+                (after, PAGE),
+            )
+            for key, row in found:
+                if not key.startswith(prefix):
+                    return
+                yield key, row
+            if len(found) < PAGE:
+                return
+            after, sign = found[-1][0], ">"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
