@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
-from stream.engine.embedded.reader import Reader  # noqa: E402
+from stream.engine.backends import open_reader  # noqa: E402
 from stream.engine.log import Outgoing, TopicSettings  # noqa: E402
 
 CHANGES, UPSERTS, TABLE = "changes", "upserts", "neutral-links-changelog"
@@ -70,7 +70,7 @@ def check(path: Path, count: int) -> None:
     sizes = [length for (length,) in file.execute("select length(value) from records where id >> 48 = 1 limit 10000")]
     file.close()
     assert 130 < statistics.mean(sizes) < 200, statistics.mean(sizes)
-    with Reader(f"sqlite:///{path}") as reader:
+    with open_reader(f"sqlite:///{path}") as reader:
         info = {topic.name: topic for topic in reader.topics()}
         assert sum(info[UPSERTS].heads) == count, ("upserts", sum(info[UPSERTS].heads), count)
         rows = [row for _, row in reader.rows("join")]

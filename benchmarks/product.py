@@ -45,7 +45,7 @@ from stream.core.row import Cell, Edge, Row  # noqa: E402
 from stream.core.versions import born  # noqa: E402
 from stream.engine.app import run  # noqa: E402
 from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
-from stream.engine.embedded.reader import Reader  # noqa: E402
+from stream.engine.backends import open_reader  # noqa: E402
 from stream.engine.lanes import Lane  # noqa: E402
 from stream.engine.log import LaneId, Outgoing, partition_of  # noqa: E402
 from stream.engine.worker import build, topics_of  # noqa: E402
@@ -252,7 +252,7 @@ def join(share: float, changes: int, folder: Path) -> dict[str, float]:
     path.unlink(missing_ok=True)
     edited = asyncio.run(fill(path, PAIRS, changes, share))
     figures = child("--child-join", f"sqlite:///{path}", str(changes))
-    with Reader(f"sqlite:///{path}") as reader:
+    with open_reader(f"sqlite:///{path}") as reader:
         heads = {info.name: sum(info.heads) for info in reader.topics()}
         assert not sum(lag.lag for lag in reader.lags() if lag.agent == "join")
     assert not heads["parked"], heads
@@ -267,7 +267,7 @@ def chain(folder: Path, how: str) -> dict[str, float]:
     figures = child("--child-chain", f"sqlite:///{path}", how)
     reached: dict[str, int] = {}
     waits = []
-    with Reader(f"sqlite:///{path}") as reader:
+    with open_reader(f"sqlite:///{path}") as reader:
         begun = {}
         for partition in range(PARTITIONS):
             for record in reader.records(f"changes.{LEFT}", partition, limit=1 << 20):
@@ -304,14 +304,14 @@ def start(rows_: int, folder: Path) -> dict[str, float]:
         await log.declare(topics_of(chart), PARTITIONS)
         await log.publish([waiting(1, int(time.time()) - BEGAN // 10**6, f"Edited at {time.time()}")])
         await log.close()
-        with Reader(chart.broker) as reader:
+        with open_reader(chart.broker) as reader:
             return sum(lag.next for lag in reader.lags() if lag.agent == "join")
 
     before = asyncio.run(put())
     began = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
     worker = subprocess.Popen([sys.executable, str(Path(__file__)), "--child-idle", chart.broker], env=environment)
-    with Reader(chart.broker) as reader:
+    with open_reader(chart.broker) as reader:
         while sum(lag.next for lag in reader.lags() if lag.agent == "join") <= before:
             time.sleep(0.005)
             assert worker.poll() is None

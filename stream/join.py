@@ -175,6 +175,11 @@ class Join:
             unit.put(WAKE + key, None)
             waiting.pop(key, None)
 
+    def forget(self) -> None:
+        """Other partitions will be taken over: what is kept of the former ones is somebody else's now."""
+        self.alarms.clear()
+        self.held.clear()
+
     def load(self, unit: Unit) -> None:
         """Learn the alarms of a partition that was just taken over, and what is held in it."""
         for key, data in unit.scan(BRAKE.encode()):

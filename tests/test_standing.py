@@ -10,7 +10,7 @@ import pytest
 from connectors.errors import Refused, Retry
 from stream.cli.status import gathered
 from stream.core.row import Cell, Edge, Index, Row, Write
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.model import Version
 from stream.operate.table import out_of
 from stream.standing import LONG, MOST, SINCE, STEPS, Standing, decode_counts, is_out, standing
@@ -156,7 +156,7 @@ async def test_the_oldest_disagreement_is_named_with_its_reason(tmp_path: Path) 
         table.b.add("t", {"name": "another"})
         await table.settle()
         found = await gathered(table.topology)
-        with Reader(table.topology.broker) as reader:
+        with open_reader(table.topology.broker) as reader:
             [(ref, _)] = out_of(reader)
     assert ref == table.only("a").replace("a", "b", 1) or ref.startswith("b.t:")
     assert found["oldest"]["ref"] == ref

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def publish(topology: Topology, records: Sequence[Outgoing]) -> None:
     """Bring records to the log. Raises EngineError."""
-    from stream.engine.embedded.ask import ask, publishing
+    from stream.engine.ask import ask, publishing
 
     if records:
         asyncio.run(ask(topology.broker, "publish", publishing(records)))

@@ -129,12 +129,12 @@ def resolve(shell: Shell, config: Path, format: Format, id: str, keep: str) -> N
 
 def _conflicts(topology: Topology) -> Iterator[tuple[Aside, Conflict]]:
     from stream.codec import decode_conflict
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.errors import BadRecord
     from stream.operate.aside import asides
     from stream.topics import CONFLICTS
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         for each in asides(reader, CONFLICTS):
             try:
                 yield each, decode_conflict(each.record.value)
@@ -152,10 +152,10 @@ def _conflict(topology: Topology, id: str) -> tuple[Aside, Conflict]:
 def _row(topology: Topology, conflict: Conflict) -> Any:
     from stream.codec import row_of
     from stream.core.row import Row
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.table import JOIN
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         row = row_of(reader.row(JOIN, conflict.ref.encode()))
     return row if isinstance(row, Row) else Row()
 

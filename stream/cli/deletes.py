@@ -78,12 +78,12 @@ def cancel(shell: Shell, config: Path, format: Format, type: str) -> None:
 
 def _waiting(topology: Topology) -> dict[str, Any]:
     from stream.core.row import Row
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.model import type_of
     from stream.operate.table import held_of, rows_of
 
     waiting = []
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         for ref, row in rows_of(reader):
             if isinstance(row, Row) and row.leave is not None:
                 copies = [edge.peer for edge in row.edges.values() if edge.state == "linked"]

@@ -49,13 +49,13 @@ def command(shell: Shell, ref: str, config: Path, format: Format, field: str | N
 
 def explained(topology: Any, ref: str, limit: int) -> dict[str, Any]:
     """The story of a record. Raises UsageError for a type that is not there, Failed for a record that is not known."""
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.explain import Explainer
 
     type, colon, id = ref.partition(":")
     if not (colon and id) or type not in topology.types:
         raise click.UsageError(f"found {ref!r}; <type>:<id> with one of {', '.join(topology.types)} would be right")
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         found = Explainer(reader, topology.flows, limit=limit)(ref)
     if found is None:
         raise Failed(f"{ref}: nothing is known of it; `linkstream links list --type {type}` shows what is")

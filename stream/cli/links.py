@@ -87,11 +87,11 @@ def _known(name: str | None, known: Any, what: str) -> None:
 
 
 def _links(topology: Topology, prefix: str) -> Iterator[Link]:
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.survey import links
     from stream.operate.table import rows_of
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         yield from links(rows_of(reader, prefix))
 
 
@@ -143,10 +143,10 @@ def show(shell: Shell, config: Path, format: Format, ref: str) -> None:
 def _row(topology: Topology, ref: str) -> Row:
     from stream.codec import row_of
     from stream.core.row import Row as Entity
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.table import JOIN
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         row = row_of(reader.row(JOIN, ref.encode()))
     if not isinstance(row, Entity):
         raise Failed(f"{ref}: nothing is known of it; `linkstream links list` shows what is")
@@ -231,11 +231,11 @@ def check(shell: Shell, config: Path, format: Format, live: bool, limit: int) ->
 def _findings(topology: Topology, *, live: bool) -> Iterator[Finding]:
     from stream.codec import row_of
     from stream.core.row import Row as Entity
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.audit import audit
     from stream.operate.table import JOIN, rows_of
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
 
         def get(ref: str) -> Row | None:
             row = row_of(reader.row(JOIN, ref.encode()))
@@ -305,7 +305,7 @@ def _publish(topology: Topology, ref: str, edge: str, peer: str) -> None:
     import asyncio
 
     from stream.codec import encode
-    from stream.engine.embedded.ask import ask, publishing
+    from stream.engine.ask import ask, publishing
     from stream.engine.log import Outgoing
     from stream.model import Decide
     from stream.topics import MAIL

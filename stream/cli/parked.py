@@ -222,11 +222,11 @@ def export(shell: Shell, config: Path, reason: str | None, ref: str | None, sett
 
 
 def _open(topology: Topology, reason: str | None, ref: str | None, *, settled: bool = False) -> Iterator[Aside]:
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.aside import asides
     from stream.topics import PARKED
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         for each in asides(reader, PARKED):
             key, message = each.record.key.decode(errors="replace"), each.about.get("exception.message", "")
             mine = ref is None or key == ref or key.startswith(f"{ref}:")
@@ -247,11 +247,11 @@ def _chosen(topology: Topology, ids: tuple[str, ...], reason: str | None, ref: s
 
 
 def _found(topology: Topology, id: str) -> Aside:
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.aside import found
     from stream.topics import PARKED
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         each = found(reader, PARKED, id)
     if each is None:
         raise Failed(f"{id}: nothing is set aside under this; `linkstream parked list` shows what is")

@@ -65,12 +65,12 @@ def _show(found: dict[str, Any], format: Format) -> None:
 
 async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
     """All that status knows, as plain values."""
-    from stream.engine.embedded.reader import Reader
+    from stream.engine.backends import open_reader
     from stream.operate.survey import counted as added
     from stream.operate.survey import survey
     from stream.operate.table import counts_of, held_of, out_of, rows_of
 
-    with Reader(topology.broker) as reader:
+    with open_reader(topology.broker) as reader:
         counts = {} if scan else counts_of(reader)
         counted: Survey = added(counts, topology.flows) if counts else survey(_watched(rows_of(reader)), topology.flows)
         waiting = _waiting(reader, out_of(reader))
@@ -78,7 +78,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         lag: dict[str, int] = {}
         for each in reader.lags():
             lag[each.agent] = lag.get(each.agent, 0) + each.lag
-        kept = {info.name: sum(info.heads) - sum(info.first) for info in reader.topics()}
+        kept = {name: reader.count(name) for name in ("parked", "conflicts")}
         size = reader.size()
         held = held_of(reader)
     worker = await _worker(topology.broker)
@@ -153,7 +153,7 @@ def _read(reader: Any, name: str) -> dict[str, Any]:
 
 async def _worker(url: str) -> dict[str, Any] | None:
     """What the running worker says of itself; nothing when none runs."""
-    from stream.engine.embedded.ask import ask
+    from stream.engine.ask import ask
     from stream.engine.log import EngineError
 
     try:

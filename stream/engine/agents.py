@@ -15,7 +15,7 @@ from faust.streams import Stream as FaustStream
 
 from stream.engine.feed import Feed, attend
 from stream.engine.lanes import Lane, LaneUnit
-from stream.engine.log import EngineError
+from stream.engine.log import EngineError, LaneId
 
 if TYPE_CHECKING:
     from stream.engine.app import App
@@ -51,12 +51,12 @@ class Agent(FaustAgent):
         """The stream of one actor: the lanes whose partition is its index, modulo the concurrency."""
         made = cast("Stream", super().stream(*args, concurrency_index=concurrency_index, **kwargs))
         app = cast("App", self.app)
-        mine = [
-            lane
-            for lane in app.lanes
-            if lane.id.agent == self.name and lane.id.partition % self.concurrency == (concurrency_index or 0)
-        ]
-        made.feed = Feed(mine, stage=self.name, retries=self.retries)
+
+        def mine(lane: LaneId) -> bool:
+            return lane.agent == self.name and lane.partition % self.concurrency == (concurrency_index or 0)
+
+        made.feed = Feed([lane for lane in app.lanes if mine(lane.id)], stage=self.name, retries=self.retries)
+        app.feeds.append((mine, made.feed))
         return made
 
     async def _execute_actor(self, coro: Awaitable[None], aref: Any) -> None:

@@ -21,10 +21,10 @@ from faust.tables.manager import TableManager as FaustTableManager
 from faust.worker import Worker as FaustWorker
 
 from stream.engine.agents import Agent, Stream
-from stream.engine.embedded.ask import Desk, Handler, built_in
-from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.ask import Desk, Handler, built_in
+from stream.engine.backends import log_at, shown, socket_at
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, LaneId, Log, Mismatch, TopicSettings
+from stream.engine.log import EngineError, LaneId, Log, TopicSettings
 from stream.engine.transport import Transport
 from stream.topics import PARKED
 
@@ -53,15 +53,18 @@ class App(faust.App):
     partitions: int
     declared: Mapping[str, TopicSettings]
 
-    def bind(self, log: Log, topics: Mapping[str, TopicSettings], partitions: int) -> None:
+    def bind(self, url: str, topics: Mapping[str, TopicSettings], partitions: int) -> None:
         """Say which log it is, and what is in it."""
-        self.broker = log
+        self.broker = log = log_at(url)
+        self.url = url
         self.partitions = partitions
         self.declared = topics
         self.lanes: list[Lane] = []
+        self.feeds: list[tuple[Callable[[LaneId], bool], Feed]] = []
+        """Which lanes are for which body."""
         self.handlers: dict[str, Handler] = built_in(log)
         self.at_start: list[Callable[[], object]] = []
-        """Called when the lanes are ours and before any unit is out."""
+        """Called when the first lanes are ours and before any unit is out."""
         self.at_end: list[Callable[[], Awaitable[object]]] = []
         """Called when all units are done and before the log is closed."""
         self._desk: Desk | None = None
@@ -90,17 +93,47 @@ class App(faust.App):
         return register
 
     async def open_log(self) -> None:
-        """Open the log, declare the topics, claim every agent's lanes, answer commands."""
+        """Open the log, declare the topics, claim the lanes that are ours, answer commands."""
         await self.broker.open()
-        await self.broker.declare(self.declared, self.partitions)
-        for agent in self.agents.values():
-            for partition in range(self.partitions):
-                self.lanes.append(await self._claim(LaneId(agent.name, partition), agent.get_topic_names()))
-        if isinstance(self.broker, EmbeddedLog):
-            self._desk = Desk(self.broker.place.path, self.handlers)
-            await self._desk.open()
+        agents = self.agents.values()
+        await self.broker.declare(self.declared, self.partitions, [agent.name for agent in agents])
+        topics = sorted({topic for agent in agents for topic in agent.get_topic_names()})
+        await self.broker.share(topics, self._given, self._taken)
+        self._desk = Desk(socket_at(self.url, os.getpid()), self.handlers)
+        await self._desk.open()
         for beginning in self.at_start:
             beginning()
+
+    async def _given(self, partitions: frozenset[int]) -> None:
+        """Claim the lanes of these partitions, and have the bodies called over them."""
+        ours = [
+            self._claim(LaneId(agent.name, partition), agent.get_topic_names())
+            for agent in self.agents.values()
+            for partition in sorted(partitions)
+        ]
+        self.lanes += await asyncio.gather(*ours)
+        for lane in self.lanes:
+            lane.draining = self._drained
+        for theirs, feed in self.feeds:
+            feed.begin([lane for lane in self.lanes if theirs(lane.id)])
+
+    async def _taken(self) -> None:
+        """Let every body finish what it has in hand, and let go of all lanes."""
+        feeds = [feed for _, feed in self.feeds]
+        for feed in feeds:
+            feed.end()
+        lanes, self.lanes = self.lanes, []
+        still = [asyncio.ensure_future(wait) for wait in (*(f.idle.wait() for f in feeds), *(l.still.wait() for l in lanes))]
+        if still:
+            _, late = await asyncio.wait(still, timeout=DRAIN)
+            if late:
+                logger.warning("partitions go to another worker; what did not end in %.0f s comes again there", DRAIN)
+                for feed in feeds:
+                    feed.interrupt()
+                await asyncio.wait(still, timeout=DRAIN)
+            for wait in still:
+                wait.cancel()
+        await asyncio.gather(*(self.broker.release(lane.id) for lane in lanes))
 
     async def _claim(self, lane: LaneId, topics: tuple[str, ...]) -> Lane:
         claimed: list[Lane] = []
@@ -124,6 +157,8 @@ class App(faust.App):
         if self._drained:
             return
         self._drained = True
+        for _, feed in self.feeds:
+            feed.end(closed=True)
         for lane in self.lanes:
             lane.draining = True
             lane.on_ready()
@@ -151,11 +186,10 @@ class App(faust.App):
 
 def create_app(name: str, url: str, *, topics: Mapping[str, TopicSettings], partitions: int = 4) -> App:
     """An app over the log at ``url``. Topics are declared now or never; ``parked`` always is."""
-    if not url.startswith("sqlite:"):
-        raise Mismatch(f"{url}: unknown kind of log; sqlite:///path/to/file.db is one")
+    log_at(url)  # a wrong URL is told before Faust sees it
     app = App(
         name,
-        broker=url.partition("?")[0],
+        broker=shown(url),
         autodiscover=False,
         topic_disable_leader=True,
         topic_partitions=partitions,
@@ -171,7 +205,7 @@ def create_app(name: str, url: str, *, topics: Mapping[str, TopicSettings], part
         Agent=Agent,
         TableManager=TableManager,
     )
-    app.bind(EmbeddedLog(url), {PARKED: TopicSettings(MONTH), **topics}, partitions)
+    app.bind(url, {PARKED: TopicSettings(MONTH), **topics}, partitions)
     return app
 
 

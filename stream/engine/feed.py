@@ -54,6 +54,8 @@ class Feed:
         self._first = 0
         self._closed = False
         self._given = asyncio.Event()
+        self.idle = asyncio.Event()  # no body runs
+        self.idle.set()
         self._running: asyncio.Future[None] | None = None
         self.begin(lanes)
 
@@ -96,6 +98,7 @@ class Feed:
     async def run(self, body: Awaitable[None]) -> None:
         """Await a body that ``interrupt`` may end."""
         self._running = asyncio.ensure_future(body)
+        self.idle.clear()
         try:
             await self._running
         except asyncio.CancelledError:
@@ -104,6 +107,7 @@ class Feed:
         finally:
             self._running.cancel()
             self._running = None
+            self.idle.set()
 
     async def units(self, limit: int = 500) -> AsyncGenerator[LaneUnit, None]:
         """Units of at most ``limit`` records of one lane; the next commits the last. Ends when the process drains."""

@@ -154,6 +154,10 @@ class Log(Protocol):
         """What has been declared."""
         ...
 
+    def exists(self) -> bool:
+        """Whether there is such a log already, as far as can be seen from here."""
+        ...
+
     def hold(self) -> None:
         """Take what only one process may have, before anything else starts. Raises ``InUse``."""
         ...

@@ -28,6 +28,7 @@ from stream.codec import decode_order
 from stream.core.fields import Observer
 from stream.engine.agents import Stream
 from stream.engine.app import App, create_app
+from stream.engine.backends import shown
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, Outgoing, TopicSettings, partition_of
 from stream.errors import BadRecord
@@ -209,6 +210,7 @@ def _joining(worker: Worker) -> None:
 
     @app.agent(changed, name="join", retries=0)
     async def join(stream: Any) -> None:
+        worker.join.forget()
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.join.load(unit)
@@ -225,7 +227,7 @@ def _joining(worker: Worker) -> None:
 def _serving(worker: Worker) -> None:
     """What a worker does beside the stream: say how it goes, answer questions, and tidy up at the end."""
     app, topology = worker.app, worker.topology
-    app.at_start.append(lambda: logger.info("started: %s; log %s", ", ".join(topology.systems), topology.broker))
+    app.at_start.append(lambda: logger.info("started: %s; log %s", ", ".join(topology.systems), shown(topology.broker)))
     app.at_end.append(worker.close)
 
     @app.timer(interval=1.0)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from stream.core.flows import End
 from stream.core.paths import getter
 from stream.core.row import Row
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.engine.log import EngineError
 from stream.model import Ref, Value, type_of
 from stream.operate.survey import Survey, survey
@@ -102,14 +102,14 @@ class Demo:
     def surveyed(self) -> Survey | None:
         """The table of links, counted; nothing while there is none."""
         try:
-            with Reader(self.stand.topology.broker) as reader:
+            with open_reader(self.stand.topology.broker) as reader:
                 return survey(rows_of(reader), self.stand.topology.flows, most=0)
         except EngineError:
             return None
 
     def _chosen(self, edit: Edit) -> Ref | None:
         """A record of the type that is linked, has followers and was not edited yet."""
-        with Reader(self.stand.topology.broker) as reader:
+        with open_reader(self.stand.topology.broker) as reader:
             rows = [(ref, row) for ref, row in rows_of(reader, f"{edit.type}:") if isinstance(row, Row)]
         for ref, row in rows:
             if ref in self._edited or row.remote.get(edit.field) == edit.value:

@@ -28,7 +28,7 @@ from stream.codec import row_of
 from stream.core.flows import Flow
 from stream.core.paths import getter
 from stream.core.row import Row
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import Reader, open_reader
 from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
 from stream.model import Ref, id_of, type_of
@@ -171,7 +171,7 @@ class Stand:
         """What the worker knows of a record."""
         try:
             if self._reader is None:
-                self._reader = Reader(self.topology.broker)
+                self._reader = open_reader(self.topology.broker)
             row = row_of(self._reader.row(JOIN, ref.encode()))
         except EngineError:
             return None  # the log is not there yet
@@ -186,7 +186,7 @@ class Stand:
     def pairs(self, flow: Flow) -> list[tuple[Ref, Ref]]:
         """All links of a flow."""
         try:
-            with Reader(self.topology.broker) as reader:
+            with open_reader(self.topology.broker) as reader:
                 rows = [(ref, row) for ref, row in rows_of(reader, f"{flow.left}:") if isinstance(row, Row)]
         except EngineError:
             return []
@@ -198,7 +198,7 @@ class Stand:
         wanted = {ref.encode() for ref in refs}
         found = 0
         try:
-            with Reader(self.topology.broker) as reader:
+            with open_reader(self.topology.broker) as reader:
                 for type in {type_of(ref) for ref in refs}:
                     for partition in range(self.topology.partitions):
                         start = 0

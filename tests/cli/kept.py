@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.memory import TRAITS, MemoryEndpoint
 from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.engine.log import TopicSettings
 from stream.engine.worker import topics_of
 from stream.ports import Record
@@ -75,7 +75,7 @@ class Kept(Bench):
 
     def kept(self, topic: str) -> list[Record]:
         """What a topic holds."""
-        with Reader(self.topology.broker) as reader:
+        with open_reader(self.topology.broker) as reader:
             return [record for partition in range(PARTITIONS) for record in reader.records(topic, partition)]
 
     def only(self, system: str) -> str:

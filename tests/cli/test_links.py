@@ -12,7 +12,7 @@ from stream.cli.main import execute
 from stream.codec import bytes_of, decode_message
 from stream.core.row import Edge, Row
 from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.engine.log import TopicSettings
 from stream.engine.memory import lanes_of
 from stream.model import Decide, Ref
@@ -74,7 +74,7 @@ def test_what_is_found_is_told_with_what_to_do(url: str, capsys: pytest.CaptureF
 def test_a_decision_goes_to_the_record(url: str, said: list[str], peer: str) -> None:
     keep(url, {TASK: doubtful()})
     assert execute(["links", "decide", TASK, f"{FLOW}/a", *said]) == 0
-    with Reader(url) as reader:
+    with open_reader(url) as reader:
         [record] = reader.records(MAIL, 0)
     assert (record.key, decode_message(record.value)) == (TASK.encode(), Decide(edge=f"{FLOW}/a", peer=peer))
 

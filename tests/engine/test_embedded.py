@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stream.engine.embedded import lease
-from stream.engine.embedded.ask import Desk, Unanswered, ask, built_in, publishing
-from stream.engine.embedded.lease import Lease
+from stream.engine.ask import Desk, Unanswered, ask, built_in, publishing
+from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.embedded.reader import Lag, Reader
 from stream.engine.embedded.schema import place_of
@@ -422,7 +422,7 @@ async def test_the_owner_answers(runtime: Path, tmp_path: Path) -> None:
     async def explain(payload: dict[str, object]) -> dict[str, object]:
         return {"ref": payload["ref"]}
 
-    desk = Desk(log.place.path, {**built_in(log), "explain": explain})
+    desk = Desk(address_of(log.place.path), {**built_in(log), "explain": explain})
     await desk.open()
     url = url_of(tmp_path)
     assert await ask(url, "explain", {"ref": "x"}) == {"ref": "x"}

@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream.engine.embedded.ask import Unanswered, ask, publishing
+from stream.engine.ask import Unanswered, ask, publishing
 from stream.engine.embedded.lease import address_of, holder_of
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import Reader, open_reader
 from stream.engine.log import EngineError, Outgoing
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
@@ -61,19 +61,19 @@ class Bench:
         return self.errors.read_text()
 
     def cursor(self) -> int:
-        with Reader(self.url) as reader:
+        with open_reader(self.url) as reader:
             return int(reader.row("poll", b"cursor", 0) or b"0")
 
     def counted(self, agent: str, prefix: bytes) -> int:
-        with Reader(self.url) as reader:
+        with open_reader(self.url) as reader:
             return sum(int(row) for _, row in reader.rows(agent, prefix))
 
     def lag(self) -> int:
-        with Reader(self.url) as reader:
+        with open_reader(self.url) as reader:
             return sum(lag.lag for lag in reader.lags())
 
     def records(self, topic: str) -> list[bytes]:
-        with Reader(self.url) as reader:
+        with open_reader(self.url) as reader:
             return [
                 record.value or b""
                 for partition in range(4)
@@ -134,7 +134,7 @@ def check(bench: Bench, edits: int) -> None:
         assert (dict(lost), dict(doubled)) == ({}, {}), hop
     for agent, prefix in (("join", b"changes|"), ("join", b"receipts|"), ("push", b"pushed|")):
         assert bench.counted(agent, prefix) == edits, prefix
-    with Reader(bench.url) as reader:
+    with open_reader(bench.url) as reader:
         assert list(reader.rows("push", b"note|")) == []
         assert reader.check() == []
 
@@ -256,10 +256,10 @@ def test_a_damaged_row_ends_the_worker_for_good(bench: Bench) -> None:
     until(lambda: bench.counted("join", b"changes|") > 0)
     finish(bench, worker)
     path = bench.folder / "log.db"
-    with Reader(bench.url) as reader:
+    with open_reader(bench.url) as reader:
         key, row = next(iter(reader.rows("join", b"changes|")))
     path.write_bytes(path.read_bytes().replace(key + row, key + b"9" * len(row)))
-    with Reader(bench.url) as reader:
+    with open_reader(bench.url) as reader:
         partition = next(p for p in range(4) if _holds_row(reader, key, p))
     worker = bench.start()
     until(address_of(bench.folder / "log.db").exists)

@@ -22,7 +22,8 @@ from stream.engine.app import App, create_app, run
 from stream.engine.embedded import batch, writer
 from stream.engine.embedded.lease import Lease
 from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.log import TopicSettings
+from stream.engine.lanes import Lane
+from stream.engine.log import EngineError, TopicSettings
 
 TOPICS = {name: TopicSettings() for name in ("ticks", "changes", "upserts", "receipts")}
 
@@ -50,18 +51,28 @@ def build(url: str, folder: Path) -> App:
 
     @app.agent(app.topic("ticks"), name="poll", concurrency=4)
     async def poll(stream: Stream) -> None:
-        (lane,) = stream.lanes
-        if lane.id.partition == 0:
-            while not (folder / "stop").exists():
+        polling = [asyncio.ensure_future(poll_on(lane)) for lane in stream.lanes if lane.id.partition == 0]
+        try:
+            async for _ in stream.units():
+                pass
+        finally:
+            for task in polling:
+                task.cancel()
+            await asyncio.gather(*polling, return_exceptions=True)
+
+    async def poll_on(lane: Lane) -> None:
+        while not (folder / "stop").exists():
+            try:
                 async with lane.turn() as unit:
                     first = int(unit.get(b"cursor") or b"0")
                     for number in range(first, first + 25):
                         unit.emit("changes", b"key%d" % (number % 97), b"%d" % number)
                     unit.put(b"cursor", b"%d" % (first + 25))
-                await asyncio.sleep(0.005)
-            (folder / f"stopped.{os.getpid()}").touch()  # no turn is under way any more
-        async for _ in stream.units():
-            pass
+            except EngineError as error:
+                app.broker.on_fatal(error)
+                raise
+            await asyncio.sleep(0.005)
+        (folder / f"stopped.{os.getpid()}").touch()  # no turn is under way any more
 
     @app.agent(app.topic("changes", "receipts"), name="join", retries=0)
     async def join(stream: Stream) -> None:

@@ -17,7 +17,7 @@ from connectors.sandbox.run import Sandbox
 from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
 from stream.operate.process import WorkerProcess
@@ -79,7 +79,7 @@ class Office:
     def links(self) -> list[Link]:
         """The links that stand, once each."""
         try:
-            with Reader(self.topology.broker) as reader:
+            with open_reader(self.topology.broker) as reader:
                 return [link for link in links(rows_of(reader)) if link.state == "linked" and link.side == "a"]
         except EngineError:
             return []  # the log is not there yet

@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.sandbox.run import serve
 from stream.cli.status import gathered
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from stream.ports import Record
 from tests.worker.office import Office
 
@@ -81,7 +81,7 @@ async def rename(office: Office, ref: str, name: str) -> None:
 
 def parked(office: Office) -> list[Record]:
     """What was set aside, oldest first."""
-    with Reader(office.topology.broker) as reader:
+    with open_reader(office.topology.broker) as reader:
         return [record for partition in range(4) for record in reader.records("parked", partition, limit=1000)]
 
 

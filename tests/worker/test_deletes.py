@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stream.codec import encode
-from stream.engine.embedded.ask import ask, publishing
+from stream.engine.ask import ask, publishing
 from stream.engine.log import Outgoing
 from stream.model import Change, Source, id_of
 from stream.operate.demo import Demo

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.embedded.ask import ask, publishing
+from stream.engine.ask import ask, publishing
 from stream.engine.log import Outgoing
 from tests.worker.office import PMS
 from tests.worker.rig import linked, pairs, parked, reason, rename, rig, settled, shown, status, until

@@ -141,6 +141,10 @@ class EmbeddedLog:
             raise Closed(f"{self.place.path}: the log is not open")
         return self._writer
 
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.place.path.exists()
+
     def hold(self) -> None:
         """Take the lease. Raises ``InUse``."""
         self.lease.acquire(str(address_of(self.place.path)))

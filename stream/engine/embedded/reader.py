@@ -9,37 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec import Struct
-
+from stream.engine.backends import Lag, TopicInfo
 from stream.engine.embedded import schema
 from stream.engine.log import LaneId, Mismatch, partition_of
 from stream.ports import Record
 
 PAGE = 500
-
-
-class TopicInfo(Struct, frozen=True):
-    """A topic: per partition the offset of the first record still there, and the next one to come."""
-
-    name: str
-    partitions: int
-    first: tuple[int, ...]
-    heads: tuple[int, ...]
-
-
-class Lag(Struct, frozen=True):
-    """How far a lane is behind in a topic."""
-
-    agent: str
-    partition: int
-    topic: str
-    next: int
-    head: int
-
-    @property
-    def lag(self) -> int:
-        """Records that wait."""
-        return self.head - self.next
 
 
 class Reader:
@@ -77,6 +52,10 @@ class Reader:
         ids = (schema.first_id(tp), schema.first_id(tp + 1))
         ((first,),) = self._select("select min(id) from records where id >= ? and id < ?", ids)
         return head if first is None else int(first) & schema.OFFSET_MASK
+
+    def count(self, topic: str) -> int:
+        """The records in a topic; 0 when it is not there."""
+        return sum(sum(info.heads) - sum(info.first) for info in self.topics() if info.name == topic)
 
     def lags(self) -> list[Lag]:
         """Every lane's place in every topic it reads."""

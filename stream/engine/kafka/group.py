@@ -92,11 +92,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         try:
             assert self._given is not None
             await self._given(partitions)
-        except EngineError as error:
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a task that nobody awaits
+            failed = known(error, self._address, "claiming lanes")
             if not self._first.done():
-                self._first.set_exception(error)
+                self._first.set_exception(failed)
             else:
-                self._on_fatal(error)
+                self._on_fatal(failed)
             return
         if not self._first.done():
             self._first.set_result(None)

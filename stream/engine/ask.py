@@ -1,8 +1,9 @@
-"""Commands of a second process: the owner of the log answers them, because only it writes.
+"""Commands of a second process, answered by a worker on this machine.
 
 One JSON object per line over a UNIX socket: ``{"name", "payload"}`` up, ``{"answer"}`` or ``{"error"}`` down. A worker
-registers handlers by name. With no owner alive the caller takes the lease for a moment and does the built-in commands,
-``publish`` and ``status``, itself. Bytes travel as base64, as msgspec writes them.
+registers handlers by name. With no worker here the caller opens the log for a moment and does the built-in commands,
+``publish`` and ``status``, itself; over an embedded log that takes its lease. Bytes travel as base64, as msgspec writes
+them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from stream.engine.embedded.lease import address_of, holder_of
-from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.embedded.schema import place_of
+from stream.engine.backends import is_kafka, log_at, shown, sockets_at
 from stream.engine.log import EngineError, Log, Mismatch, Outgoing
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -59,8 +58,8 @@ def publishing(records: Sequence[Outgoing]) -> dict[str, Any]:
 class Desk:
     """Answers commands while the worker runs."""
 
-    def __init__(self, log: Path, handlers: dict[str, Handler]) -> None:
-        self._address = address_of(log)
+    def __init__(self, address: Path, handlers: dict[str, Handler]) -> None:
+        self._address = address
         self._handlers = handlers
         self._server: asyncio.Server | None = None
 
@@ -106,29 +105,30 @@ class Desk:
 
 
 async def ask(url: str, name: str, payload: dict[str, Any] | None = None, *, seconds: float = 60.0) -> dict[str, Any]:
-    """Have the owner of a log do something. Raises ``Unanswered`` with its reason, ``InUse`` if out of reach."""
-    place = place_of(url)
+    """Have a worker over a log do something. Raises ``Unanswered`` with its reason, ``InUse`` if out of reach."""
+    if is_kafka(url) and name == "publish":
+        return await _alone(url, name, payload or {})  # a topic takes records from anybody
     request = msgspec.json.encode({"name": name, "payload": payload or {}}) + b"\n"
-    holder = holder_of(place.path)
-    address = Path(holder.address) if holder and holder.address else address_of(place.path)
-    try:
-        reader, writer = await asyncio.open_unix_connection(address, limit=LINE)
-    except OSError:
-        return await _alone(url, name, payload or {})
-    try:
-        async with asyncio.timeout(seconds):
-            writer.write(request)
-            await writer.drain()
-            line = await reader.readline()
-    except (OSError, TimeoutError) as error:
-        raise Unanswered(
-            f"{place.path}: the worker took {name!r} and did not answer: {error or 'time is up'}"
-        ) from error
-    finally:
-        writer.close()
-    if not line:
-        raise Unanswered(f"{place.path}: the worker ended before it answered {name!r}; look whether it was done")
-    return _opened(msgspec.json.decode(line, type=dict[str, Any]))
+    for address in sockets_at(url):
+        try:
+            reader, writer = await asyncio.open_unix_connection(address, limit=LINE)
+        except OSError:
+            continue  # of a worker that was killed
+        try:
+            async with asyncio.timeout(seconds):
+                writer.write(request)
+                await writer.drain()
+                line = await reader.readline()
+        except (OSError, TimeoutError) as error:
+            raise Unanswered(
+                f"{shown(url)}: the worker took {name!r} and did not answer: {error or 'time is up'}"
+            ) from error
+        finally:
+            writer.close()
+        if not line:
+            raise Unanswered(f"{shown(url)}: the worker ended before it answered {name!r}; look whether it was done")
+        return _opened(msgspec.json.decode(line, type=dict[str, Any]))
+    return await _alone(url, name, payload or {})
 
 
 def _opened(reply: dict[str, Any]) -> dict[str, Any]:
@@ -139,15 +139,15 @@ def _opened(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _alone(url: str, name: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Nobody owns the log: own it for a moment."""
-    log = EmbeddedLog(url)
-    if not log.place.path.exists():
-        raise Mismatch(f"{log.place.path}: no such log, and no worker that could create it; start the worker first")
+    """Nobody here works on the log: do it."""
+    log = log_at(url)
     handler = built_in(log).get(name)
     if handler is None:
-        raise Unanswered(f"{log.place.path}: {name!r} needs a running worker; start one")
-    await log.open()
+        raise Unanswered(f"{shown(url)}: {name!r} needs a running worker on this machine; start one")
+    if not log.exists():
+        raise Mismatch(f"{shown(url)}: no such log, and no worker that could create it; start the worker first")
     try:
+        await log.open()
         return await handler(payload)
     finally:
         await log.close()

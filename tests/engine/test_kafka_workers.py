@@ -1,0 +1,120 @@
+"""Several worker processes over a real Kafka: killed, frozen, joined and left, brokers restarted; counts stay exact.
+
+What is counted is what a reader of committed records sees. ``LINKSTREAM_KILLS`` makes the long test longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.engine.backends import open_reader
+from stream.engine.kafka import cluster as topics
+from stream.engine.kafka.address import address_of
+from stream.engine.app import MONTH
+from stream.engine.log import TopicSettings
+from stream.topics import PARKED
+from tests.engine.test_worker import Bench, until
+from tests.engine.three_agents import TOPICS
+from tests.kafka.broker import Cluster
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(170)]
+
+KILLS = int(os.environ.get("LINKSTREAM_KILLS", "6"))
+AGENTS = ("poll", "join", "push")
+
+
+class Team(Bench):
+    """Workers over one cluster; each may have a state folder of its own."""
+
+    def __init__(self, folder: Path, servers: str, name: str) -> None:
+        super().__init__(folder)
+        self.url = f"kafka://{servers}?prefix={name}.&state={folder}/state&session=6&transaction=10"
+        address = address_of(self.url)
+        declared = {**TOPICS, PARKED: TopicSettings(MONTH)}
+        asyncio.run(topics.apply(address, topics.wanted(address, declared, AGENTS, 4, 1)))
+
+    def pushed(self) -> int:
+        return len(self.ledger())
+
+    def alive(self) -> list[int]:
+        return [worker.pid for worker in self.workers if worker.poll() is None]
+
+
+@pytest.fixture
+def team(tmp_path: Path, kafka: str, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    team = Team(tmp_path, kafka, name)
+    yield team
+    team.end()
+
+
+def finish(team: Team) -> int:
+    """Let everything that was begun arrive, then end the workers. Returns how many edits there were."""
+    team.stop_polling()
+    with open_reader(team.url) as reader:
+        until(lambda: received(reader) >= cursor(reader) > 0, 60)
+        until(lambda: sum(lag.lag for lag in reader.lags()) == 0, 30)
+        edits = cursor(reader)
+    for worker in team.workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(8) == 0
+    return edits
+
+
+def cursor(reader) -> int:
+    return int(reader.row("poll", b"cursor", 0) or b"0")
+
+
+def received(reader) -> int:
+    return sum(int(row) for _, row in reader.rows("join", b"receipts|"))
+
+
+def check(team: Team, edits: int) -> str:
+    """Every edit went through every hop, once. Says the figures."""
+    wanted = Counter(b"%d" % number for number in range(edits))
+    told = []
+    with open_reader(team.url) as reader:
+        for topic in ("changes", "upserts", "receipts"):
+            found = Counter(
+                record.value or b"" for part in range(4) for record in reader.records(topic, part, limit=1 << 30)
+            )
+            told.append((topic, (wanted - found).total(), (found - wanted).total()))
+        for agent, prefix in (("join", b"changes|"), ("join", b"receipts|"), ("push", b"pushed|")):
+            counted = sum(int(row) for _, row in reader.rows(agent, prefix))
+            told.append((f"rows of {agent}", max(0, edits - counted), max(0, counted - edits)))
+        assert list(reader.rows("push", b"note|")) == []
+    ledger = Counter(team.ledger())
+    told.append(("the ledger", (wanted - ledger).total(), (ledger - wanted).total()))
+    figures = f"{edits} edits; lost, doubled: " + "; ".join(f"{hop} {lost}, {doubled}" for hop, lost, doubled in told)
+    print(figures)
+    assert all((lost, doubled) == (0, 0) for _, lost, doubled in told), figures
+    return figures
+
+
+def test_three_workers_killed_at_random_moments_lose_and_double_nothing(team: Team) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}, {KILLS} kills")
+    roll = random.Random(seed)
+    for _ in range(3):
+        team.start()
+    until(lambda: team.pushed() > 0, 30)
+    for _ in range(KILLS):
+        victim = roll.choice([worker for worker in team.workers if worker.poll() is None])
+        time.sleep(roll.uniform(0.0, 0.5))  # the moment is what is varied
+        victim.kill()
+        assert victim.wait() == -signal.SIGKILL
+        before = team.pushed()
+        team.start()
+        until(lambda before=before: team.pushed() > before, 40)
+    check(team, finish(team))
