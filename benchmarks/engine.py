@@ -30,8 +30,8 @@ import faust
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
 from stream.engine.backends import open_reader  # noqa: E402
+from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
 from stream.engine.log import Outgoing, TopicSettings  # noqa: E402
 
 CHANGES, UPSERTS, TABLE = "changes", "upserts", "neutral-links-changelog"

@@ -44,8 +44,8 @@ from stream.core.flows import Flow, Flows, Pair, TypeFacts  # noqa: E402
 from stream.core.row import Cell, Edge, Row  # noqa: E402
 from stream.core.versions import born  # noqa: E402
 from stream.engine.app import run  # noqa: E402
-from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
 from stream.engine.backends import open_reader  # noqa: E402
+from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
 from stream.engine.lanes import Lane  # noqa: E402
 from stream.engine.log import LaneId, Outgoing, partition_of  # noqa: E402
 from stream.engine.worker import build, topics_of  # noqa: E402

@@ -23,6 +23,7 @@ from faust.worker import Worker as FaustWorker
 from stream.engine.agents import Agent, Stream
 from stream.engine.ask import Desk, Handler, built_in
 from stream.engine.backends import log_at, shown, socket_at
+from stream.engine.feed import Feed
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, LaneId, Log, TopicSettings
 from stream.engine.transport import Transport
@@ -123,7 +124,10 @@ class App(faust.App):
         for feed in feeds:
             feed.end()
         lanes, self.lanes = self.lanes, []
-        still = [asyncio.ensure_future(wait) for wait in (*(f.idle.wait() for f in feeds), *(l.still.wait() for l in lanes))]
+        still = [
+            asyncio.ensure_future(wait)
+            for wait in (*(feed.idle.wait() for feed in feeds), *(lane.still.wait() for lane in lanes))
+        ]
         if still:
             _, late = await asyncio.wait(still, timeout=DRAIN)
             if late:

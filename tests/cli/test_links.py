@@ -11,8 +11,8 @@ import pytest
 from stream.cli.main import execute
 from stream.codec import bytes_of, decode_message
 from stream.core.row import Edge, Row
-from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.backends import open_reader
+from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.log import TopicSettings
 from stream.engine.memory import lanes_of
 from stream.model import Decide, Ref

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.embedded import lease
 from stream.engine.ask import Desk, Unanswered, ask, built_in, publishing
+from stream.engine.embedded import lease
 from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.embedded.reader import Lag, Reader

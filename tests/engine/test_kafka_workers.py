@@ -11,20 +11,19 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from stream.engine.backends import open_reader
+from stream.engine.app import MONTH
+from stream.engine.backends import Reader, open_reader
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
-from stream.engine.app import MONTH
 from stream.engine.log import TopicSettings
 from stream.topics import PARKED
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import TOPICS
-from tests.kafka.broker import Cluster
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(170)]
 
@@ -72,11 +71,11 @@ def finish(team: Team) -> int:
     return edits
 
 
-def cursor(reader) -> int:
+def cursor(reader: Reader) -> int:
     return int(reader.row("poll", b"cursor", 0) or b"0")
 
 
-def received(reader) -> int:
+def received(reader: Reader) -> int:
     return sum(int(row) for _, row in reader.rows("join", b"receipts|"))
 
 

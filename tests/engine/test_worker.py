@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from stream.engine.ask import Unanswered, ask, publishing
-from stream.engine.embedded.lease import address_of, holder_of
 from stream.engine.backends import Reader, open_reader
+from stream.engine.embedded.lease import address_of, holder_of
 from stream.engine.log import EngineError, Outgoing
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]

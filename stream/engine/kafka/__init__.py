@@ -1,1 +1,1 @@
-"""Kafka as the log: lanes are transactional producers, rows are a compacted changelog, ownership is a consumer group."""
+"""Kafka as the log: lanes are transactional producers, rows a compacted changelog, ownership is a group."""

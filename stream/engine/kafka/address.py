@@ -179,9 +179,13 @@ def _whole(address: Address, where: str) -> Address:
     if address.mechanism == "OAUTHBEARER" and not address.token_file:
         raise Mismatch(f"{where}: found mechanism=oauthbearer alone; token_file=/path beside it would be right")
     if address.mechanism in MECHANISMS[:3] and not (address.user and address.password):
-        raise Mismatch(f"{where}: found mechanism={address.mechanism.lower()}; user and password beside it would be right")
+        raise Mismatch(
+            f"{where}: found mechanism={address.mechanism.lower()}; user and password beside it would be right"
+        )
     if address.mechanism == "PLAIN" and not address.tls and not _loopback(address):
-        raise Mismatch(f"{where}: found mechanism=plain without tls, which sends the password open; tls=true would be right")
+        raise Mismatch(
+            f"{where}: found mechanism=plain without tls, which sends the password open; tls=true would be right"
+        )
     if bool(address.certificate) != bool(address.key):
         raise Mismatch(f"{where}: found one of certificate and key; both would be right")
     return address
@@ -229,7 +233,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 def _prefix(text: str) -> str:
-    if len(text) > 60 or not all(sign.isalnum() and sign.isascii() or sign in "._-" for sign in text):  # noqa: PLR2004
+    if len(text) > 60 or not all((sign.isalnum() and sign.isascii()) or sign in "._-" for sign in text):  # noqa: PLR2004
         raise ValueError("up to 60 letters, digits, ., _ and -")
     return text
 

@@ -63,7 +63,9 @@ class KafkaClaim:
         await fetch.add(self._assigned())
 
     def _assigned(self) -> dict[TopicPartition, Inbox]:
-        return {TopicPartition(self._address.topic(topic), self.lane.partition): box for topic, box in self._inboxes.items()}
+        return {
+            TopicPartition(self._address.topic(topic), self.lane.partition): box for topic, box in self._inboxes.items()
+        }
 
     @property
     def rows(self) -> LocalRows:
@@ -159,7 +161,9 @@ class KafkaClaim:
         self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Part]], meta: Meta
     ) -> None:
         if META in rows:
-            raise EngineError(f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right")
+            raise EngineError(
+                f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"
+            )
         changelog: list[Part] = [(key, row, (), None) for key, row in rows.items()]
         parts[self._changelog] = [*changelog, (META, encode_meta(meta), (), None)]
         last = await self._producer.transact(parts, f"lane {self.lane}")

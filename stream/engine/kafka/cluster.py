@@ -78,7 +78,9 @@ async def copies(address: Address) -> int:
 
 def _settings(address: Address, settings: TopicSettings) -> dict[str, str]:
     kept = FOR_EVER if settings.retention is None else round(settings.retention * 1000)
-    told = {"cleanup.policy": "compact"} if settings.compact else {"cleanup.policy": "delete", "retention.ms": str(kept)}
+    told = (
+        {"cleanup.policy": "compact"} if settings.compact else {"cleanup.policy": "delete", "retention.ms": str(kept)}
+    )
     return {**told, "max.message.bytes": str(address.largest + OVERHEAD), "message.timestamp.type": "CreateTime"}
 
 
@@ -143,7 +145,9 @@ async def existing(address: Address, names: Iterable[str]) -> dict[str, Topic]:
             return {}
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t["topic"]) for t in found])
     settings = {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]} for answer in answers for resource in answer.resources
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
     }
     return {
         topic["topic"]: Topic(
@@ -225,14 +229,16 @@ async def apply(address: Address, topics: Iterable[Wanted]) -> list[Drift]:
 async def _visible(address: Address, names: set[str]) -> None:
     """Brokers hear of new topics one after the other."""
     async with asyncio.timeout(address.timeout):
-        while names - (await existing(address, names)).keys():
+        while names - (await existing(address, names)).keys():  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.05)
 
 
 def _check(address: Address, answers: Iterable[Any]) -> None:
     wrong = [(name, for_code(code), *rest) for name, code, *rest in answers if code and for_code(code)().errno != 36]  # noqa: PLR2004 - exists
     if wrong:
-        told = "; ".join(f"{name}: {kind.__name__} {rest[0] if rest and rest[0] else ''}".strip() for name, kind, *rest in wrong)
+        told = "; ".join(
+            f"{name}: {kind.__name__} {rest[0] if rest and rest[0] else ''}".strip() for name, kind, *rest in wrong
+        )
         raise EngineError(f"{address}: the cluster refuses: {told}")
 
 
@@ -240,8 +246,8 @@ def remedy(drift: Drift) -> str:
     """What a person can do where ``apply`` must not."""
     if drift.what == "partitions":
         return (
-            f": keys and rows live by that number; set it back to {drift.found.split()[0]} (partitions: in topics.yaml), "
-            "or use another prefix= to begin anew beside it"
+            f": keys and rows live by that number; set it back to {drift.found.split()[0]} (partitions: in "
+            "topics.yaml), or use another prefix= to begin anew beside it"
         )
     if drift.what == "cleanup.policy":
         return ": rows would be lost otherwise; linkstream topics apply sets it"
@@ -255,7 +261,10 @@ def acls(address: Address, topics: Iterable[Wanted], principal: str) -> list[str
     names = sorted({topic.name for topic in topics})
     prefixed = f"--resource-pattern-type prefixed --topic {address.prefix}" if address.prefix else ""
     resources = [prefixed] if prefixed else [f"--topic {name}" for name in names]
-    asked = [f"--operation Read --operation Write --operation Describe --operation DescribeConfigs {each}" for each in resources]
+    asked = [
+        f"--operation Read --operation Write --operation Describe --operation DescribeConfigs {each}"
+        for each in resources
+    ]
     asked += [
         f"--operation Read --operation Describe --resource-pattern-type prefixed --group {address.group}",
         f"--operation Write --operation Describe --resource-pattern-type prefixed --transactional-id {address.group}-",

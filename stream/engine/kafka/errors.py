@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from aiokafka import errors as kafka
 
@@ -20,13 +21,6 @@ from stream.engine.log import EngineError, Fenced, Mismatch
 
 APART = 30.0
 """Seconds between two equal lines of the client; it writes a thousand a second while a broker is away."""
-
-_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch)
-_TOPIC = (kafka.TopicAuthorizationFailedError,)
-_GROUP = (kafka.GroupAuthorizationFailedError,)
-_TRANSACTION = (kafka.TransactionalIdAuthorizationFailed,)
-_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
-_ACCESS = (kafka.AuthenticationFailedError, kafka.UnsupportedSaslMechanismError)
 
 
 class Unreachable(EngineError):
@@ -37,34 +31,12 @@ class Unreachable(EngineError):
 
 def known(error: BaseException, address: Address, what: str) -> EngineError:
     """The engine's error for one of the client's; ``what`` says what was being done."""
-    match error:
-        case EngineError():
-            return error
-        case _ if isinstance(error, _FENCED):
-            return Fenced(f"{what}: another worker has taken it over")
-        case _ if isinstance(error, _TOPIC):
-            return _denied(address, what, f"topic {_named(error)}: READ and WRITE")
-        case _ if isinstance(error, _GROUP):
-            return _denied(address, what, f"group {address.group}: READ")
-        case _ if isinstance(error, _TRANSACTION):
-            return _denied(address, what, f"transactional ids that begin with {address.group}-: WRITE")
-        case kafka.ClusterAuthorizationFailedError():
-            return _denied(address, what, "the cluster: IDEMPOTENT_WRITE")
-        case _ if isinstance(error, _LARGE):
-            return Mismatch(
-                f"{address}: {what}: found a record larger than the broker takes; a higher max.message.bytes of its "
-                "topic, and largest= in the broker's address to match, would be right"
-            )
-        case _ if isinstance(error, _ACCESS):
-            return refused(address)
-        case kafka.UnknownTopicOrPartitionError():
-            return Mismatch(f"{address}: {what}: found no such topic; linkstream topics apply creates what is missing")
-        case TimeoutError() | OSError() | kafka.KafkaConnectionError() | kafka.NodeNotReadyError():
-            return Unreachable(
-                f"{address}: {what}: no broker answers ({type(error).__name__}); one that runs would be right"
-            )
-        case _:
-            return EngineError(f"{address}: {what}: {type(error).__name__}: {error}")
+    if isinstance(error, EngineError):
+        return error
+    for classes, meaning in _MEANINGS:
+        if isinstance(error, classes):
+            return meaning(error, address, what)
+    return EngineError(f"{address}: {what}: {type(error).__name__}: {error}")
 
 
 def refused(address: Address) -> Mismatch:
@@ -73,7 +45,8 @@ def refused(address: Address) -> Mismatch:
         return Mismatch(f"{address}: found a token that the broker refuses; a fresh one in token_file would be right")
     return Mismatch(
         f"{address}: found a user or password that the broker refuses (user {address.user or 'none'}, "
-        f"mechanism {address.mechanism.lower() or 'none'}); the right ones, and a mechanism that it speaks, would be right"
+        f"mechanism {address.mechanism.lower() or 'none'}); those of a user that it knows, and a mechanism that it speaks, "
+        "would be right"
     )
 
 
@@ -86,6 +59,50 @@ def _denied(address: Address, what: str, wanted: str) -> Mismatch:
 
 def _named(error: BaseException) -> str:
     return ", ".join(sorted(map(str, error.args[0] if error.args and isinstance(error.args[0], set) else error.args)))
+
+
+def _fenced(_: BaseException, __: Address, what: str) -> EngineError:
+    return Fenced(f"{what}: another worker has taken it over")
+
+
+def _too_large(_: BaseException, address: Address, what: str) -> EngineError:
+    return Mismatch(
+        f"{address}: {what}: found a record larger than the broker takes; a higher max.message.bytes of its topic, "
+        "and largest= in the broker's address to match, would be right"
+    )
+
+
+def _no_topic(_: BaseException, address: Address, what: str) -> EngineError:
+    return Mismatch(f"{address}: {what}: found no such topic; linkstream topics apply creates what is missing")
+
+
+def _away(error: BaseException, address: Address, what: str) -> EngineError:
+    return Unreachable(f"{address}: {what}: no broker answers ({type(error).__name__}); one that runs would be right")
+
+
+_MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], EngineError]], ...]] = (
+    ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), _fenced),
+    (
+        kafka.TopicAuthorizationFailedError,
+        lambda error, address, what: _denied(address, what, f"topic {_named(error)}: READ and WRITE"),
+    ),
+    (
+        kafka.GroupAuthorizationFailedError,
+        lambda _, address, what: _denied(address, what, f"group {address.group}: READ"),
+    ),
+    (
+        kafka.TransactionalIdAuthorizationFailed,
+        lambda _, address, what: _denied(address, what, f"transactional ids that begin with {address.group}-: WRITE"),
+    ),
+    (
+        kafka.ClusterAuthorizationFailedError,
+        lambda _, address, what: _denied(address, what, "the cluster: IDEMPOTENT_WRITE"),
+    ),
+    ((kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError), _too_large),
+    ((kafka.AuthenticationFailedError, kafka.UnsupportedSaslMechanismError), lambda _, address, __: refused(address)),
+    (kafka.UnknownTopicOrPartitionError, _no_topic),
+    ((TimeoutError, OSError, kafka.KafkaConnectionError, kafka.NodeNotReadyError), _away),
+)
 
 
 @contextmanager

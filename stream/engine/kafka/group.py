@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """This process as a member of the group."""
+    """A process as a member of the group."""
 
     def __init__(self, address: Address, on_fatal: Callable[[EngineError], object]) -> None:
         self._address = address

@@ -107,7 +107,7 @@ class KafkaReader:
         if topic not in self._known:
             return 0
         tps = [self._tp(topic, partition) for partition in range(self._known[topic])]
-        return self._do(self._counted({tp: None for tp in tps})).total()
+        return self._do(self._counted(dict.fromkeys(tps))).total()
 
     async def _counted(self, starts: Mapping[TopicPartition, int | None]) -> Counter[TopicPartition]:
         """The records from these offsets to the end."""
@@ -253,7 +253,9 @@ class KafkaReader:
             Lag(lane.agent, lane.partition, topic, offset, end, max(0, end - offset) - counts.get((lane, topic), 0))
             if (end := ends[self._tp(topic, lane.partition)]) >= offset
             else Lag(lane.agent, lane.partition, topic, offset, offset)
-            for (lane, topic), offset in sorted(offsets.items(), key=lambda each: (each[0][0].agent, each[0][1], each[0][0]))
+            for (lane, topic), offset in sorted(
+                offsets.items(), key=lambda each: (each[0][0].agent, each[0][1], each[0][0])
+            )
         ]
 
     async def _places(self) -> dict[LaneId, dict[str, int]]:

@@ -62,7 +62,9 @@ class LocalRows:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise Mismatch(f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right") from None
+            raise Mismatch(
+                f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right"
+            ) from None
         try:
             self._connection = self._opened()
         except sqlite3.DatabaseError:
