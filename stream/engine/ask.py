@@ -24,6 +24,7 @@ from stream.engine.log import EngineError, Log, Mismatch, Outgoing
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
+LONGEST = 107  # bytes of a socket's path, unix(7)
 LINE = 64 << 20  # bytes of one request or answer
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Desk:
         about = folder.lstat()
         if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode) or about.st_mode & 0o022:
             raise Mismatch(f"{folder}: not a folder that only this user may write; set XDG_RUNTIME_DIR to one that is")
+        if len(os.fsencode(self._address)) > LONGEST:
+            raise Mismatch(f"{self._address}: too long for a socket; a shorter XDG_RUNTIME_DIR would be right")
         self._address.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._address, limit=LINE)
         self._address.chmod(0o600)
@@ -112,8 +115,10 @@ async def ask(url: str, name: str, payload: dict[str, Any] | None = None, *, sec
     for address in sockets_at(url):
         try:
             reader, writer = await asyncio.open_unix_connection(address, limit=LINE)
-        except OSError:
-            continue  # of a worker that was killed
+        except OSError as error:
+            if isinstance(error, ConnectionRefusedError) and is_kafka(url):
+                address.unlink(missing_ok=True)  # of a worker that was killed
+            continue
         try:
             async with asyncio.timeout(seconds):
                 writer.write(request)

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -21,8 +19,8 @@ async def created(url: str) -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"kafka://{os.environ['LINKSTREAM_TEST_KAFKA']}?prefix=t{uuid4().hex[:8]}.&state={tmp_path}&compression=none"
+def url(tmp_path: Path, kafka: str, name: str) -> str:
+    return f"kafka://{kafka}?prefix={name}.&state={tmp_path}"
 
 
 @pytest.fixture

@@ -35,13 +35,14 @@ class Bench:
         self.folder = folder
         self.url = f"sqlite:///{folder}/log.db"
         self.errors = folder / "errors"
+        self.runtime = folder
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, crash: str = "") -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(self.folder), "CRASH": crash}
+    def start(self, *arguments: str, crash: str = "", url: str = "") -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(self.runtime), "CRASH": crash}
         with self.errors.open("ab") as errors:
             worker = subprocess.Popen(
-                [sys.executable, str(SCRIPT), self.url, str(self.folder), *arguments],
+                [sys.executable, str(SCRIPT), url or self.url, str(self.folder), *arguments],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -45,8 +45,8 @@ def refused(address: Address) -> Mismatch:
         return Mismatch(f"{address}: found a token that the broker refuses; a fresh one in token_file would be right")
     return Mismatch(
         f"{address}: found a user or password that the broker refuses (user {address.user or 'none'}, "
-        f"mechanism {address.mechanism.lower() or 'none'}); those of a user that it knows, and a mechanism that it speaks, "
-        "would be right"
+        f"mechanism {address.mechanism.lower() or 'none'}); those of a user that it knows, in a mechanism that it "
+        "speaks, would be right"
     )
 
 
