@@ -19,8 +19,8 @@ from stream.engine.kafka.errors import explained
 from stream.engine.log import EngineError
 from stream.ports import Record
 
-MANY = 500
-"""Records taken over at a time."""
+FEW, MANY = 20, 500
+"""Records taken over at a time, at least and at most: what the broker sends compressed may be large here."""
 ROOM = 256 << 10
 """An inbox with more bytes than these is full, and so is one of ``MANY`` records."""
 PIECE = 512 << 10
@@ -54,8 +54,9 @@ class Inbox:
         """Whether it takes no more."""
         return self._size > ROOM or len(self._records) >= MANY
 
-    def put(self, fetched: Iterable[ConsumerRecord]) -> None:
-        """Take over what was fetched."""
+    def put(self, fetched: Iterable[ConsumerRecord]) -> int:
+        """Take over what was fetched; how many bytes that were."""
+        before = self._size
         add, topic, partition = self._records.append, self.topic, self.partition
         record = None
         for each in fetched:
@@ -64,6 +65,7 @@ class Inbox:
             add(record)
         if record is not None:
             self.head = record.offset + 1
+        return self._size - before
 
     def take(self, start: int, limit: int) -> Sequence[Record]:
         """The next records from ``start`` on; what lies before it is forgotten."""
@@ -89,6 +91,7 @@ class Fetch:
         self._inboxes: Inboxes = {}
         self._task: asyncio.Task[None] | None = None
         self._uncommitted: AIOKafkaConsumer | None = None
+        self._many = FEW
         self._closed = False
         self._changing = asyncio.Lock()
         self._moved = asyncio.Event()
@@ -136,9 +139,10 @@ class Fetch:
             await asyncio.sleep(SHORT)
             return
         wait = LONG if len(open_) == len(self._inboxes) else SHORT
-        fetched = await consumer.getmany(*open_, timeout_ms=round(wait * 1000), max_records=MANY)
+        fetched = await consumer.getmany(*open_, timeout_ms=round(wait * 1000), max_records=self._many)
         for tp, records in fetched.items():
-            self._inboxes[tp].put(records)
+            size = self._inboxes[tp].put(records) / len(records)
+            self._many = max(FEW, min(2 * self._many, MANY, int(ROOM / size)))
         for tp in open_:
             await self._note(consumer, tp, self._inboxes[tp])
         for wake in {inbox.wake for tp in fetched for inbox in [self._inboxes[tp]]}:
