@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from connectors.memory import TRAITS, MemoryEndpoint
-from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.backends import open_reader
+from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.log import TopicSettings
 from stream.engine.worker import topics_of
 from stream.ports import Record
