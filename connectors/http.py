@@ -42,6 +42,7 @@ from connectors.clock import Ahead, date_of
 from connectors.endpoint import Entity, Record
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
+from connectors.trail import note
 from connectors.verdicts import Verdict, retry_after, verdict
 
 Complaint: TypeAlias = tuple[str, dict[str, str]]
@@ -258,6 +259,7 @@ class Client:
             ):
                 told = _lower(response.headers)
                 self.ahead.hear(told, at, self._now())
+                note(request.method, url.path, response.status, told)
                 return response.status, told, await _body(response, self._sizes)
         except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
             raise _broken(request, error, begun=sent.begun) from None

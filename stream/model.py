@@ -333,6 +333,8 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt", omit_defaults=Tr
     fields: dict[str, str] = {}
     reason: str = ""
     wait: float | None = None
+    requests: tuple[str, ...] = ()
+    """What was asked of the system, with its own ids of the requests."""
 
 
 Message: TypeAlias = (

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
+from connectors.trail import trail
 from stream.codec import decode_command, encode
 from stream.core.fields import Observer
 from stream.errors import BadRecord
@@ -125,7 +126,7 @@ class Push:
                 assert job.note is not None
                 unit.put(job.ledger, encode_note(job.note))
             await unit.save()
-            await asyncio.gather(*(self._write(job) for job in begun))
+            await asyncio.gather(*(self._traced(job) for job in begun))
         for job in jobs:
             self._answer(unit, job)
 
@@ -225,6 +226,13 @@ class Push:
                 job.note, job.want, job.again = note, want, again
 
     # Write
+
+    async def _traced(self, job: Job) -> None:
+        """Write, and have the receipt say by which requests: a system's support asks for them."""
+        with trail() as asked:
+            await self._write(job)
+        if job.receipt is not None and (writes := tuple(str(each) for each in asked if each.writes)):
+            job.receipt = replace(job.receipt, requests=writes)
 
     async def _write(self, job: Job) -> None:
         command = job.command

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "document": ("stream.cli.document", "Write the flows between two systems as a dataflow document."),
     "status": ("stream.cli.status", "Show systems, links, how many are in step, and what waits."),
     "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
+    "doctor": ("stream.cli.doctor", "Look for what may keep a worker from doing its work here."),
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
     "parked": ("stream.cli.parked", "Look at records that were set aside, and try them again."),
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
@@ -44,7 +45,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Try it": ("demo", "qa", "sandbox"),
     "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
     "Run it": ("run",),
-    "See how it goes, and why": ("status", "explain", "links"),
+    "See how it goes, and why": ("status", "explain", "links", "doctor"),
     "Put it right": ("parked", "conflicts", "deletes"),
     "This command line": ("completion", "version"),
 }

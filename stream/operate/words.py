@@ -229,7 +229,7 @@ class Teller:
                 held = f"held {shown(before.get(field))} before" if before else ""
                 then = f"{shown(after.get(field))} after" if after else ""
                 lines.append(f"{field}: {', '.join(filter(None, (held, then)))}") if held or then else None
-        return Said("receipt", what, tuple(lines))
+        return Said("receipt", what, (*lines, *receipt.requests))
 
 
 def _command(command: Command) -> Said:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from connectors.endpoint import Traits
 from connectors.errors import Locked, Refused, Retry, Stale, Unsure
 from connectors.memory import TRAITS, MemoryEndpoint
+from connectors.trail import note
 from stream.codec import decode_message, decode_order
 from stream.engine.log import LaneId
 from stream.look_ups import resembles
@@ -492,3 +493,22 @@ class TestListsAndGroups:
         command = Command(number=10, kind="delete", type="b.t", target="b.t:1", want={}, base=base)
         await again(table, command)
         assert answers(table)[0].outcome == "stale"
+
+
+async def test_a_receipt_names_the_requests_that_wrote() -> None:
+    class Telling(MemoryEndpoint):
+        async def update(self, *given: Any) -> Any:
+            note("PUT", "/t/1", 200, {"x-request-id": "abc"})
+            return await super().update(*given)
+
+        async def read(self, *given: Any) -> Any:
+            note("GET", "/t/1", 200, {"x-request-id": "before"})
+            return await super().read(*given)
+
+    table = await bench()
+    table.systems["b"] = Telling({"t": TRAITS}, clock=lambda: table.now)
+    table.systems["b"].add("t", {"x": "x0"})
+    await table.publish(upserts("b.t"), "b.t:1", update())
+    await table.run_push("b")
+    [receipt] = answers(table)
+    assert receipt.requests == ("PUT /t/1 200 request abc",)
