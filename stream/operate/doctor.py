@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -20,9 +21,9 @@ from msgspec.structs import replace
 from connectors.endpoint import Endpoint
 from connectors.errors import ConnectorError, Locked
 from connectors.trail import Asked, trail
-from stream.engine.embedded.ask import ask
+from stream.engine.ask import ask
+from stream.engine.backends import is_kafka, open_reader, shown
 from stream.engine.embedded.lease import SILENT, holder_of
-from stream.engine.embedded.reader import Reader
 from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
 from stream.engine.worker import opened, topics_of
@@ -63,8 +64,26 @@ def machine() -> Iterator[Finding]:
 
 
 def log(topology: Topology) -> Iterator[Finding]:
-    """Check the file of the embedded log, the room beside it, its topics, and who holds it."""
-    path = place_of(topology.broker).path
+    """Check that the log is there, its topics, and whoever works on it."""
+    if not is_kafka(topology.broker):
+        yield from _room(place_of(topology.broker).path)
+        if not place_of(topology.broker).path.exists():
+            yield Finding("note", "log", f"{shown(topology.broker)} is not there yet", "linkstream run creates it")
+            return
+    try:
+        with open_reader(topology.broker) as reader:
+            there = {info.name: info.partitions for info in reader.topics()}
+            size = reader.size().get("file")
+            yield Finding("good", "log", shown(topology.broker) + (f", {_size(size)}" if size else ""))
+            yield from _topics(topology, there)
+    except EngineError as error:
+        yield Finding("wrong", "log", str(error), "see docs/operations.md, The file")
+    if not is_kafka(topology.broker):
+        yield _lock(topology)
+
+
+def _room(path: Path) -> Iterator[Finding]:
+    """Check the place of a file: a local disk with room on it."""
     folder = next(each for each in (path.parent, *path.parents) if each.exists())
     kind = _filesystem(str(folder))
     if kind in NETWORKS:
@@ -74,16 +93,6 @@ def log(topology: Topology) -> Iterator[Finding]:
     if free < wanted:
         remedy = f"free {_size(wanted - free)}, or put the log elsewhere"
         yield Finding("wrong", "room", f"{_size(free)} are free at {folder}", remedy)
-    if not path.exists():
-        yield Finding("note", "log", f"{path} is not there yet", "linkstream run creates it")
-        return
-    try:
-        with Reader(topology.broker) as reader:
-            yield Finding("good", "log", f"{path}, {_size(reader.size()['file'])}")
-            yield from _topics(topology, {info.name: info.partitions for info in reader.topics()})
-    except EngineError as error:
-        yield Finding("wrong", "log", str(error), "see docs/operations.md, The file")
-    yield _lock(topology)
 
 
 def _topics(topology: Topology, there: Mapping[str, int]) -> Iterator[Finding]:
@@ -91,7 +100,8 @@ def _topics(topology: Topology, there: Mapping[str, int]) -> Iterator[Finding]:
     if missing:
         some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")  # noqa: PLR2004
         yield Finding("note", "topics", f"{some}: not there yet", "linkstream run creates them")
-    wrong = {name: count for name, count in there.items() if count != topology.partitions}
+    ours = topics_of(topology)
+    wrong = {name: count for name, count in there.items() if name in ours and count != topology.partitions}
     for name, count in list(wrong.items())[:1]:
         remedy = f"say partitions: {count} in topics.yaml, or begin with a new log"
         yield Finding(
@@ -156,11 +166,11 @@ async def _page(endpoint: Endpoint, name: str) -> Finding:
     try:
         page = await endpoint.page(kind, None)
     except Locked as error:
-        return Finding(
-            "wrong", "credentials", f"{name}: {error}", "give the token the right to read and write this type"
-        )
+        remedy = "give the token the right to read and write this type"
+        return Finding("wrong", "credentials", str(error), remedy, (name,))
     except ConnectorError as error:
-        return Finding("wrong", "systems", f"{name}: {error}", "see whether the address is right, and the system up")
+        remedy = "see whether the address is right, and the system up"
+        return Finding("wrong", "systems", str(error), remedy, (name,))
     if page.rejected:
         remedy = f"linkstream connector check --live says more; the first: {page.rejected[0].reason}"
         return Finding("wrong", "systems", f"{name}: {len(page.rejected)} records cannot be understood", remedy)

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.sandbox.run import serve
 from stream.cli.main import execute
-from stream.engine.embedded.reader import Reader
+from stream.engine.backends import open_reader
 from tests.cli.kept import kept
 
 
@@ -107,8 +107,8 @@ async def test_nothing_is_written_to_the_log(tmp_path: Path, capsys: pytest.Capt
     async with kept(tmp_path) as table:
         table.a.add("t", {"name": "one"})
         await table.settle()
-    with Reader(table.topology.broker) as reader:
+    with open_reader(table.topology.broker) as reader:
         before = {info.name: info.heads for info in reader.topics()}
     await findings(capsys, "--offline", code=0)
-    with Reader(table.topology.broker) as reader:
+    with open_reader(table.topology.broker) as reader:
         assert {info.name: info.heads for info in reader.topics()} == before
