@@ -21,7 +21,7 @@ from tests.kafka.jars import NoKafka
 GIVEN = "LINKSTREAM_TEST_KAFKA"
 
 
-def _started(stack: ExitStack, **wanted: Any) -> Cluster:
+def started(stack: ExitStack, **wanted: Any) -> Cluster:
     try:
         return stack.enter_context(Cluster(**wanted))
     except NoKafka as reason:
@@ -32,14 +32,14 @@ def _started(stack: ExitStack, **wanted: Any) -> Cluster:
 def kafka() -> Iterator[str]:
     """``host:port`` of a Kafka that this process's tests share: the one of LINKSTREAM_TEST_KAFKA, or one of our own."""
     with ExitStack() as stack:
-        yield os.environ.get(GIVEN) or _started(stack).bootstrap
+        yield os.environ.get(GIVEN) or started(stack).bootstrap
 
 
 @pytest.fixture
 def cluster() -> Iterator[Callable[..., Cluster]]:
     """Starts clusters that are the test's own, to be broken: ``cluster(brokers=3)``; see ``Cluster`` for the rest."""
     with ExitStack() as stack:
-        yield lambda **wanted: _started(stack, **wanted)
+        yield lambda **wanted: started(stack, **wanted)
 
 
 @pytest.fixture

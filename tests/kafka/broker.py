@@ -197,20 +197,21 @@ class Cluster:
         self._warden.stdin.close()
         self._warden.wait()
 
-    def run(self, name: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        """Start a class of Kafka's that goes on by itself, such as Connect; it ends with the tests at the latest."""
-        with log.open("ab") as out:
-            process = self._popen(name, *arguments, stdout=out, stderr=out)
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a process that goes on by itself, such as Kafka Connect, end with this cluster."""
         self._others.append(process)
         self._tell(process.pid)
-        return process
 
-    def _popen(self, name: str, *arguments: str, heap: int = 128, **streams: object) -> subprocess.Popen[bytes]:
+    def command(self, name: str, heap: int = 128) -> list[str]:
+        """How one of Kafka's classes is started; its arguments follow."""
         flags = [f"-Xmx{heap}m", "-XX:+UseSerialGC" if self.quick else "-XX:+UseG1GC"]
         flags += ["-XX:TieredStopAtLevel=1"] if self.quick else []
         flags += [f"{_LOGGING}defaultLogLevel=warn", f"{_LOGGING}log.kafka.server.KafkaRaftServer=info"]
         flags += [f"{_LOGGING}showDateTime=true", f"{_LOGGING}dateTimeFormat=HH:mm:ss.SSS"]
-        command = [self._java, *flags, "-cp", f"{self._jars}/*", name, *arguments]
+        return [self._java, *flags, "-cp", f"{self._jars}/*", name]
+
+    def _popen(self, name: str, *arguments: str, heap: int = 128, **streams: object) -> subprocess.Popen[bytes]:
+        command = [*self.command(name, heap), *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **streams)  # type: ignore[call-overload]
 
     def _tell(self, pid: int) -> None:
