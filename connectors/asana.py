@@ -27,6 +27,7 @@ from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, T
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
+from connectors.parting import parted
 from connectors.rounds import DAY, is_due, newest
 from connectors.walk import Round, ahead, begin, cursor_of, restart, resume
 
@@ -390,15 +391,8 @@ def _held(type: str, kind: Kind, answer: Answer) -> Entity:
 
 
 def _sorted_out(type: str, records: list[Any]) -> tuple[tuple[Entity, ...], tuple[Rejected, ...]]:
-    entities: dict[str, Entity] = {}
-    rejected: list[Rejected] = []
-    for record in records:
-        try:
-            one = entity(KINDS[type], record)
-        except ValueError as error:
-            gid = record.get("gid") if isinstance(record, dict) else None
-            known = gid if isinstance(gid, str) else None
-            rejected.append(Rejected(reason=f"{type}: {error}", body=orjson.dumps(record), id=known))
-        else:
-            entities[one.id] = one
-    return tuple(entities.values()), tuple(rejected)
+    def named(record: Any) -> str | None:
+        gid = record.get("gid") if isinstance(record, dict) else None
+        return gid if isinstance(gid, str) and gid else None
+
+    return parted(type, records, lambda record: entity(KINDS[type], record), named=named, key="gid")

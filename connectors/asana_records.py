@@ -15,8 +15,10 @@ from msgspec import Struct
 
 from connectors.endpoint import Entity, Record, Traits
 from connectors.errors import Refused
-from connectors.fields import ABSENT, pick, read_time
+from connectors.fields import ABSENT, changed_at, pick
+from connectors.foreign import outsized
 from connectors.marks import join, split
+from connectors.records import kind as kind_of
 
 _UNVERIFIED = (
     "a task is listed by modified_since as soon as it has been created",
@@ -106,15 +108,18 @@ KINDS: Mapping[str, Kind] = {
 
 
 def entity(kind: Kind, record: Any) -> Entity:
-    """Read a record. Raises ValueError with the reason if it is none."""
-    gid = record.get("gid") if isinstance(record, dict) else None
+    """Read a record. Raises ValueError with the field and the reason if it is none."""
+    if not isinstance(record, dict):
+        raise ValueError(f"found {kind_of(record)}; a record would be right")  # noqa: TRY004 - it is data, not a bug
+    gid = record.get("gid")
     if not isinstance(gid, str) or not gid:
-        raise ValueError(f"gid: found {gid!r}; text would be right")
+        raise ValueError(f"gid: found {kind_of(record.get('gid', ABSENT))}; text would be right")
+    outsized(record)
     marker = None
     if kind.notes and isinstance(record.get(kind.notes), str):
         text, marker = split(record[kind.notes])
         record = {**record, kind.notes: text}
-    changed = read_time(record.get("modified_at"))
+    changed = changed_at(record.get("modified_at"), "modified_at")
     return Entity(id=gid, record=record, updated_at=changed, marker=marker)
 
 

@@ -18,6 +18,8 @@ TimeFormat: TypeAlias = Literal["iso", "seconds", "milliseconds"]
 ABSENT: Final = UNSET
 """What ``pick`` answers when nothing is there; ``None`` is a value."""
 
+_TOO_LATE = 7_258_118_400_000_000
+"""The year 2200, in microseconds."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,6 +73,17 @@ def read_time(value: Any, format: TimeFormat = "iso", zone: str = "UTC") -> int 
     if format != "iso" and isinstance(value, int | float) and not isinstance(value, bool):
         return round(value * (1_000_000 if format == "seconds" else 1_000))
     raise ValueError(f"found {value!r:.80}; a time as {format} would be right")
+
+
+def changed_at(value: Any, field: str, format: TimeFormat = "iso", zone: str = "UTC") -> int | None:
+    """Read the time of a change. Raises ValueError with its field, also for a time at which no system was there."""
+    try:
+        time = read_time(value, format, zone)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{field}: {str(error)[:200]}") from None
+    if time is not None and not 0 <= time < _TOO_LATE:
+        raise ValueError(f"{field}: found {value!r:.80}; a time between 1970 and 2200 would be right")
+    return time
 
 
 def write_time(time: int, format: TimeFormat = "iso", zone: str | None = None) -> str:

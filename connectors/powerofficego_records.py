@@ -15,15 +15,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import orjson
 from msgspec import Struct
 
 from connectors.endpoint import Entity, Record, Rejected, Time, Traits
 from connectors.errors import Refused
-from connectors.fields import ABSENT, pick, place, read_time
+from connectors.fields import ABSENT, changed_at, pick, place
 from connectors.foreign import outsized
 from connectors.http import Complaint, Request
 from connectors.marks import long
+from connectors.parting import parted
 from connectors.records import kind as kind_of
 from connectors.verdicts import Verdict
 
@@ -33,6 +33,8 @@ SHORT = 50
 """Letters of a reference or a code that carries our marker."""
 CHANGED = "LastChangedDateTimeOffset"
 ADDRESS = "MailAddress"
+_NEVER = "0001-01-01"
+"""How a time begins that is none."""
 _KEPT = 100_000
 _ADDRESS = ("AddressLine1", "AddressLine2", "City", "ZipCode", "CountryCode", "ExternalCode")
 
@@ -145,19 +147,13 @@ def changed(record: Record) -> Time | None:
 
 
 def sorted_out(type: str, records: list[Any]) -> tuple[tuple[Entity, ...], tuple[Rejected, ...]]:
-    """Part a list into records and what cannot be understood; of twins the last one counts."""
-    entities: dict[str, Entity] = {}
-    rejected: list[Rejected] = []
-    for record in records:
-        try:
-            one = entity(KINDS[type], record)
-        except ValueError as error:
-            id = named(record).get("Id") if isinstance(record, dict) else None
-            known = str(id) if isinstance(id, int) and not isinstance(id, bool) else None
-            rejected.append(Rejected(reason=f"{type}: {error}", body=orjson.dumps(record)[:_KEPT], id=known))
-        else:
-            entities[one.id] = one
-    return tuple(entities.values()), tuple(rejected)
+    """Part a list into records and what cannot be understood."""
+
+    def id_of(record: Any) -> str | None:
+        id = named(record).get("Id") if isinstance(record, dict) else None
+        return str(id) if isinstance(id, int) and not isinstance(id, bool) else None
+
+    return parted(type, records, lambda record: entity(KINDS[type], record), named=id_of, key="Id")
 
 
 def checked(type: str, kind: Kind, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,7 +271,5 @@ def pause(status: int, *, roll: float) -> float | None:
 
 
 def _time(record: Record, path: str) -> Time | None:
-    try:
-        return read_time(record.get(path.rpartition(".")[2]))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: {str(error)[:200]}") from None
+    value = record.get(path.rpartition(".")[2])
+    return None if isinstance(value, str) and value.startswith(_NEVER) else changed_at(value, path)

@@ -11,18 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Literal
 
-import orjson
-
 from connectors.declaration import Declaration, Errors, Field, FieldType, Type, field_type
 from connectors.endpoint import Entity, Record, Rejected, Traits
-from connectors.fields import ABSENT, pick, place, read_time, texts, without
+from connectors.fields import ABSENT, changed_at, pick, place, read_time, texts, without
 from connectors.http import Complaint
 from connectors.marks import long, split
+from connectors.parting import parted
 
-LARGEST = 1 << 19
-"""Bytes of the largest record: what comes of it must still fit into one message of a log, which take a megabyte."""
-
-_SHOWN = 1 << 12
 _EARLIEST, _LATEST = date(1800, 1, 1), date(2200, 1, 1)
 
 
@@ -122,16 +117,7 @@ def _unmarked(said: Type, record: Record) -> tuple[Record, str | None]:
 def _changed(said: Type, record: Record, zone: str) -> int | None:
     if said.updated is None:
         return None
-    found = pick(record, said.updated.field)
-    try:
-        time = read_time(found, said.updated.format, zone)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{said.updated.field}: {error}") from None
-    if time is not None and not 0 <= time < _micros(_LATEST):
-        raise ValueError(
-            f"{said.updated.field}: found {kind(found)}; a time between 1970 and {_LATEST.year} would be right"
-        )
-    return time
+    return changed_at(pick(record, said.updated.field), said.updated.field, said.updated.format, zone)
 
 
 def _as_declared(said: Type, record: Record, zone: str) -> None:
@@ -202,47 +188,15 @@ def _right(type: FieldType | None) -> str:
 def sorted_out(
     type: str, said: Type, items: list[Any], parent: str | None = None, zone: str = "UTC"
 ) -> tuple[list[Entity], list[str], list[Rejected]]:
-    """Part a list into records, ids of deleted ones, and what cannot be understood.
+    """Part a list into records, ids of deleted ones, and what cannot be understood."""
 
-    A record that comes twice counts once, as it was last; which one that is must show.
-    """
-    entities: dict[str, Entity] = {}
-    gone: dict[str, None] = {}
-    rejected: list[Rejected] = []
-    twice: dict[str, Any] = {}
-    for item in items:
+    def named(item: Any) -> str | None:
         name = pick(item, said.id.field)
-        known = str(name) if isinstance(name, str | int) and not isinstance(name, bool) else None
-        try:
-            data = _packed(item)
-            read = entity(said, item, parent, zone)
-        except ValueError as error:
-            body = orjson.dumps(item)[:_SHOWN]
-            rejected.append(Rejected(reason=f"{type}:{(known or '?')[:80]}: {error}", body=body, id=known))
-            continue
-        if is_deleted(said, read.record):
-            entities.pop(read.id, None)
-            gone[read.id] = None
-            continue
-        other = entities.get(read.id)
-        if other is not None and other != read and (other.updated_at or 0) == (read.updated_at or 0):
-            twice[read.id] = data
-        if other is None or (read.updated_at or 0) >= (other.updated_at or 0):
-            entities.pop(read.id, None)
-            entities[read.id] = read
-    for id, data in twice.items():
-        if entities.pop(id, None) is not None:
-            why = f"{said.id.field}: found the record twice, with different values; once would be right"
-            rejected.append(Rejected(reason=f"{type}:{id}: {why}", body=data[:_SHOWN], id=id))
-    return list(entities.values()), list(gone), rejected
+        return str(name) if isinstance(name, str | int) and not isinstance(name, bool) else None
 
-
-def _packed(item: Any) -> bytes:
-    data = orjson.dumps(item)
-    if len(data) > LARGEST:
-        longest = max(item, key=lambda name: len(orjson.dumps(item[name]))) if isinstance(item, dict) and item else ""
-        raise ValueError(f"{longest}: found a record of {len(data)} bytes; at most {LARGEST} would be right")
-    return data
+    there, rejected = parted(type, items, lambda item: entity(said, item, parent, zone), named=named, key=said.id.field)
+    gone = [one.id for one in there if is_deleted(said, one.record)]
+    return [one for one in there if one.id not in gone], gone, list(rejected)
 
 
 def is_deleted(said: Type, record: Record) -> bool:

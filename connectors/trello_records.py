@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-import orjson
 from msgspec import Struct
 
 from connectors.endpoint import Entity, Record, Rejected, Time, Traits
-from connectors.fields import ABSENT, pick, read_time
+from connectors.fields import ABSENT, changed_at, pick, read_time
 from connectors.foreign import outsized
 from connectors.marks import join, long, split
+from connectors.parting import parted
 from connectors.records import kind as kind_of
 
 LONGEST = 16_384
@@ -27,8 +27,6 @@ LONGEST = 16_384
 COMMENT = "commentCard"
 _ID = re.compile(r"[0-9a-fA-F]{24}")
 _OPENING = re.compile(r"\A([^\n]*):\n")
-_KEPT = 100_000
-"""Bytes of a bad record that are kept."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -151,19 +149,15 @@ def is_id(value: Any) -> TypeGuard[str]:
 
 
 def sorted_out(type: str, records: list[Any]) -> tuple[tuple[Entity, ...], tuple[Rejected, ...]]:
-    """Part a list into records and what cannot be understood; of twins the last one counts."""
-    entities: dict[str, Entity] = {}
-    rejected: list[Rejected] = []
-    for record in records:
-        try:
-            one = entity(type, record)
-        except ValueError as error:
-            id = record.get("id") if isinstance(record, dict) else None
-            known = id if is_id(id) else None
-            rejected.append(Rejected(reason=f"{type}: {error}", body=orjson.dumps(record)[:_KEPT], id=known))
-        else:
-            entities[one.id] = one
-    return tuple(entities.values()), tuple(rejected)
+    """Part a list into records and what cannot be understood; a member of several workspaces comes several times."""
+
+    def named(record: Any) -> str | None:
+        id = record.get("id") if isinstance(record, dict) else None
+        return id if is_id(id) else None
+
+    return parted(
+        type, records, lambda record: entity(type, record), named=named, key="id", dated=type in ("cards", "actions")
+    )
 
 
 def _action(id: str, record: Record) -> Entity:
@@ -223,7 +217,4 @@ def _text(record: Record, name: str) -> str:
 
 
 def _time(record: Record, name: str) -> Time | None:
-    try:
-        return read_time(record.get(name))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: {str(error)[:200]}") from None
+    return changed_at(record.get(name), name)

@@ -410,7 +410,7 @@ def test_a_bad_record_is_set_aside_and_the_others_go_on(record: Any, said: str) 
     good = {"Id": 1, "LastChangedDateTimeOffset": "0001-01-01T00:00:00+00:00"}
     entities, rejected = sorted_out("customers", [good, record, good])
     assert [one.id for one in entities] == ["1"]
-    assert rejected[0].reason.startswith("customers: ")
+    assert rejected[0].reason.startswith("customers:")
     assert said in rejected[0].reason
     assert rejected[0].id == ("7" if isinstance(record, dict) and record.get("Id") == 7 else None)
     assert len(rejected[0].body) <= 100_000

@@ -722,7 +722,7 @@ async def test_a_bad_card_is_set_aside_and_the_others_go_on(bench: TrelloBench, 
     good = {"id": "b" * 24, "desc": "hei", "name": "god"}
     entities, rejected = sorted_out("cards", [good, record])
     assert [one.id for one in entities] == ["b" * 24]
-    assert rejected[0].reason.startswith("cards: ")
+    assert rejected[0].reason.startswith("cards:")
     assert said in rejected[0].reason
     assert rejected[0].id == (record["id"] if isinstance(record, dict) and record.get("id") == "a" * 24 else None)
     assert len(rejected[0].body) <= 100_000
