@@ -13,7 +13,7 @@ import msgspec
 
 from stream.core.row import Kept, decode_row, encode_row
 from stream.errors import BadRecord
-from stream.model import FORMAT, Change, Command, Conflict, Counted, Message, Order, Rouse
+from stream.model import FORMAT, Change, Command, Conflict, Counted, Hold, Message, Order, Rouse
 from stream.topics import COUNTED
 
 T = TypeVar("T")
@@ -25,9 +25,10 @@ _command = msgspec.json.Decoder(Command)
 _conflict = msgspec.json.Decoder(Conflict)
 _MARK = re.compile(re.escape(COUNTED) + rb"([\x21-\x39\x3b-\x7e]+):(\d{1,20}):(\d{1,9}):(\d{1,9})")
 _order = msgspec.json.Decoder(Order)
+_hold = msgspec.json.Decoder(Hold)
 
 
-def encode(noun: Message | Counted | Rouse | Change | Command | Conflict | Order) -> bytes:
+def encode(noun: Message | Counted | Rouse | Change | Command | Conflict | Order | Hold) -> bytes:
     """A noun as the JSON of its topic."""
     return _encode(noun)
 
@@ -59,6 +60,11 @@ def decode_command(value: bytes | None) -> Command:
 def decode_order(value: bytes | None) -> Order:
     """An order of ``polls``. Raises BadRecord."""
     return _decode(_order, value, "an order")
+
+
+def decode_hold(value: bytes | None) -> Hold:
+    """A pause of ``polls``, or the end of one. Raises BadRecord."""
+    return _decode(_hold, value, "a pause")
 
 
 def decode_conflict(value: bytes | None) -> Conflict:

@@ -67,7 +67,7 @@ class Join:
                 if message is None:
                     continue
                 if isinstance(message, Rouse):
-                    self._rouse(unit, f"{message.entity}:".encode())
+                    self._rouse(unit, f"{message.entity}:".encode(), early=message.early)
                     continue
                 if isinstance(message, Counted):
                     census, view = self._count(unit, record, message, census, view)
@@ -80,10 +80,10 @@ class Join:
         self._counts.end(unit, self._now)
 
     @staticmethod
-    def _rouse(unit: Unit, prefix: bytes = b"") -> None:
+    def _rouse(unit: Unit, prefix: bytes = b"", *, early: bool = False) -> None:
         """Wake the rows that wait, all of them or those of a type."""
         for key, _ in list(unit.scan(WAKE + prefix)):
-            unit.emit(MAIL, key[len(WAKE) :], encode(Wake()), (), unit.partition)
+            unit.emit(MAIL, key[len(WAKE) :], encode(Wake(early=early)), (), unit.partition)
 
     def _message(self, record: Record) -> Message | Counted | Rouse | None:
         """What a record says; a change becomes a reading of its mapped fields. Raises BadRecord."""

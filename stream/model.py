@@ -252,10 +252,11 @@ class Settle(Struct, frozen=True, kw_only=True, tag="settle"):
     at: Time
 
 
-class Rouse(Struct, frozen=True, kw_only=True, tag="rouse"):
-    """To every lane: wake what waits of this type."""
+class Rouse(Struct, frozen=True, kw_only=True, tag="rouse", omit_defaults=True):
+    """To every lane: wake what waits of this type; with ``early`` before its time."""
 
     entity: str
+    early: bool = False
 
 
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):
@@ -303,11 +304,13 @@ class Pair(Struct, frozen=True, kw_only=True, tag="pair"):
 class Wake(Struct, frozen=True, kw_only=True, tag="wake", omit_defaults=True):
     """Plan again; with ``resync`` forget what others know of you and tell them anew.
 
-    With ``retry`` a person says that what was refused may be tried again.
+    With ``retry`` a person says that what was refused may be tried again; with ``early`` nothing waits
+    for its time.
     """
 
     resync: bool = False
     retry: bool = False
+    early: bool = False
 
 
 Outcome: TypeAlias = Literal["done", "found", "stale", "missing", "refused", "retry", "superseded", "unknown"]
@@ -398,6 +401,15 @@ class Order(Struct, frozen=True, kw_only=True, tag_field="order", tag="forget"):
     """
 
     ref: Ref
+
+
+class Hold(Struct, frozen=True, kw_only=True, tag_field="order", tag="hold", omit_defaults=True):
+    """To every reader's lane, from a person: a system or an entity type is paused, or goes on."""
+
+    what: str
+    on: bool
+    at: Time
+    why: str = ""
 
 
 class Conflict(Struct, frozen=True, kw_only=True):

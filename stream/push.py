@@ -36,6 +36,7 @@ from stream.look_ups import (
 )
 from stream.model import Command, Order, Receipt, Seen, Time, Value, id_of
 from stream.parking import park
+from stream.pauses import WAIT
 from stream.ports import Record, Unit
 from stream.topics import MAIL, POLLS
 
@@ -90,8 +91,10 @@ class Push:
         endpoint: Endpoint,
         observe: Mapping[str, Observer],
         clock: Callable[[], Time],
+        paused: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._system = system
+        self._paused = paused
         self._endpoint = endpoint
         self._observe = observe
         self._clock = clock
@@ -157,6 +160,9 @@ class Push:
         command, note = job.command, job.note
         if note is not None and not note.target and later(note, command):
             job.receipt = Receipt(number=command.number, outcome="superseded")
+            return
+        if why := self._paused(command.type):
+            job.receipt = Receipt(number=command.number, outcome="retry", reason=why, wait=WAIT)
             return
         try:
             if command.kind == "create":

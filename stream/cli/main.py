@@ -29,6 +29,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
     "doctor": ("stream.cli.doctor", "Look for what may keep a worker from doing its work here."),
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
+    "pause": ("stream.cli.pause", "Stop reading and writing a system or an entity type for a while."),
+    "resume": ("stream.cli.resume", "Go on with what was paused."),
     "parked": ("stream.cli.parked", "Look at records that were set aside, and try them again."),
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
@@ -46,7 +48,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
     "Run it": ("run",),
     "See how it goes, and why": ("status", "explain", "links", "doctor"),
-    "Put it right": ("parked", "conflicts", "deletes"),
+    "Put it right": ("pause", "resume", "parked", "conflicts", "deletes"),
     "This command line": ("completion", "version"),
 }
 """The same commands as the help shows them."""

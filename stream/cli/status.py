@@ -68,7 +68,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
     from stream.engine.backends import open_reader
     from stream.operate.survey import counted as added
     from stream.operate.survey import survey
-    from stream.operate.table import counts_of, held_of, out_of, rows_of
+    from stream.operate.table import counts_of, held_of, out_of, paused_of, rows_of
 
     with open_reader(topology.broker) as reader:
         counts = {} if scan else counts_of(reader)
@@ -81,6 +81,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         kept = {name: reader.count(name) for name in ("parked", "conflicts")}
         size = reader.size()
         held = held_of(reader)
+        standing = paused_of(reader, topology.partitions)
     worker = await _worker(topology.broker)
     if worker is not None:
         types = {name: {**each, **worker["types"].get(name, {})} for name, each in types.items()}
@@ -100,6 +101,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         "types": types,
         "lag": lag,
         "deletions_held": held,
+        "paused": standing,
         "parked": kept.get("parked", 0),
         "conflicts": kept.get("conflicts", 0),
         "size": size,
@@ -181,6 +183,9 @@ def _print(found: dict[str, Any]) -> None:
         f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}",
         soft_wrap=True,
     )
+    for what, pause in found["paused"].items():
+        why = f" ({escape(pause['why'])})" if pause["why"] else ""
+        console.print(f"[yellow]{escape(what)} is paused[/yellow] since {pause['since']}{why}", soft_wrap=True)
     for name, at in found["deletions_held"].items():
         console.print(
             f"[red]{escape(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list",

@@ -22,15 +22,15 @@ def wake(turn: Turn, message: Wake) -> None:
         orders.retry(turn)
     references.wake(turn)
     deleting.wake(turn)
-    _ends(turn)
-    writing.wake(turn, resync=message.resync)
+    _ends(turn, early=message.early)
+    writing.wake(turn, resync=message.resync or message.early)
 
 
-def _ends(turn: Turn) -> None:
-    """Say again what was not answered, and try again what waited."""
+def _ends(turn: Turn, *, early: bool) -> None:
+    """Say again what was not answered, and try again what waited; before its time if a pause has ended (F6)."""
     for name, edge in list(turn.row.edges.items()):
         end = turn.ends.get(name)
-        if end is None or not edge.due or edge.due > turn.now:
+        if end is None or not edge.due or (edge.due > turn.now and not early):
             continue
         match edge.state:
             case "claiming":

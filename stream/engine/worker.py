@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from heapq import nsmallest
 from operator import itemgetter
@@ -35,6 +35,7 @@ from stream.errors import BadRecord
 from stream.join import Join
 from stream.model import Time
 from stream.parking import park
+from stream.pauses import PAUSED, Pauses
 from stream.poll import Reader
 from stream.push import Push
 from stream.standing import added_up
@@ -65,6 +66,7 @@ class Worker:
         self.endpoints = {name: guarded(systems[name], system.settings) for name, system in topology.systems.items()}
         self.join = Join(topology.flows, clock)
         self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
+        self.pauses = Pauses({name: polled.system for name, polled in topology.types.items()})
         self.wishes = {name: asyncio.Event() for name in topology.types}
         """Set to have a type read now."""
         self.errors: dict[str, str] = {}
@@ -92,6 +94,12 @@ class Worker:
             except Exception:  # the edge: the others are closed all the same
                 logger.exception("%s: its connections did not close", name)
         logger.info("stopped")
+
+    def go_on(self, types: Iterable[str]) -> None:
+        """Read types that were paused at once."""
+        for name in types:
+            logger.info("%s: goes on", name)
+            self.wishes[name].set()
 
     def watch(self) -> None:
         """Say once that a system went away, and once that it came back."""
@@ -141,6 +149,7 @@ class Worker:
                 for name in self.topology.types
             },
             "written": self.written,
+            "paused": {what: {"at": pause.at, "why": pause.why} for what, pause in self.pauses.all().items()},
             "standing": added_up(lane.counts for lane in self.join.standing.values()),
             "out": {key.decode(): at for key, at in self.out()},
         }
@@ -186,11 +195,17 @@ def _polling(worker: Worker) -> None:
 
     @app.agent(app.topic(POLLS), name="poll")
     async def poll(stream: Any) -> None:
+        for lane in stream.lanes:
+            async with lane.turn() as unit:
+                worker.pauses.load(unit)
         reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in _owned(worker, stream)]
         try:
             async for unit in stream.units():
                 for record in unit:
                     try:
+                        if record.key == PAUSED:
+                            worker.go_on(worker.pauses.obey(unit, record))
+                            continue
                         order = decode_order(record.value)
                         reader = worker.readers[record.key.decode()]
                     except (BadRecord, KeyError, UnicodeDecodeError) as error:
@@ -247,7 +262,7 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     if not types:
         return
     observers = {name: Observer(topology.flows.paths.get(name, ())) for name in types}
-    push_unit = Push(system, endpoint, observers, clock)
+    push_unit = Push(system, endpoint, observers, clock, worker.pauses.reason)
 
     @app.agent(
         app.topic(*(upserts(name) for name in types)), name=f"push.{system}", concurrency=topology.partitions, retries=2
@@ -283,6 +298,9 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
     began: Time = 0
     while True:
         wish.clear()
+        if worker.pauses.reason(name):
+            await wish.wait()
+            continue
         began = began or clock()
         try:
             more = await reader.read(lane.turn)

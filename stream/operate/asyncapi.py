@@ -14,7 +14,7 @@ import msgspec
 
 from stream.engine.log import TopicSettings
 from stream.envelope import GONE, SEEN
-from stream.model import Change, Command, Conflict, Counted, Message, Order, Rouse
+from stream.model import Change, Command, Conflict, Counted, Hold, Message, Order, Rouse
 from stream.parking import CONNECT, PREFIX
 from stream.topics import CONFLICTS, COUNTED, MAIL, PARKED, POLLS
 from stream.topology import Topology
@@ -76,7 +76,7 @@ _CARRIES = {
     MAIL: ("mail",),
     CONFLICTS: ("conflict",),
     PARKED: ("parked",),
-    POLLS: ("order",),
+    POLLS: ("order", "hold"),
 }
 """What lies in a topic, or in those that begin so."""
 
@@ -117,6 +117,7 @@ def _messages() -> Json:
             "payload": {"description": "The bytes of the record, whatever they are."},
         },
         "order": _message("Publish a record at its next reading", "The entity type.", "Order"),
+        "hold": _message("A system or an entity type is paused, or goes on", "`paused`.", "Hold"),
     }
 
 
@@ -156,7 +157,7 @@ _DEAD: Json = {
 
 
 def _schemas() -> Json:
-    nouns = (Change, Command, Conflict, Order, Message | Counted | Rouse)
+    nouns = (Change, Command, Conflict, Order, Hold, Message | Counted | Rouse)
     forms, parts = msgspec.json.schema_components(nouns, ref_template=_SCHEMAS + "{name}")
     parts["Mail"] = {"description": "Every message that a row can be told.", **forms[-1]}
     return {name: _older(part) for name, part in sorted(parts.items())}

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol
 
 from stream.codec import row_of
 from stream.core.brake import BRAKE
 from stream.core.row import Brake, Kept
 from stream.model import Time
+from stream.pauses import PAUSED, paused
 from stream.standing import SINCE, STEPS, added_up, decode_counts
 from stream.topics import CENSUS, TALLY, WAKE
 
@@ -45,6 +46,16 @@ def out_of(reader: Rows, most: int = 20) -> list[tuple[str, Time]]:
     """The rows that have been out of step for longest, oldest first, and since when."""
     found = ((key[len(SINCE) :].decode(), int.from_bytes(at, "big")) for key, at in reader.rows(JOIN, SINCE))
     return nsmallest(most, found, key=itemgetter(1))
+
+
+def paused_of(reader: Any, partitions: int) -> dict[str, dict[str, Any]]:
+    """What a person has paused, since when and why, as the readers' lanes keep it."""
+    lanes = [paused(reader.row("poll", PAUSED, partition)) for partition in range(partitions)]
+    both = {what: pause for what, pause in lanes[0].items() if all(what in each for each in lanes)}
+    return {
+        what: {"since": datetime.fromtimestamp(pause.at / 1e6, UTC).isoformat(timespec="seconds"), "why": pause.why}
+        for what, pause in both.items()
+    }
 
 
 def held_of(reader: Rows) -> dict[str, str]:

@@ -14,7 +14,15 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from stream.codec import decode_change, decode_command, decode_conflict, decode_mark, decode_message, decode_order
+from stream.codec import (
+    decode_change,
+    decode_command,
+    decode_conflict,
+    decode_hold,
+    decode_mark,
+    decode_message,
+    decode_order,
+)
 from stream.core.fields import Observer
 from stream.errors import BadRecord
 from stream.model import (
@@ -55,6 +63,7 @@ from stream.model import (
     Wake,
 )
 from stream.parking import PREFIX
+from stream.pauses import PAUSED
 from stream.ports import Record
 from stream.topics import CONFLICTS, COUNTED, MAIL, PARKED, POLLS
 
@@ -113,6 +122,10 @@ class Teller:
         if topic == CONFLICTS:
             return _conflict(record.value)
         if topic == POLLS:
+            if record.key == PAUSED:
+                hold = decode_hold(record.value)
+                said = f"a person says: {hold.what} {'is paused' if hold.on else 'goes on'}"
+                return Said("person", said, (hold.why,) if hold.why else ())
             return Said("poll", f"{decode_order(record.value).ref} is to be published at its next reading")
         if topic.startswith("changes."):
             return self._change(topic.removeprefix("changes."), decode_change(record.value))

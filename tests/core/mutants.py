@@ -834,6 +834,20 @@ MUTANTS = [
         "test_orders.TestF3Parting.test_both_records_stay_and_nothing_goes_between_them",
     ),
     mutant(
+        "F6",
+        waking.wake,
+        "message.resync or message.early",
+        "message.resync",
+        "test_orders.TestF6APauseThatEnds.test_what_waits_for_its_time_goes_at_once",
+    ),
+    mutant(
+        "F6 creates",
+        waking._ends,
+        " and not early",
+        "",
+        "test_orders.TestF6APauseThatEnds.test_so_does_a_create",
+    ),
+    mutant(
         "F4",
         orders.pair,
         "edge.state not in FREE",

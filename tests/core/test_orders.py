@@ -78,6 +78,21 @@ def only_command(out: list[Any]) -> Any:
     return command
 
 
+class TestF6APauseThatEnds:
+    def test_what_waits_for_its_time_goes_at_once(self) -> None:
+        table = linked()
+        command = only_command(table.read(B, 20, x="x1"))
+        table.bring(A, table.receipt(command, "retry", reason="paused", wait=900.0))
+        assert commands(table.bring(A, Wake())) == []
+        assert only_command(table.bring(A, Wake(early=True))).number == command.number
+
+    def test_so_does_a_create(self) -> None:
+        table, command = created()
+        table.bring(A, table.receipt(command, "retry", reason="paused", wait=900.0))
+        assert commands(table.bring(A, Wake())) == []
+        assert only_command(table.bring(A, Wake(early=True))).number == command.number
+
+
 class TestF3Parting:
     def test_both_records_stay_and_nothing_goes_between_them(self) -> None:
         table = linked()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from connectors.endpoint import Traits
@@ -42,6 +43,7 @@ class Bench:
         self.systems = {name: MemoryEndpoint({"t": traits}, clock=lambda: self.now, **endpoint) for name in ("a", "b")}
         self.join = Join(self.flows, self.clock)
         self.lanes: dict[str, list[Lane]] = {}
+        self.paused: Callable[[str], str] = lambda _: ""
 
     def clock(self) -> Time:
         self.now += 1
@@ -59,7 +61,7 @@ class Bench:
 
     def push(self, system: str) -> Push:
         observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
-        return Push(system, self.systems[system], observe, self.clock)
+        return Push(system, self.systems[system], observe, self.clock, self.paused)
 
     async def poll(self, name: str = "a.t", **reader: Any) -> bool:
         self.now += SECOND

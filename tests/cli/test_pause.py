@@ -1,0 +1,122 @@
+"""``linkstream pause`` and ``resume``: nothing is read or written meanwhile, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.cli.main import execute
+from stream.codec import row_of
+from stream.core.row import Row
+from stream.engine.backends import open_reader
+from stream.pauses import PAUSED, Pauses
+from stream.topics import POLLS
+from tests.cli.kept import Kept, kept
+from tests.worker.rig import linked, pairs, rename, rig, settled, status, until
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LINKSTREAM_CONFIG", raising=False)
+    monkeypatch.setenv("LINKSTREAM_BROKER", f"sqlite:///{tmp_path}/log.db")
+
+
+async def typed(*words: str, code: int = 0) -> None:
+    assert await asyncio.to_thread(execute, words) == code
+
+
+async def obeyed(table: Kept) -> Pauses:
+    """Bring the orders to the lanes, as the worker's agent does; what is paused then."""
+    pauses = Pauses({"a.t": "a", "b.t": "b"})
+    for lane in table.lanes["poll"]:
+        async with lane.turn() as unit:
+            pauses.load(unit)
+        while lane.ready():
+            taken = lane.take(10)
+            for record in taken:
+                if record.key == PAUSED:
+                    pauses.obey(taken, record)
+            await lane.finish(taken)
+            await lane.settled()
+    return pauses
+
+
+@pytest.mark.usefixtures("place")
+async def test_a_pause_outlives_restarts_and_a_write_waits_until_it_ends(tmp_path: Path) -> None:
+    async with kept(tmp_path) as table:
+        table.a.add("t", {"name": "one", "x": "before"})
+        await table.settle()
+    await typed("pause", "b", "--why", "maintenance")
+    async with kept(tmp_path, systems=table.systems, now=table.now) as later:
+        later.paused = (await obeyed(later)).reason
+        later.a.edit("t", later.only("a").partition(":")[2], {"x": "after"})
+        calls = len(later.b.calls)
+        await later.settle_without("b.t")
+        assert [entity.record["x"] for entity in later.b.all("t").values()] == ["before"]
+        assert len(later.b.calls) == calls
+    async with kept(tmp_path, systems=table.systems, now=later.now) as again:
+        assert (await obeyed(again)).reason("b.t") == "b is paused: maintenance"  # it is in the log
+    await typed("resume", "b")
+    async with kept(tmp_path, systems=table.systems, now=again.now) as after:
+        pauses = await obeyed(after)
+        assert pauses.reason("b.t") == ""
+        await after.settle()  # long before the quarter of an hour that the write was to wait
+        assert [entity.record["x"] for entity in after.b.all("t").values()] == ["after"]
+
+
+@pytest.mark.usefixtures("place")
+async def test_what_is_not_there_or_not_paused_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with kept(tmp_path) as table:
+        pass
+    await typed("pause", "c", code=2)
+    assert "one of a, b, a.t, b.t would be right" in " ".join(re.sub("[│╭╮╰╯─]", "", capsys.readouterr().err).split())
+    await typed("resume", "b", code=1)
+    assert "found it not paused" in capsys.readouterr().err
+    with open_reader(table.topology.broker) as reader:
+        assert reader.count(POLLS) == 0
+
+
+async def test_a_running_worker_stops_and_goes_on(tmp_path: Path) -> None:
+    async with rig(tmp_path) as office:
+        await office.start()
+        await linked(office)
+        await settled(office)
+        order = ["-c", str(office.config)]
+
+        async def command(*words: str) -> None:
+            process = await asyncio.create_subprocess_exec(
+                *office_python(), *words, *order, env=office.environment, stdout=asyncio.subprocess.DEVNULL
+            )
+            assert await process.wait() == 0
+
+        await command("pause", "custompms")
+        found: dict[str, Any] = {}
+        for _ in range(100):
+            found = await status(office)
+            if "custompms" in found["worker"]["paused"]:
+                break
+            await asyncio.sleep(0.05)
+        assert set(found["paused"]) == {"custompms"}
+        writes = office.writes()
+        left, right = pairs(office)[0]
+        await rename(office, left, "typed while it is paused")
+        await until(lambda: waits(office, right), "the write waits")
+        assert office.writes() == writes
+        await command("resume", "custompms")
+        await until(lambda: office.record(right)["title"] == "typed while it is paused", "the write went", seconds=20)
+
+
+def waits(office: Any, ref: str) -> bool:
+    with open_reader(office.topology.broker) as reader:
+        row = row_of(reader.row("join", ref.encode()))
+    return isinstance(row, Row) and row.writing is not None and row.writing.attempt > 0
+
+
+def office_python() -> tuple[str, ...]:
+    return (sys.executable, "-m", "stream.cli.main")
