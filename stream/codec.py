@@ -7,28 +7,31 @@ raises ``BadRecord``, whose text says what was found; the caller sets the origin
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from stream.core.row import Kept, decode_row, encode_row
 from stream.errors import BadRecord
-from stream.model import FORMAT, Change, Command, Conflict, Counted, Hold, Message, Order, Rouse
+from stream.model import FORMAT, Change, Command, Conflict, Counted, Hold, Message, Order, Reread, Resync, Rouse
 from stream.topics import COUNTED
 
 T = TypeVar("T")
 
+ToLane: TypeAlias = Message | Counted | Rouse | Resync
+"""Whatever ``links.mail`` carries: for rows, and for lanes themselves."""
+
 _encode = msgspec.json.Encoder().encode
-_message: msgspec.json.Decoder[Message | Counted | Rouse] = msgspec.json.Decoder(Message | Counted | Rouse)
+_message: msgspec.json.Decoder[ToLane] = msgspec.json.Decoder(ToLane)
 _change = msgspec.json.Decoder(Change)
 _command = msgspec.json.Decoder(Command)
 _conflict = msgspec.json.Decoder(Conflict)
-_MARK = re.compile(re.escape(COUNTED) + rb"([\x21-\x39\x3b-\x7e]+):(\d{1,20}):(\d{1,9}):(\d{1,9})")
-_order = msgspec.json.Decoder(Order)
+_MARK = re.compile(re.escape(COUNTED) + rb"([\x21-\x39\x3b-\x7e]+):(\d{1,20}):(\d{1,9}):(\d{1,9})(?::(\d{1,20}))?")
+_order: msgspec.json.Decoder[Order | Reread] = msgspec.json.Decoder(Order | Reread)
 _hold = msgspec.json.Decoder(Hold)
 
 
-def encode(noun: Message | Counted | Rouse | Change | Command | Conflict | Order | Hold) -> bytes:
+def encode(noun: ToLane | Change | Command | Conflict | Order | Reread | Hold) -> bytes:
     """A noun as the JSON of its topic."""
     return _encode(noun)
 
@@ -42,7 +45,7 @@ def _decode(decoder: msgspec.json.Decoder[T], value: bytes | None, what: str) ->
         raise BadRecord(f"not {what}: {error}") from None
 
 
-def decode_message(value: bytes | None) -> Message | Counted | Rouse:
+def decode_message(value: bytes | None) -> ToLane:
     """A message of ``links.mail``. Raises BadRecord."""
     return _decode(_message, value, "a message")
 
@@ -57,7 +60,7 @@ def decode_command(value: bytes | None) -> Command:
     return _decode(_command, value, "a command")
 
 
-def decode_order(value: bytes | None) -> Order:
+def decode_order(value: bytes | None) -> Order | Reread:
     """An order of ``polls``. Raises BadRecord."""
     return _decode(_order, value, "an order")
 
@@ -74,7 +77,8 @@ def decode_conflict(value: bytes | None) -> Conflict:
 
 def encode_mark(mark: Counted) -> bytes:
     """The key of a mark in a change topic. It has no value: there, other tools read, and expect changes alone."""
-    return COUNTED + f"{mark.entity}:{mark.plan}:{mark.source}:{mark.of}".encode()
+    life = f":{mark.life}" if mark.life else ""
+    return COUNTED + f"{mark.entity}:{mark.plan}:{mark.source}:{mark.of}{life}".encode()
 
 
 def decode_mark(key: bytes) -> Counted:
@@ -82,8 +86,8 @@ def decode_mark(key: bytes) -> Counted:
     found = _MARK.fullmatch(key)
     if found is None:
         raise BadRecord(f"not a mark: found the key {key!r}; counted:<type>:<plan>:<partition>:<of> would be right")
-    plan, source, of = (int(each) for each in found.groups()[1:])
-    return Counted(entity=found[1].decode(), plan=plan, source=source, of=of)
+    plan, source, of, life = (int(each or 0) for each in found.groups()[1:])
+    return Counted(entity=found[1].decode(), plan=plan, source=source, of=of, life=life)
 
 
 def row_of(data: bytes | None) -> Kept | None:

@@ -5,7 +5,10 @@ put and emitted. Rows, outputs and offsets commit together; nothing here can be 
 goes to ``parked`` with its bytes, and the next record follows.
 
 A lane also keeps some things of its own among its rows: the census, the number of its links, how its rows stand
-(``stream/standing.py``), and one alarm per row that waits.
+(``stream/standing.py``), how far its resync has come, and one alarm per row that waits.
+
+After a loss of state (``ports.Loss``) a lane *recovers*: its census is empty again, so that nothing is created before
+everything was read anew, and all its rows are told to tell everything anew.
 """
 
 from __future__ import annotations
@@ -14,16 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import msgpack
 
-from stream.codec import bytes_of, decode_change, decode_mark, decode_message, encode, row_of
+from stream import resync
+from stream.codec import ToLane, bytes_of, decode_change, decode_mark, decode_message, encode, encode_mark, row_of
 from stream.core.brake import BRAKE
-from stream.core.census import Census, decode_census, encode_census
+from stream.core.census import ROWS, Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.fields import Observer
 from stream.core.flows import Flows, View
 from stream.core.row import Brake
 from stream.core.turn import Alarm, Mail, Output, Report, Tally
 from stream.errors import BadRecord
-from stream.model import Change, Command, Conflict, Counted, Gone, Message, Rouse, Seen, Time, Wake
+from stream.model import Change, Command, Conflict, Counted, Gone, Message, Resync, Rouse, Seen, Time, Wake
 from stream.parking import park
 from stream.ports import Headers, Record, Unit
 from stream.standing import Standing, alike, standing
@@ -52,10 +56,13 @@ class Join:
         """Types whose deletions are held, and since when."""
         self.alarms: dict[int, dict[bytes, Time]] = {}
         """Per partition, the rows that wait and when they want to be woken."""
+        self.pace = resync.PACE
+        self.recovering: set[int] = set()
+        """Partitions in which not everything was read and told anew since the loss of state."""
 
     def __call__(self, unit: Unit) -> None:
         """Bring every record of a unit to its row."""
-        census = decode_census(unit.get(CENSUS) or b"\x91\x80")
+        census = self._census(unit)
         self._links = dict(_decode_tally(unit.get(TALLY) or b"\x80"))
         before = dict(self._links)
         self._counts = self.standing.get(unit.partition) or self.standing.setdefault(unit.partition, Standing(unit))
@@ -69,6 +76,9 @@ class Join:
                 if isinstance(message, Rouse):
                     self._rouse(unit, f"{message.entity}:".encode(), early=message.early)
                     continue
+                if isinstance(message, Resync):
+                    self._resync(unit, message)
+                    continue
                 if isinstance(message, Counted):
                     census, view = self._count(unit, record, message, census, view)
                     continue
@@ -78,6 +88,37 @@ class Join:
         if self._links != before:
             unit.put(TALLY, _encode_tally(self._links))
         self._counts.end(unit, self._now)
+        self._recovered(unit, census)
+
+    def _census(self, unit: Unit) -> Census:
+        """What was heard in this life of the log; a lane of a former one begins anew."""
+        data = unit.get(CENSUS)
+        census = Census() if data is None else decode_census(data)
+        if census.life != unit.loss.at:
+            census = Census(life=unit.loss.at)
+            unit.put(CENSUS, encode_census(census))
+            resync.wanted(unit, self._flows.paths, self._clock(), whole=True)
+            self.recovering.add(unit.partition)
+        return census
+
+    def _recovered(self, unit: Unit, census: Census) -> None:
+        if unit.partition in self.recovering and census.complete(self._flows).issuperset(self._flows.paths):
+            self.recovering.discard(unit.partition)
+
+    def _resync(self, unit: Unit, message: Resync) -> None:
+        """Have rows tell everything anew; when they were told, let every lane know (C1)."""
+        if message.types:
+            whole = {*message.types} >= {*self._flows.paths}
+            resync.wanted(unit, message.types, self._clock(), whole=whole)
+        elif unit.loss.at:
+            mark = Counted(entity=ROWS, plan=0, source=unit.partition, of=unit.partitions, life=unit.loss.at)
+            for partition in range(unit.partitions):
+                unit.emit(MAIL, encode_mark(mark), encode(mark), (), partition)
+
+    def sweep(self, unit: Unit, period: Time) -> None:
+        """Go on with having the rows of a partition tell everything anew, which begins every ``period``."""
+        self._census(unit)
+        resync.go_on(unit, self._flows.paths, self._clock(), period, self.pace)
 
     @staticmethod
     def _rouse(unit: Unit, prefix: bytes = b"", *, early: bool = False) -> None:
@@ -85,7 +126,7 @@ class Join:
         for key, _ in list(unit.scan(WAKE + prefix)):
             unit.emit(MAIL, key[len(WAKE) :], encode(Wake(early=early)), (), unit.partition)
 
-    def _message(self, record: Record) -> Message | Counted | Rouse | None:
+    def _message(self, record: Record) -> ToLane | None:
         """What a record says; a change becomes a reading of its mapped fields. Raises BadRecord."""
         entity = self._changes.get(record.topic)
         if entity is None:
@@ -179,9 +220,13 @@ class Join:
         """Other partitions will be taken over: what is kept of the former ones is somebody else's now."""
         self.alarms.clear()
         self.held.clear()
+        self.recovering.clear()
 
     def load(self, unit: Unit) -> None:
-        """Learn the alarms of a partition that was just taken over, and what is held in it."""
+        """Learn the alarms of a partition that was just taken over, and what is held in it; notice a loss of state."""
+        if unit.loss.at:
+            self.recovering.add(unit.partition)
+            self._recovered(unit, self._census(unit))
         for key, data in unit.scan(BRAKE.encode()):
             brake = row_of(data)
             assert isinstance(brake, Brake)

@@ -24,12 +24,15 @@ from connectors.errors import Missing
 from stream.core.fields import Observer
 from stream.core.matching import normal
 from stream.model import Command, Seen, Time, Value
+from stream.ports import Loss
 
 CALL = 120_000_000
 """Microseconds for which one call may be on its way; a key that ends sooner is not relied on."""
 
 SLACK = 300_000_000
 """Microseconds by which a system's clock may trail ours, when we ask for what was created since."""
+
+DAY = 86_400_000_000
 
 SHOWN = 5
 """Candidates that are named to a person."""
@@ -64,6 +67,18 @@ def ledger_key(key: bytes, command: Command) -> bytes:
 def begun(command: Command, traits: Traits, now: Time) -> Note:
     """The note of a create that is about to be made for the first time."""
     return Note(command.number, "begun", now, want=dict(command.want) if traits.create == KEYED else None)
+
+
+def forgotten(command: Command, loss: Loss) -> Note | None:
+    """The note of a create that was lost with the log, perhaps: what was created since then is looked for first.
+
+    In the earlier life the same create may have been made, its number and note forgotten with everything else. It is
+    known by its marker when all was read anew (C6), but for a request that was on its way, and for records that carry
+    none. After a day both have been read, or nothing will tell any more.
+    """
+    if command.kind != "create" or not loss.at or command.number > loss.at + DAY:
+        return None
+    return Note(command.number, "begun", min(command.number, loss.since), ended_at=loss.at)
 
 
 def later(note: Note, command: Command) -> bool:
@@ -140,7 +155,7 @@ class LookUps:
 
     async def _resembling(self, command: Command, note: Note) -> Sought | None:
         """The one record made since that holds all that was asked for; if it is not clear which, a person decides."""
-        made = await self._endpoint.recent(command.type.partition(".")[2], note.guard_at - SLACK)
+        made = await self._endpoint.recent(command.type.partition(".")[2], max(0, note.guard_at - SLACK))
         ours = [each for each in made if not (each.pristine and each.by_us is False)]
         observe = self._observe[command.type]
         same = [each for each in ours if resembles(observe(each.record), command.want)]

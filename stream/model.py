@@ -120,7 +120,10 @@ class Refuse(Struct, frozen=True, kw_only=True, tag="refuse"):
 
 
 class Attach(Struct, frozen=True, kw_only=True, tag="attach", omit_defaults=True):
-    """You were created for me: this is what I asked for and what was seen. ``echo``: the create's own answer."""
+    """You were created for me: this is what I asked for and what was seen.
+
+    ``echo``: the create's own answer. ``claimed``: you say so, and I know of no create; this is what I hold now.
+    """
 
     edge: str
     sender: Ref
@@ -128,6 +131,7 @@ class Attach(Struct, frozen=True, kw_only=True, tag="attach", omit_defaults=True
     want: dict[str, Stated]
     seen: Seen | None = None
     echo: bool = False
+    claimed: bool = False
 
 
 class Claim(Struct, frozen=True, kw_only=True, tag="claim"):
@@ -227,6 +231,8 @@ class Counted(Struct, frozen=True, kw_only=True, tag="counted"):
     plan: int
     source: int
     of: int
+    life: Time = 0
+    """The life of the log in which it was read; see ``ports.Loss``."""
 
 
 class Leaving(Struct, frozen=True, kw_only=True, tag="leaving", omit_defaults=True):
@@ -257,6 +263,12 @@ class Rouse(Struct, frozen=True, kw_only=True, tag="rouse", omit_defaults=True):
 
     entity: str
     early: bool = False
+
+
+class Resync(Struct, frozen=True, kw_only=True, tag="resync"):
+    """To a lane: have all rows of these types tell everything anew; of no type: all were told."""
+
+    types: tuple[str, ...]
 
 
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):
@@ -410,6 +422,12 @@ class Hold(Struct, frozen=True, kw_only=True, tag_field="order", tag="hold", omi
     on: bool
     at: Time
     why: str = ""
+
+
+class Reread(Struct, frozen=True, kw_only=True, tag_field="order", tag="reread"):
+    """To the reader of a type: read all of it from the beginning, and publish it, whether it looks new or not."""
+
+    at: Time
 
 
 class Conflict(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from connectors.errors import BadAnswer, Refused
 from stream.absence import EVERY, Absence, Found, Turn
 from stream.codec import encode, encode_mark
 from stream.envelope import Envelope, headers_of
-from stream.model import Change, Counted, Order, Time
+from stream.model import Change, Counted, Order, Reread, Time
 from stream.parking import parked
 from stream.ports import Record, Unit
 from stream.topics import PARKED, changes
@@ -50,6 +50,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     published: int = 0
     rejected: bytes = b""
     """Digest of the bad page that was set aside last, so that it is set aside once."""
+    anew: Time = 0
+    """Since when all of it is to be published again: a person wants it, or state was lost."""
 
 
 _encode_state = msgpack.Encoder().encode
@@ -69,10 +71,18 @@ class Reader:
         self._absence = Absence(name, endpoint, clock)
         self.counted: int | None = None
         """The records that were published when this reader came to the end for the first time."""
+        self.again = False
+        """That was not the first time: a person wanted it, or state was lost."""
 
-    def forget(self, unit: Unit, order: Order) -> None:
-        """Publish a record once more at the next reading, whether it looks new or not."""
-        unit.put(DIGEST + order.ref.encode(), None)
+    def obey(self, unit: Unit, order: Order | Reread) -> None:
+        """Publish a record once more at the next reading, or all of them, whether they look new or not."""
+        match order:
+            case Order(ref=ref):
+                unit.put(DIGEST + ref.encode(), None)
+            case Reread(at=at):
+                state = self._state(unit)
+                if at > state.anew:
+                    self._put(unit, State(plan=self._plan, anew=at))
 
     async def read(self, turn: Turn) -> bool:
         """Fetch one page and publish it; whether there is more to fetch at once. Raises ConnectorError."""
@@ -89,10 +99,12 @@ class Reader:
             if state.cursor is None:
                 raise
             async with turn() as unit:  # the cursor is of no use any more: from the beginning
-                self._put(unit, State(plan=state.plan, recent=state.recent, published=state.published))
+                self._put(unit, State(plan=state.plan, recent=state.recent, published=state.published, anew=state.anew))
             return True
         due = state.compared_at + EVERY <= read_at
         async with turn() as unit:
+            if self._state(unit).anew != state.anew:
+                return True  # meanwhile it was asked to begin anew
             self._publish(unit, self._state(unit), page, read_at)
         self._absence.saw(page, begins=due and not state.within)
         if not page.more:
@@ -118,14 +130,17 @@ class Reader:
     def _state(self, unit: Unit) -> State:
         data = unit.get(self.name.encode())
         state = decode_state(data) if data is not None else State()
-        return state if state.plan == self._plan else State(plan=self._plan, published=state.published)
+        anew = max(state.anew, unit.loss.at)
+        if (state.plan, state.anew) == (self._plan, anew):
+            return state
+        return State(plan=self._plan, published=state.published * (anew == state.anew), anew=anew)
 
     def _put(self, unit: Unit, state: State) -> None:
         unit.put(self.name.encode(), _encode_state(state))
 
     def _publish(self, unit: Unit, state: State, page: Page, read_at: Time) -> None:
         """Emit what is new in a page, and move the cursor past it."""
-        new = list(self._new(unit, page))
+        new = list(self._new(unit, page, state.anew))
         ahead = round((self._endpoint.clock_ahead() or 0.0) * 1e6)
         for entity in new:
             change = self.envelope.seen(entity, read_at, ahead=ahead, first=not state.complete)
@@ -140,7 +155,7 @@ class Reader:
         complete = state.complete or not page.more
         if complete and not state.complete:
             self._count(unit)
-            self.counted = state.published + len(new)
+            self.counted, self.again = state.published + len(new), bool(state.anew)
         after = replace(
             state,
             cursor=page.cursor,
@@ -154,10 +169,10 @@ class Reader:
         quiet = not new and replace(after, polled_at=state.polled_at) == state
         self._put(unit, state if quiet and read_at - state.polled_at < QUIET else replace(after, polled_at=read_at))
 
-    def _new(self, unit: Unit, page: Page) -> Iterable[Entity]:
+    def _new(self, unit: Unit, page: Page, anew: Time) -> Iterable[Entity]:
         """The entities of a page that were not published as they are, under these flows."""
         for entity in page.entities:
-            key, digest = self._digest_key(entity.id), digest_of(entity, self._plan)
+            key, digest = self._digest_key(entity.id), digest_of(entity, self._plan, anew)
             if unit.get(key) != digest:
                 unit.put(key, digest)
                 yield entity
@@ -171,7 +186,7 @@ class Reader:
     def _count(self, unit: Unit) -> None:
         """Mark the end of the first complete reading in every partition."""
         for partition in range(unit.partitions):
-            mark = Counted(entity=self.name, plan=self._plan, source=partition, of=unit.partitions)
+            mark = Counted(entity=self.name, plan=self._plan, source=partition, of=unit.partitions, life=unit.loss.at)
             unit.emit(changes(self.name), encode_mark(mark), None, (), partition)
 
     def _reject(self, unit: Unit, state: State, error: BadAnswer) -> None:
@@ -192,14 +207,14 @@ QUIET = 10_000_000
 """Microseconds between two notes that a type was polled and nothing was new."""
 
 
-def digest_of(entity: Entity, plan: int) -> bytes:
+def digest_of(entity: Entity, plan: int, anew: Time = 0) -> bytes:
     """Eight bytes that are the same for the same state of a record, read under the same flows.
 
     With its time of change, where it has one: a value put back after somebody else read it is news, although the
     record looks as it did in the round before.
     """
     record = orjson.dumps(entity.record, option=orjson.OPT_SORT_KEYS)
-    about = f"{entity.marker}|{entity.updated_at}|{entity.revision}|{plan}"
+    about = f"{entity.marker}|{entity.updated_at}|{entity.revision}|{plan}|{anew}"
     return _digest(record + about.encode())
 
 

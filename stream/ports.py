@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from stream.model import Time
+
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
@@ -27,11 +29,28 @@ class Record(Struct, frozen=True, gc=False):
     headers: Headers = ()
 
 
+class Loss(Struct, frozen=True):
+    """What is known of a loss of state: the log is not what it was when something was committed last.
+
+    With it a new *life* of the log begins, named by the time at which the loss was noticed.
+    """
+
+    at: Time = 0
+    """When it was noticed; zero for never."""
+    since: Time = 0
+    """From when on nothing is known; zero if nothing is known at all."""
+    reason: str = ""
+    healed: Time = 0
+    """When it had been made good; zero until then."""
+
+
 class Unit(Protocol):
     """A batch of records of one partition, with the lane's rows at hand."""
 
     partition: int
     partitions: int
+    loss: Loss
+    """The latest loss of state."""
 
     def __iter__(self) -> Iterator[Record]:
         """The records, in log order."""
@@ -45,8 +64,8 @@ class Unit(Protocol):
         """Stage a row; ``None`` deletes it."""
         ...
 
-    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """The lane's rows whose keys begin with ``prefix``, in key order; own puts included."""
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        """The lane's rows whose keys begin with ``prefix``, in key order, from beyond ``after``; own puts included."""
         ...
 
     def emit(

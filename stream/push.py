@@ -31,13 +31,14 @@ from stream.look_ups import (
     begun,
     decode_note,
     encode_note,
+    forgotten,
     later,
     ledger_key,
 )
 from stream.model import Command, Order, Receipt, Seen, Time, Value, id_of
 from stream.parking import park
 from stream.pauses import WAIT
-from stream.ports import Record, Unit
+from stream.ports import Loss, Record, Unit
 from stream.topics import MAIL, POLLS
 
 ENDED = ("stale", "refused")
@@ -62,13 +63,13 @@ class Job:
         "want",
     )
 
-    def __init__(self, record: Record, command: Command, note: Note | None) -> None:
+    def __init__(self, record: Record, command: Command, note: Note | None, loss: Loss) -> None:
         self.record = record
         self.command = command
         self.ledger = ledger_key(record.key, command)
         self.before = note
         """What the ledger held before this attempt."""
-        self.note = note
+        self.note = note if note is not None else forgotten(command, loss)
         self.receipt: Receipt | None = None
         self.base: Entity | None = None
         self.want = command.want
@@ -117,7 +118,7 @@ class Push:
             key = ledger_key(record.key, command)
             if key not in jobs or jobs[key].command.number <= command.number:
                 note = unit.get(key)
-                jobs[key] = Job(record, command, decode_note(note) if note else None)
+                jobs[key] = Job(record, command, decode_note(note) if note else None, unit.loss)
         if jobs:
             await self._work(unit, list(jobs.values()))
 

@@ -18,6 +18,9 @@ it all, and there is no value (``codec.encode_mark``)."""
 CENSUS = b"census"
 """The row in which a lane keeps the marks it has heard."""
 
+RESYNC = b"resync"
+"""The row in which a lane keeps how far it has come with having its rows tell everything anew."""
+
 TALLY = b"tally"
 """The row in which a lane counts its links, by type."""
 

@@ -24,6 +24,7 @@ from stream.configuration.report import Report
 from stream.configuration.resting import Resting, awake
 from stream.configuration.systems import Kinds, Polled, System, Systems, read_systems
 from stream.configuration.variables import fill
+from stream.configuration.written import seconds
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.errors import BadTopology
 
@@ -37,6 +38,8 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     broker: str
     partitions: int
+    resync: float
+    """Seconds after which all rows tell everything anew."""
     systems: Mapping[str, System]
     """By name, in the order of the file."""
     types: Mapping[str, Polled]
@@ -87,6 +90,9 @@ def parse_topology(
     if parts.broker and not _BROKER.fullmatch(parts.broker):
         found = report.shown(("broker",), parts.broker)
         report.add(("broker",), f"found {found}; sqlite:///path/to/file.db would be right")
+    resync = seconds(parts.resync)
+    if resync < MOST_OFTEN:
+        report.add(("resync",), f"found {report.shown(('resync',), parts.resync)}; 1m or more would be right")
     systems = read_systems(parts, value, report, kinds, base_dir)
     flows = read_flows(parts, value, document.typed, report, systems.traits)
     problems = report.lines()
@@ -95,6 +101,7 @@ def parse_topology(
     return Topology(
         broker=parts.broker,
         partitions=parts.partitions,
+        resync=resync,
         systems=systems.systems,
         types=systems.types,
         flows=_laid_out(flows, systems),
@@ -107,8 +114,12 @@ def parse_topology(
 PATIENCE = 60_000_000
 """Microseconds that a deletion waits, to see how many there are at once."""
 
+MOST_OFTEN = 60.0
+"""Seconds between two resyncs, at least."""
+
 _ENOUGH = LARGEST + 1
-_BROKER = re.compile(r"sqlite:///[^?]+(\?synchronous=(full|normal))?", re.IGNORECASE)
+_OPTION = r"(synchronous=(full|normal)|witness=[^&?]+)"
+_BROKER = re.compile(rf"sqlite:///[^?]+(\?{_OPTION}(&{_OPTION})*)?", re.IGNORECASE)
 """What the embedded log takes for an address."""
 
 

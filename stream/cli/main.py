@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "parked": ("stream.cli.parked", "Look at records that were set aside, and try them again."),
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
+    "resync": ("stream.cli.resync", "Have records tell everything anew."),
     "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
     "asyncapi": ("stream.cli.asyncapi", "Describe all topics as an AsyncAPI document."),
     "connector": ("stream.cli.connector", "Declare a system of your own."),
@@ -48,7 +49,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
     "Run it": ("run",),
     "See how it goes, and why": ("status", "explain", "links", "doctor"),
-    "Put it right": ("pause", "resume", "parked", "conflicts", "deletes"),
+    "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync"),
     "This command line": ("completion", "version"),
 }
 """The same commands as the help shows them."""

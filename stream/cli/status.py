@@ -68,7 +68,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
     from stream.engine.backends import open_reader
     from stream.operate.survey import counted as added
     from stream.operate.survey import survey
-    from stream.operate.table import counts_of, held_of, out_of, paused_of, rows_of
+    from stream.operate.table import counts_of, held_of, out_of, paused_of, resync_of, rows_of, shown
 
     with open_reader(topology.broker) as reader:
         counts = {} if scan else counts_of(reader)
@@ -82,6 +82,8 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         size = reader.size()
         held = held_of(reader)
         standing = paused_of(reader, topology.partitions)
+        loss = reader.loss()
+        resync = resync_of(reader)
     worker = await _worker(topology.broker)
     if worker is not None:
         types = {name: {**each, **worker["types"].get(name, {})} for name, each in types.items()}
@@ -102,6 +104,8 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         "lag": lag,
         "deletions_held": held,
         "paused": standing,
+        "resync": resync,
+        "loss": {"at": shown(loss.at), "reason": loss.reason, "recovered": shown(loss.healed)} if loss.at else None,
         "parked": kept.get("parked", 0),
         "conflicts": kept.get("conflicts", 0),
         "size": size,
@@ -183,6 +187,7 @@ def _print(found: dict[str, Any]) -> None:
         f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}",
         soft_wrap=True,
     )
+    _print_state(console, found)
     for what, pause in found["paused"].items():
         why = f" ({escape(pause['why'])})" if pause["why"] else ""
         console.print(f"[yellow]{escape(what)} is paused[/yellow] since {pause['since']}{why}", soft_wrap=True)
@@ -230,3 +235,18 @@ def _age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _print_state(console: Any, found: dict[str, Any]) -> None:
+    """What was lost, whether it has been made good, and whether rows are telling everything anew."""
+    loss, resync = found["loss"], found["resync"]
+    if loss and loss["recovered"]:
+        console.print(f"state was lost at {loss['at']}; recovered at {loss['recovered']}")
+    elif loss:
+        console.print(
+            f"[red]recovering[/red] from a loss of state at {loss['at']}: {loss['reason']}; "
+            "nothing is created before everything was read anew",
+            soft_wrap=True,
+        )
+    if resync["left"]:
+        console.print(f"resync: {', '.join(resync['left'])} to go")

@@ -25,6 +25,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     broker: str
     partitions: int
+    resync: str
     systems: dict[str, WrittenSystem]
     topics: dict[str, WrittenTopic]
     flows: dict[int, WrittenFlow]
@@ -44,6 +45,7 @@ def read_form(value: Any, report: Report) -> Parts:
     return Parts(
         broker=written.broker,
         partitions=written.partitions,
+        resync=written.resync,
         systems=written.systems,
         topics={name: topic or WrittenTopic() for name, topic in written.topics.items()},
         flows=dict(enumerate(written.flows)),
@@ -61,6 +63,7 @@ def _salvaged(value: Any) -> Parts:
     return Parts(
         broker="",
         partitions=1,
+        resync="24h",
         systems=dict(_sound(systems.items(), WrittenSystem)),
         topics=dict(_sound(((name, topic or {}) for name, topic in topics.items()), WrittenTopic)),
         flows=dict(_sound(enumerate(flows if isinstance(flows, list) else ()), WrittenFlow)),

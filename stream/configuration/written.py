@@ -214,6 +214,9 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
     partitions: Annotated[
         int, Meta(ge=1, le=1024, description="Partitions of every topic. Cannot be changed once there are records.")
     ] = 4
+    resync: Annotated[
+        Duration, Meta(description="How often all rows tell everything anew, a few at a time; 1m or more.")
+    ] = "24h"
     systems: Annotated[
         dict[Name, WrittenSystem],
         Meta(description="By name. Of two edits in the same microsecond, that of the later system here wins."),

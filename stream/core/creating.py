@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from stream.core import birth, rosters
 from stream.core.conditions import LEFT_ALONE
 from stream.core.fields import SET
@@ -134,7 +136,9 @@ def decided(turn: Turn, message: Decide) -> None:
         create(turn, end)
 
 
-def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, echo: bool) -> None:
+def attach(  # noqa: PLR0913  # all that an Attach tells
+    turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, echo: bool, claimed: bool = False
+) -> None:
     """Link to the record that was created for this one, and tell it what it was created with."""
     want = edge.want
     later = [
@@ -142,7 +146,8 @@ def attach(turn: Turn, end: End, edge: Edge, peer: str, seen: Seen | None, *, ec
     ]
     turn.move(end, "linked", peer=peer, number=edge.number, reason=LEFT_ALONE if edge.idle else "")
     turn.change(end, owed=tuple(later), idle=edge.idle)
-    turn.mail(peer, Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo))
+    attach = Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo)
+    turn.mail(peer, replace(attach, claimed=claimed))
     turn.bonded.append(end)
 
 
@@ -182,14 +187,15 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
         return
     if not turn.row.remote or (edge is not None and edge.state == "severed"):
         return
-    if edge is None or edge.state != "unknown":
+    claimed = edge is None or edge.state != "unknown"
+    if edge is None or claimed:
         birth.by_match(turn)
         idle = edge is not None and edge.idle
         want, _ = stated(turn, end, [] if idle else turn.leading(end))
         number = edge.number if edge is not None and edge.state == "linked" else turn.number()
         turn.move(end, "creating", number=number)
         edge = turn.change(end, want=want, idle=idle)
-    attach(turn, end, edge, sender, None, echo=False)
+    attach(turn, end, edge, sender, None, echo=False, claimed=claimed)
 
 
 def attached(turn: Turn, message: Attach) -> None:
@@ -213,7 +219,7 @@ def attached(turn: Turn, message: Attach) -> None:
     owed = edge.owed if edge is not None and edge.state == "linked" else turn.leading(end)
     turn.move(end, "linked", peer=message.sender, number=message.number)
     turn.change(end, owed=tuple(field for field in owed if field not in message.want))
-    if stood:
+    if stood or message.claimed:
         take(turn, end, message.want)
     turn.mail(message.sender, Accept(edge=end.peer_edge, sender=turn.key, number=message.number))
     turn.bonded.append(end)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from stream.engine.embedded.lease import address_of as socket_of
 from stream.engine.log import Log, Mismatch
-from stream.ports import Record
+from stream.ports import Loss, Record
 
 KINDS = "sqlite:///path/to/file.db or kafka://host:9092"
 
@@ -91,6 +91,10 @@ class Reader(Protocol):
 
     def row(self, agent: str, key: bytes, partition: int | None = None) -> bytes | None:
         """One row; without a partition, of the one its key belongs to."""
+        ...
+
+    def loss(self) -> Loss:
+        """The latest loss of state that was noticed."""
         ...
 
     def size(self) -> dict[str, int]:

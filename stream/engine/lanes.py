@@ -30,6 +30,7 @@ class LaneUnit:
     def __init__(self, lane: Lane, records: Sequence[Record]) -> None:
         self.partition = lane.id.partition
         self.partitions = lane.log.partitions
+        self.loss = lane.log.loss
         self.records = records
         self._lane = lane
         self._rows: dict[bytes, bytes | None] = {}
@@ -52,9 +53,9 @@ class LaneUnit:
         """Stage a row; ``None`` deletes it."""
         self._rows[key] = row
 
-    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
         """Rows by prefix, in key order; own puts included as they are when the scan begins."""
-        return self._lane.scan(prefix, self._rows)
+        return self._lane.scan(prefix, after, self._rows)
 
     def emit(
         self,
@@ -205,11 +206,12 @@ class Lane:
         flying, at_hand = self._flying, self._rows.get
         return {key: row for key, row in rows.items() if (flying[key] if key in flying else at_hand(key)) != row}
 
-    def scan(self, prefix: bytes, own: Mapping[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, after: bytes, own: Mapping[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
         """Committed rows under those in flight under ``own``, in key order."""
-        over = {key: row for rows in (self._flying, own) for key, row in rows.items() if key.startswith(prefix)}
+        staged = (item for rows in (self._flying, own) for item in rows.items())
+        over = {key: row for key, row in staged if key.startswith(prefix) and key > after}
         above = deque(sorted(over))
-        for key, row in self.claim.scan(prefix):
+        for key, row in self.claim.scan(prefix, after):
             while above and above[0] < key:
                 first = above.popleft()
                 if (mine := over[first]) is not None:

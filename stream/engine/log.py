@@ -16,7 +16,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from stream.ports import Headers, Record
+from stream.ports import Headers, Loss, Record
 
 Health = dict[str, str]
 Given: TypeAlias = Callable[[frozenset[int]], Awaitable[None]]
@@ -134,8 +134,8 @@ class Claim(Protocol):
         """Committed rows of these keys, as many as there are, in one go."""
         ...
 
-    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Committed rows by prefix, in key order."""
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        """Committed rows by prefix, in key order, from beyond ``after``."""
         ...
 
 
@@ -156,6 +156,11 @@ class Log(Protocol):
 
     def exists(self) -> bool:
         """Whether there is such a log already, as far as can be seen from here."""
+        ...
+
+    @property
+    def loss(self) -> Loss:
+        """The latest loss of state, as far as one was noticed."""
         ...
 
     def hold(self) -> None:
@@ -196,6 +201,10 @@ class Log(Protocol):
 
     async def close(self) -> None:
         """Let go of everything."""
+        ...
+
+    async def heal(self) -> None:
+        """Note that the latest loss of state has been made good."""
         ...
 
     def health(self) -> Health:

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from stream.engine.feed import Feed, attend
 from stream.engine.lanes import Lane
 from stream.engine.log import (
@@ -26,7 +28,7 @@ from stream.engine.log import (
     TopicSettings,
     partition_of,
 )
-from stream.ports import Record
+from stream.ports import Loss, Record
 
 
 class MemoryClaim:
@@ -62,9 +64,10 @@ class MemoryClaim:
         rows = self._log.rows[self.lane]
         return {key: rows[key] for key in keys if key in rows}
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Committed rows by prefix."""
-        return iter(sorted(row for row in self._log.rows[self.lane].items() if row[0].startswith(prefix)))
+        rows = self._log.rows[self.lane]
+        return iter([(key, rows[key]) for key in sorted(rows) if key.startswith(prefix) and key > after])
 
 
 class MemoryLog:
@@ -73,6 +76,7 @@ class MemoryLog:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.partitions = 0
         self.topics: dict[str, TopicSettings] = {}
+        self.loss = Loss()
         self.records: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         self.rows: defaultdict[LaneId, dict[bytes, bytes]] = defaultdict(dict)
         self.offsets: defaultdict[LaneId, dict[str, int]] = defaultdict(dict)
@@ -161,6 +165,10 @@ class MemoryLog:
     async def close(self) -> None:
         """Forget who wants to be woken."""
         self._wakes.clear()
+
+    async def heal(self) -> None:
+        """Note that the loss has been made good."""
+        self.loss = replace(self.loss, healed=int(self._clock() * 1e6))
 
     def health(self) -> Health:
         """Red after an alarm."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import nsmallest
 from operator import itemgetter
@@ -33,7 +33,7 @@ from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, Outgoing, TopicSettings, partition_of
 from stream.errors import BadRecord
 from stream.join import Join
-from stream.model import Time
+from stream.model import Reread, Time
 from stream.parking import park
 from stream.pauses import PAUSED, Pauses
 from stream.poll import Reader
@@ -76,6 +76,8 @@ class Worker:
         self.whole_at: dict[str, Time] = {}
         """Per entity type, when the reading began that came to the end last: what was changed before is known."""
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
+        self.lost = False
+        """Whether it was said that state was lost."""
         self.holding: set[str] = set()
         """Types whose deletions are held, as far as it was said."""
         self.away: dict[str, Time] = {}
@@ -124,6 +126,26 @@ class Worker:
             logger.info("%s: deletions are not held any more", name)
         self.holding = held
 
+    def recovering(self) -> bool:
+        """Whether a loss of state has not been made good yet."""
+        loss = self.app.broker.loss
+        return bool(loss.at) and not loss.healed
+
+    async def recover(self) -> None:
+        """Say once that state was lost, and once that everything was read and told anew."""
+        if not self.recovering():
+            return
+        if not self.lost:
+            self.lost = True
+            logger.error("state was lost: %s; nothing is created before everything was read anew", self._loss())
+        loaded = {lane.id.partition for lane in self.app.lanes if lane.id.agent == "join"} == self.join.alarms.keys()
+        if loaded and not self.join.recovering:
+            await self.app.broker.heal()
+            logger.info("recovered: everything was read and told anew")
+
+    def _loss(self) -> str:
+        return self.app.broker.loss.reason
+
     def lag(self) -> dict[str, int]:
         """Records that wait, per agent."""
         waiting: dict[str, int] = {}
@@ -152,6 +174,7 @@ class Worker:
             "paused": {what: {"at": pause.at, "why": pause.why} for what, pause in self.pauses.all().items()},
             "standing": added_up(lane.counts for lane in self.join.standing.values()),
             "out": {key.decode(): at for key, at in self.out()},
+            "recovering": self._loss() if self.recovering() else "",
         }
 
     def out(self, most: int = 20) -> list[tuple[bytes, Time]]:
@@ -211,11 +234,11 @@ def _polling(worker: Worker) -> None:
                     except (BadRecord, KeyError, UnicodeDecodeError) as error:
                         park(unit, record, "VALUE_CONVERTER", error, "undecodable")
                         continue
-                    reader.forget(unit, order)
+                    reader.obey(unit, order)
+                    if isinstance(order, Reread):
+                        worker.wishes[reader.name].set()
         finally:
-            for task in reading:
-                task.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
+            await _ended(reading)
 
 
 def _joining(worker: Worker) -> None:
@@ -229,8 +252,12 @@ def _joining(worker: Worker) -> None:
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.join.load(unit)
-        async for unit in stream.units(JOIN):
-            worker.join(unit)
+        sweeping = [asyncio.ensure_future(_sweep_on(worker, lane)) for lane in stream.lanes]
+        try:
+            async for unit in stream.units(JOIN):
+                worker.join(unit)
+        finally:
+            await _ended(sweeping)
 
     @app.timer(interval=0.2)
     async def wake() -> None:
@@ -249,6 +276,7 @@ def _serving(worker: Worker) -> None:
     async def watch() -> None:
         worker.watch()
         worker.hold()
+        await worker.recover()
 
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:
@@ -287,9 +315,29 @@ def _went_well(worker: Worker, name: str) -> None:
     if worker.errors.pop(name, None) is not None:
         logger.info("%s: read again", name)
     if reader.counted is not None:
-        logger.info("%s: first complete reading, records: %d", name, reader.counted)
+        how = "all read anew" if reader.again else "first complete reading"
+        logger.info("%s: %s, records: %d", name, how, reader.counted)
         reader.counted = None
     worker.read_at[name] = clock()
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sweep_on(worker: Worker, lane: Lane) -> None:
+    """Have the rows of a partition tell everything anew, some each second."""
+    period = round(worker.topology.resync * 1e6)
+    while True:
+        try:
+            async with lane.turn() as unit:
+                worker.join.sweep(unit, period)
+        except EngineError as error:
+            worker.app.broker.on_fatal(error)
+            return
+        await asyncio.sleep(1.0)
 
 
 async def _read_on(worker: Worker, lane: Lane, name: str) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from stream.codec import ToLane
 from stream.engine.log import TopicSettings
 from stream.envelope import GONE, SEEN
-from stream.model import Change, Command, Conflict, Counted, Hold, Message, Order, Rouse
+from stream.model import Change, Command, Conflict, Hold, Order, Reread
 from stream.parking import CONNECT, PREFIX
 from stream.topics import CONFLICTS, COUNTED, MAIL, PARKED, POLLS
 from stream.topology import Topology
@@ -116,12 +117,12 @@ def _messages() -> Json:
             "contentType": "application/octet-stream",
             "payload": {"description": "The bytes of the record, whatever they are."},
         },
-        "order": _message("Publish a record at its next reading", "The entity type.", "Order"),
+        "order": _message("Publish a record, or all of a type, at the next reading", "The entity type.", "Instruction"),
         "hold": _message("A system or an entity type is paused, or goes on", "`paused`.", "Hold"),
     }
 
 
-_MARK = f"{COUNTED.decode()}<type>:<plan>:<partition>:<of>"
+_MARK = f"{COUNTED.decode()}<type>:<plan>:<partition>:<of>[:<life>]"
 
 
 def _message(title: str, key: str, schema: str | None, headers: Json | None = None) -> Json:
@@ -157,9 +158,10 @@ _DEAD: Json = {
 
 
 def _schemas() -> Json:
-    nouns = (Change, Command, Conflict, Order, Hold, Message | Counted | Rouse)
+    nouns = (Change, Command, Conflict, Hold, Order | Reread, ToLane)
     forms, parts = msgspec.json.schema_components(nouns, ref_template=_SCHEMAS + "{name}")
-    parts["Mail"] = {"description": "Every message that a row can be told.", **forms[-1]}
+    parts["Instruction"] = {"description": "What a person or a writer wants of the reader of a type.", **forms[-2]}
+    parts["Mail"] = {"description": "Every message that a row, or a lane, can be told.", **forms[-1]}
     return {name: _older(part) for name, part in sorted(parts.items())}
 
 

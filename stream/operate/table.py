@@ -13,8 +13,9 @@ from stream.core.brake import BRAKE
 from stream.core.row import Brake, Kept
 from stream.model import Time
 from stream.pauses import PAUSED, paused
+from stream.resync import decode_sweep
 from stream.standing import SINCE, STEPS, added_up, decode_counts
-from stream.topics import CENSUS, TALLY, WAKE
+from stream.topics import CENSUS, RESYNC, TALLY, WAKE
 
 JOIN = "join"
 """The agent whose rows are the table."""
@@ -31,7 +32,7 @@ class Rows(Protocol):
 def rows_of(reader: Rows, prefix: str = "") -> Iterator[tuple[str, Kept]]:
     """The rows whose keys begin with ``prefix``. Raises BadRecord for one that cannot be read."""
     for key, data in reader.rows(JOIN, prefix.encode()):
-        if key not in (CENSUS, TALLY, STEPS) and not key.startswith((WAKE, SINCE)):
+        if key not in (CENSUS, RESYNC, TALLY, STEPS) and not key.startswith((WAKE, SINCE)):
             row = row_of(data)
             if row is not None:
                 yield key.decode(), row
@@ -58,12 +59,23 @@ def paused_of(reader: Any, partitions: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def resync_of(reader: Rows) -> dict[str, Any]:
+    """Since when the latest resync has been going on in all lanes, and the types that are left in any."""
+    sweeps = [decode_sweep(data) for _, data in reader.rows(JOIN, RESYNC)]
+    begun = min((sweep.begun for sweep in sweeps), default=0)
+    return {"begun": shown(begun), "left": sorted({name for sweep in sweeps for name in sweep.left})}
+
+
+def shown(time: Time) -> str | None:
+    """A moment as people read it; nothing for zero."""
+    return datetime.fromtimestamp(time / 1e6, UTC).isoformat(timespec="seconds") if time else None
+
+
 def held_of(reader: Rows) -> dict[str, str]:
     """The types whose deletions are held, and since when."""
     held = {}
     for key, data in reader.rows(JOIN, BRAKE.encode()):
         brake = row_of(data)
         if isinstance(brake, Brake) and brake.held_at:
-            moment = datetime.fromtimestamp(brake.held_at / 1e6, UTC)
-            held[key.decode().removeprefix(BRAKE)] = moment.isoformat(timespec="seconds")
+            held[key.decode().removeprefix(BRAKE)] = shown(brake.held_at) or ""
     return held

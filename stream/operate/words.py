@@ -44,6 +44,7 @@ from stream.model import (
     Leaving,
     Nudge,
     Offer,
+    Order,
     Pair,
     Part,
     Propose,
@@ -52,6 +53,7 @@ from stream.model import (
     Refuse,
     Register,
     Release,
+    Resync,
     Roster,
     Rouse,
     Seen,
@@ -126,7 +128,9 @@ class Teller:
                 hold = decode_hold(record.value)
                 said = f"a person says: {hold.what} {'is paused' if hold.on else 'goes on'}"
                 return Said("person", said, (hold.why,) if hold.why else ())
-            return Said("poll", f"{decode_order(record.value).ref} is to be published at its next reading")
+            order = decode_order(record.value)
+            who = order.ref if isinstance(order, Order) else f"all of {record.key.decode()}"
+            return Said("poll", f"{who} is to be published at its next reading")
         if topic.startswith("changes."):
             return self._change(topic.removeprefix("changes."), decode_change(record.value))
         if topic.startswith("upserts."):
@@ -222,6 +226,8 @@ class Teller:
                 return Said("person" if retry else "wake", "a person says: try again" if retry else f"woken: {told}")
             case Rouse(entity=entity):
                 return Said("wake", f"all that waits of {entity} is woken")
+            case Resync(types=types):
+                return Said("wake", f"all of {', '.join(types)} tells everything again" if types else "all was told")
             case Counted() as mark:
                 return _counted(mark)
             case Seen() | Gone():

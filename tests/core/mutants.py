@@ -277,6 +277,13 @@ MUTANTS = [
         "test_creating.TestB2Birth.test_a_shortened_value_is_the_normal_form_of_ours",
     ),
     mutant(
+        "C8 claimed",
+        birth.by_create,
+        "elif message.claimed:",
+        "elif False:",
+        "test_creating.TestC8Adoption.test_of_a_claim_to_an_origin_that_forgot_the_later_time_decides",
+    ),
+    mutant(
         "B3",
         offers._send,
         "if source != end.edge",

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from stream.core.census import PLANS, Census, Mark, decode_census, encode_census
+from stream.core.census import PLANS, ROWS, Census, Mark, decode_census, encode_census
 from stream.model import Counted
 from tests.core.build import view
 
@@ -48,3 +48,27 @@ def test_plans_are_forgotten_at_last() -> None:
         census = census.hear(mark(0, plan=plan))
     assert len(census.marks["a.t"]) == PLANS
     assert census.marks["a.t"][-1] == Mark(9, 2, (0,))
+
+
+class TestC1LaterLives:
+    """After a loss of state."""
+
+    def heard(self, *marks: Counted, life: int = 7) -> frozenset[str]:
+        census = Census(life=life)
+        for each in marks:
+            census = decode_census(encode_census(census.hear(each)))
+        return census.complete(FLOWS)
+
+    def mark(self, entity: str = "a.t", life: int = 7) -> Counted:
+        return Counted(entity=entity, plan=FLOWS.plan(entity), source=0, of=1, life=life)
+
+    def test_marks_of_a_former_life_open_nothing(self) -> None:
+        assert self.heard(self.mark(life=6), self.mark(ROWS)) == frozenset()
+        assert self.heard(self.mark(), self.mark(ROWS)) == {"a.t"}
+
+    def test_nothing_is_complete_before_all_rows_were_told(self) -> None:
+        assert self.heard(self.mark()) == frozenset()
+        assert self.heard(self.mark(ROWS)) == frozenset()
+
+    def test_in_the_first_life_rows_have_nothing_to_tell(self) -> None:
+        assert self.heard(self.mark(life=0), life=0) == {"a.t"}

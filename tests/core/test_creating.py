@@ -134,6 +134,14 @@ class TestC8Adoption:
         out = table.bring(B, seen(5, marker="f|a.t:1", pristine=True, name="n", x="earlier", y=None))
         assert only(Command, out).want == {"x": "x0"}
 
+    @pytest.mark.parametrize(("at", "value"), [(5, "x0"), (15, "held")])
+    def test_of_a_claim_to_an_origin_that_forgot_the_later_time_decides(self, at: int, value: str) -> None:
+        """Taken for an edit, what was written there before the log was lost went back over what was typed since."""
+        table = Table(view(flow(match=()), counted=()))
+        table.bring(A, seen(10, **FULL))
+        table.bring(B, seen(at, 20, marker="f|a.t:1", name="n", x="held", y=None))
+        assert table.right(A, "x") == table.right(B, "x") == value
+
 
 class TestC6Claims:
     def test_while_the_create_is_in_flight_a_claim_is_not_answered(self) -> None:

@@ -161,8 +161,8 @@ async def test_damage_found_while_writing_ends_the_process(tmp_path: Path) -> No
     await log.close()
     path = tmp_path / "log.db"
     whole = bytearray(path.read_bytes())
-    for page in range(8, len(whole) // 4096):
-        whole[page * 4096 : page * 4096 + 8] = b"\xff" * 8  # the head of every b-tree page but the first
+    for page in range(12, len(whole) // 4096):
+        whole[page * 4096 : page * 4096 + 8] = b"\xff" * 8  # the head of every b-tree page but the first ones
     path.write_bytes(bytes(whole))
     log = await opened(tmp_path)
     fatal: list[EngineError] = []

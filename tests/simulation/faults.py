@@ -15,13 +15,13 @@ from stream.codec import encode
 from stream.core.matching import INDEX
 from stream.errors import BadRecord
 from stream.join import Join
-from stream.model import Settle, Wake
+from stream.model import Resync, Settle, Time
 from stream.parking import PREFIX, park
-from stream.ports import Record
-from stream.topics import CENSUS, MAIL, PARKED, changes
+from stream.ports import Loss, Record
+from stream.topics import MAIL, PARKED, changes
 from tests.simulation.log import Crash, Fenced, SimUnit
 from tests.simulation.systems import SECOND
-from tests.simulation.world import Faults, Paused
+from tests.simulation.world import Paused
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -210,14 +210,14 @@ ASIDE = "put back later"
 def snapshot(world: World, partition: int) -> None:
     """Remember a partition of the join as it is now."""
     lane = world.lane("join", partition)
-    world.kept = (partition, dict(lane.rows), dict(lane.positions))
+    world.kept = (partition, dict(lane.rows), dict(lane.positions), world.clock())
 
 
 def rollback(world: World, *, detected: bool, positions: bool) -> None:
     """One partition of the join finds itself in an earlier state, with or without its positions."""
     if world.kept is None:
         return
-    partition, rows, before = world.kept
+    partition, rows, before, since = world.kept
     world.kept = None
     lane = world.lane("join", partition)
     if lane.rows == rows:
@@ -231,28 +231,19 @@ def rollback(world: World, *, detected: bool, positions: bool) -> None:
     world.tell("partition {} of the join loses its latest rows", partition)
     world.boot()
     if detected:
-        recover(world)
+        recover(world, since)
 
 
-def recover(world: World) -> None:
-    """What is done about a loss of state: nothing may be created before all was told and read anew (C1, B6)."""
-    faults, world.faults, world.recovering = world.faults, Faults(), True
-    for partition in range(world.partitions):
-        world.lane("join", partition).rows.pop(CENSUS, None)
-    resync(world)
-    lane = world.lane("poll", 0)
-    lane.rows, lane.epoch = {}, lane.epoch + 1
+def recover(world: World, since: Time) -> None:
+    """A loss of state is noticed: a new life of the log begins (C1, B6)."""
+    world.loss = Loss(max(world.clock(), world.loss.at + 1), since)
     world.boot()
-    world.drain()
-    world.faults, world.recovering = faults, False
 
 
 def resync(world: World) -> None:
     """All rows are told to forget what others know (B6)."""
     for partition in range(world.partitions):
-        for key in sorted(world.lane("join", partition).rows):
-            if b"." in key.partition(b":")[0]:
-                world.append(MAIL, key, encode(Wake(resync=True)), (), partition)
+        world.append(MAIL, b"resync", encode(Resync(types=tuple(world.types))), (), partition)
 
 
 def rewriting(world: World) -> None:

@@ -174,7 +174,7 @@ def walk(drawn: Plan) -> World:
     if how.later and not any(step.kind == "replan" for step in drawn.steps):
         world.replan(flows)
     if "rollback unseen" in how.steps:
-        faults.recover(world)
+        faults.recover(world, 0)
     world.tell("people and faults rest")
     world.rounds = world.settle()
     while world.join.held or world.people.decide():

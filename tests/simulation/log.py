@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
-from stream.ports import Headers, Record
-from stream.topics import COUNTED
+from stream.ports import Headers, Loss, Record
 
 Emitted: TypeAlias = tuple[str, bytes, bytes | None, Headers, int | None]
 
@@ -45,15 +44,12 @@ class SimUnit:
         self._lane = lane
         self._epoch = lane.epoch
         self._records = records
+        self.loss: Loss = world.loss
         self.puts: dict[bytes, bytes | None] = {}
         self.emits: list[Emitted] = []
-        self.deaf = False
-        """Marks of a complete reading are not heard."""
         self.watch: Callable[[dict[bytes, bytes | None], Lane], None] | None = None
 
     def __iter__(self) -> Iterator[Record]:
-        if self.deaf:
-            return (record for record in self._records if not record.key.startswith(COUNTED))
         return iter(self._records)
 
     def get(self, key: bytes) -> bytes | None:
@@ -62,9 +58,9 @@ class SimUnit:
     def put(self, key: bytes, row: bytes | None) -> None:
         self.puts[key] = row
 
-    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        merged = {**self._lane.rows, **self.puts}
-        return [(key, row) for key, row in sorted(merged.items()) if key.startswith(prefix) and row is not None]
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        merged = {key: row for key, row in {**self._lane.rows, **self.puts}.items() if key.startswith(prefix)}
+        return [(key, row) for key, row in sorted(merged.items()) if key > after and row is not None]
 
     def emit(
         self, topic: str, key: bytes, value: bytes | None, headers: Headers = (), partition: int | None = None

@@ -28,8 +28,9 @@ from stream.core.row import Row
 from stream.join import Join
 from stream.model import Conflict, Receipt, Ref, Time
 from stream.poll import Reader
-from stream.ports import Headers, Record
+from stream.ports import Headers, Loss, Record
 from stream.push import Push
+from stream.resync import sweep_of
 from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, WAKE
 from tests.simulation.log import Crash, Fenced, Lane, SimUnit
 from tests.simulation.people import People
@@ -124,8 +125,8 @@ class World:
         self.groups = {name: [path for path in paths if PART in path] for name, paths in several.items()}
         self.types = sorted(f"{system}.{kind}" for system, types in kinds.items() for kind in types)
         self.renaming = 0.0
-        self.recovering = False
-        """Marks of readings that were made before a loss of state are not heard any more."""
+        self.loss = Loss()
+        """What is known of a loss of state."""
         self.namesakes = False
         """Some records may have a name that another one had when that was linked."""
         self.unordered: frozenset[str] = frozenset()
@@ -141,7 +142,7 @@ class World:
         """The newest time of change that a record showed before it had versions."""
         self.answered: set[tuple[str, int]] = set()
         self.born: set[Ref] = set()
-        self.kept: tuple[int, dict[bytes, bytes], dict[str, int]] | None = None
+        self.kept: tuple[int, dict[bytes, bytes], dict[str, int], Time] | None = None
         self.under_way: list[tuple[str, Callable[[], Entity]]] = []
         """Requests that nobody waits for any more, and that will still be done."""
         self.glances: list[Record] = []
@@ -167,6 +168,7 @@ class World:
         for each in self.paused:
             each.fenced = True
         self.join = Join(self.flows, self.clock)
+        self.join.pace = PACE
         observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
         self.push = {name: Push(name, system, observe, self.clock) for name, system in self.systems.items()}
         self.readers = {
@@ -175,7 +177,9 @@ class World:
             if name in self.flows.paths
         }
         for partition in range(self.partitions):
-            self.join.load(SimUnit(self, self.lane("join", partition), partition, []))
+            unit = SimUnit(self, self.lane("join", partition), partition, [])
+            self.join.load(unit)
+            unit.commit()
 
     # Time, chance and what is told of them
 
@@ -378,7 +382,7 @@ class World:
             unit = SimUnit(self, lane, 0, [])
             for record in orders:
                 if record.key.decode() in self.readers:
-                    self.readers[record.key.decode()].forget(unit, decode_order(record.value))
+                    self.readers[record.key.decode()].obey(unit, decode_order(record.value))
             unit.commit()
             positions = self.lane("poll", partition).positions
             positions[POLLS] = positions.get(POLLS, 0) + len(orders)
@@ -405,7 +409,7 @@ class World:
         records = self.waiting("join", partition, topics, most)
         if records:
             unit = SimUnit(self, self.lane("join", partition), partition, records)
-            unit.watch, unit.deaf = self.watch.keeping, self.recovering
+            unit.watch = self.watch.keeping
             self.commit(unit, lambda: self.join(unit))
 
     def step_push(self, system: str, partition: int, most: int) -> None:
@@ -418,6 +422,10 @@ class World:
     def step_wake(self) -> None:
         for topic, key, value, partition in list(self.join.due()):
             self.append(topic, key, value, (), partition)
+        for partition in range(self.partitions):
+            unit = SimUnit(self, self.lane("join", partition), partition, [])
+            if sweep_of(unit).left:
+                self.commit(unit, lambda unit=unit: self.join.sweep(unit, NEVER))  # type: ignore[misc]
 
     def commit(self, unit: SimUnit, body: Callable[[], Any]) -> None:
         try:
@@ -616,6 +624,10 @@ def plain(value: Any) -> Any:
 def _short(traits: Mapping[str, Traits], system: str) -> dict[str, Traits]:
     return {name.partition(".")[2]: each for name, each in traits.items() if name.startswith(f"{system}.")}
 
+
+NEVER = 1 << 62
+PACE = (1, 5)
+"""Rows of a partition that a resync tells at a time."""
 
 PAGES = 20
 """More than any list of a history has."""

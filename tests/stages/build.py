@@ -88,7 +88,7 @@ class Bench:
         """Bring the orders to the reader, as the agent does."""
         for order in self.read(POLLS):
             async with self.lanes["poll"][0].turn() as unit:
-                self.reader(name).forget(unit, decode_order(order.value))
+                self.reader(name).obey(unit, decode_order(order.value))
 
     async def settle(self) -> None:
         for _ in range(6):

@@ -6,7 +6,7 @@ histories alone (``tests.simulation.mutants``).
 
 from __future__ import annotations
 
-from stream import look_ups
+from stream import look_ups, resync
 from stream.absence import Absence
 from stream.core.census import Census
 from stream.join import Join
@@ -94,10 +94,59 @@ MUTANTS = [
         "test_join.test_nothing_is_created_before_every_partition_of_both_types_was_counted",
     ),
     mutant(
+        "C1 life",
+        Census.hear,
+        "if counted.life != self.life:",
+        "if False:",
+        "test_resync.test_marks_of_what_was_read_before_the_loss_open_nothing",
+    ),
+    mutant(
+        "C1 rows",
+        Census.complete,
+        "if self.life and ROWS not in whole:",
+        "if False:",
+        "test_resync.test_after_a_loss_nothing_is_created_before_all_was_told_and_read_anew",
+    ),
+    mutant(
+        "C1 loss",
+        Join._census,
+        "if census.life != unit.loss.at:",
+        "if False:",
+        "test_resync.test_after_a_loss_nothing_is_created_before_all_was_told_and_read_anew",
+    ),
+    mutant(
+        "C5 forgotten",
+        look_ups.forgotten,
+        'if command.kind != "create" or not loss.at or',
+        "if True or",
+        "test_push.TestALogThatWasSetBack.test_a_create_looks_for_its_record_first",
+    ),
+    mutant(
+        "I8 anew",
+        Reader._state,
+        "anew = max(state.anew, unit.loss.at)",
+        "anew = state.anew",
+        "test_resync.test_after_a_loss_everything_is_read_and_told_although_nothing_looks_new",
+    ),
+    mutant(
+        "I8 on its way",
+        Reader.read,
+        "if self._state(unit).anew != state.anew:",
+        "if False:",
+        "test_poll.test_a_page_that_was_on_its_way_when_all_was_to_be_read_anew_is_of_no_use",
+    ),
+    mutant(
+        "B6 sweep",
+        resync.go_on,
+        "left = sweep.left if more else sweep.left[1:]",
+        "left = sweep.left[1:]",
+        "test_resync.test_once_a_day_every_row_is_told_a_few_at_a_time",
+    ),
+    mutant(
         "I8 plan",
         Reader._state,
-        "state if state.plan == self._plan else",
-        "state if True else",
+        "if (state.plan, state.anew) == (self._plan, anew):",
+        "if state.anew == anew:",
         "test_poll.test_another_plan_reads_everything_again",
     ),
     mutant(
@@ -109,8 +158,8 @@ MUTANTS = [
     ),
     mutant(
         "I8 order",
-        Reader.forget,
-        "unit.put(DIGEST + order.ref.encode(), None)",
+        Reader.obey,
+        "unit.put(DIGEST + ref.encode(), None)",
         "pass",
         "test_poll.test_a_record_that_was_written_elsewhere_is_published_again",
     ),

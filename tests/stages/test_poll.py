@@ -10,7 +10,7 @@ from connectors.endpoint import Page, Rejected, Traits
 from connectors.errors import BadAnswer, Refused, Retry
 from connectors.memory import TRAITS
 from stream.codec import decode_change, decode_mark
-from stream.model import Change, Counted, Order
+from stream.model import Change, Counted, Order, Reread
 from stream.ports import Unit
 from stream.topics import COUNTED, POLLS, changes
 from tests.stages.build import Bench, bench
@@ -180,3 +180,36 @@ async def test_nothing_is_kept_of_a_page_that_was_not_read() -> None:
     with pytest.raises(Retry):
         await table.poll()
     assert table.read(TOPIC) == []
+
+
+async def test_a_reading_from_the_beginning_publishes_what_looks_as_it_did() -> None:
+    table = await bench(size=1)
+    for number in range(3):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    while await table.poll():
+        pass
+    await table.publish(POLLS, "a.t", Reread(at=table.now))
+    for _ in range(2):  # said twice, it is done once
+        await table.forget()
+        while await table.poll():
+            pass
+    assert [each.source.id for each in published(table)] == ["1", "2", "3"] * 2
+
+
+async def test_a_page_that_was_on_its_way_when_all_was_to_be_read_anew_is_of_no_use() -> None:
+    table = await bench(size=2)
+    for number in range(3):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    assert await table.poll()
+    await table.publish(POLLS, "a.t", Reread(at=table.now))
+    whole = table.systems["a"].page
+
+    async def page(type: str, cursor: object) -> Page:
+        found = await whole(type, cursor)
+        await table.forget()
+        return found
+
+    table.systems["a"].page = page  # type: ignore[method-assign]
+    while await table.poll():
+        pass
+    assert [each.source.id for each in published(table)] == ["1", "2", "1", "2", "3"]

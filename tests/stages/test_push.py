@@ -13,6 +13,7 @@ from stream.codec import decode_message, decode_order
 from stream.engine.log import LaneId
 from stream.look_ups import resembles
 from stream.model import Command, Receipt
+from stream.ports import Loss
 from stream.topics import MAIL, POLLS, upserts
 from tests.stages.build import SECOND, Bench, bench
 
@@ -512,3 +513,40 @@ async def test_a_receipt_names_the_requests_that_wrote() -> None:
     await table.run_push("b")
     [receipt] = answers(table)
     assert receipt.requests == ("PUT /t/1 200 request abc",)
+
+
+class TestALogThatWasSetBack:
+    """The ledger forgot what was created since the backup."""
+
+    LOSS = Loss(at=1000 * SECOND, since=500 * SECOND, reason="set back")
+
+    async def lost(self, command: Command, loss: Loss = LOSS, traits: Traits = TRAITS) -> Bench:
+        """The record of an earlier life is there; nothing else is known of it."""
+        table = await bench(traits)
+        system(table).add("t", {"name": "n"}, marker=command.marker if traits.marked else None)
+        table.log.loss = loss
+        await table.publish(TOPIC, ORIGIN, command)
+        await table.run_push("b")
+        return table
+
+    @pytest.mark.parametrize("number", [400, 700, 1001, 1000 + 86_400])
+    async def test_a_create_looks_for_its_record_first(self, number: int) -> None:
+        table = await self.lost(create(number * SECOND))
+        assert [(each.outcome, each.target) for each in answers(table)] == [("found", "b.t:1")]
+        assert writes(table) == []
+
+    async def test_not_for_ever(self) -> None:
+        table = await self.lost(create((1001 + 86_400) * SECOND))
+        assert [each.target for each in answers(table)] == ["b.t:2"]
+
+    async def test_not_where_nothing_was_lost(self) -> None:
+        table = await self.lost(create(700 * SECOND), Loss())
+        assert [each.target for each in answers(table)] == ["b.t:2"]
+
+    async def test_an_update_needs_no_look_up(self) -> None:
+        table = await bench()
+        system(table).add("t", {"name": "n", "x": "x0"})
+        table.log.loss = self.LOSS
+        await table.publish(TOPIC, "b.t:1", update())
+        await table.run_push("b")
+        assert [each.outcome for each in answers(table)] == ["done"]

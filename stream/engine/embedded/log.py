@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from stream.engine.embedded import schema
 from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.upkeep import Upkeep
@@ -30,7 +32,7 @@ from stream.engine.log import (
     Taken,
     TopicSettings,
 )
-from stream.ports import Record
+from stream.ports import Loss, Record
 
 DRAIN = 10.0  # seconds that closing waits for the writer
 SEVERAL = 500  # keys in one SELECT
@@ -87,9 +89,9 @@ class EmbeddedClaim:
             found.update((key, self._row(key, row)) for key, row in self._log.select(statement, (self._number, *some)))
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Committed rows by prefix, read page by page."""
-        after, sign = prefix, ">="
+        after, sign = (after, ">") if after > prefix else (prefix, ">=")
         while True:
             found = self._log.select(
                 f"select key, value from rows where lane = ? and key {sign} ? order by key limit ?",  # noqa: S608
@@ -120,6 +122,7 @@ class EmbeddedLog:
         self.partitions = 0
         self.topics: dict[str, TopicSettings] = {}
         self.heads: dict[int, int] = {}
+        self.loss = Loss()
         self.lease = Lease(self.place.path)
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
         self._clock = clock
@@ -165,6 +168,7 @@ class EmbeddedLog:
         writer.on_fatal = self.fatal
         writer.start()
         self._writer = writer
+        self.loss = writer.loss
         self._reader = schema.open_reader(self.place.path)
         self.heads = dict(self.select("select tp, next from heads"))
         for number, name, partitions in self.select("select id, name, partitions from topics"):
@@ -294,6 +298,12 @@ class EmbeddedLog:
                 wake()
 
     # Health and upkeep
+
+    async def heal(self) -> None:
+        """Note that the latest loss of state has been made good."""
+        now = int(self._clock() * 1e6)
+        await self.writer.order(lambda connection: connection.execute("update life set healed_at = ?", (now,)))
+        self.loss = replace(self.loss, healed=now)
 
     def fatal(self, error: EngineError) -> EngineError:
         """Say what ends the process, and hand the error back to be raised."""

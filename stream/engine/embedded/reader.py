@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from stream.engine.backends import Lag, TopicInfo
 from stream.engine.embedded import schema
+from stream.engine.embedded.witness import loss_of
 from stream.engine.log import LaneId, Mismatch, partition_of
-from stream.ports import Record
+from stream.ports import Loss, Record
 
 PAGE = 500
 
@@ -134,6 +135,11 @@ class Reader:
             (agent, lane.partition, key),
         )
         return self._unseal(lane, key, found[0][0]) if found else None
+
+    def loss(self) -> Loss:
+        """The latest loss of state that was noticed."""
+        with schema.explained(self.path):
+            return loss_of(self._connection)
 
     def size(self) -> dict[str, int]:
         """Bytes: of the file, its write-ahead log, and of what in it is free for use."""

@@ -36,6 +36,8 @@ create table records(id integer primary key, ts int not null, key blob, value bl
 create table lanes  (id integer primary key, agent text not null, part int not null, epoch int not null,
                      unique(agent, part));
 create table offsets(lane int, tp int, next int not null, primary key(lane, tp)) without rowid;
+create table life   (name text not null, commits int not null, saved_at int not null, lost_at int not null default 0,
+                     since int not null default 0, reason text not null default '', healed_at int not null default 0);
 create table rows   (lane int, key blob, value blob not null, primary key(lane, key)) without rowid;
 """
 
@@ -48,6 +50,11 @@ class Place(Struct, frozen=True):
 
     path: Path
     synchronous: str = "full"
+    witness: Path | None = None
+
+    def witnessed(self) -> Path:
+        """Where the witness is: beside the log, if nothing else is said."""
+        return self.witness or self.path.with_name(self.path.name + ".witness")
 
 
 def place_of(url: str) -> Place:
@@ -56,11 +63,12 @@ def place_of(url: str) -> Place:
     path, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()
+    witness = options.pop("witness", "")
     if rest == url or not path:
         raise Mismatch(f"{url}: not the address of an embedded log; write sqlite:///path/to/file.db")
     if options or synchronous not in ("full", "normal"):
-        raise Mismatch(f"{url}: unknown option; only ?synchronous=full or ?synchronous=normal can be said")
-    return Place(Path(unquote(path)).absolute(), synchronous)
+        raise Mismatch(f"{url}: unknown option; only ?synchronous=full or normal, and ?witness=<file>, can be said")
+    return Place(Path(unquote(path)).absolute(), synchronous, Path(witness).absolute() if witness else None)
 
 
 def tp_of(topic: int, partition: int) -> int:

@@ -23,6 +23,7 @@ from msgspec import Struct
 from stream.engine.embedded.batch import Batch
 from stream.engine.embedded.schema import Place, explained, known, open_writer
 from stream.engine.embedded.upkeep import Upkeep
+from stream.engine.embedded.witness import Witness, count, examine
 from stream.engine.log import Closed, Corrupt, EngineError, Fenced, Full, InUse, LaneId, Outgoing, Staged
 
 T = TypeVar("T")
@@ -81,6 +82,13 @@ class Writer(threading.Thread):
         self._seen = -1  # SQLite's data_version when these were read
         self._pages: int | None = None
         self._connection = open_writer(place)
+        try:
+            self._witness = Witness(place.witnessed())
+            with explained(place.path):
+                self.loss = examine(self._connection, self._witness, int(clock() * 1e6))
+        except BaseException:
+            self._connection.close()
+            raise
 
     def write(self, units: Sequence[Staged], records: Sequence[Outgoing]) -> asyncio.Future[None]:
         """Queue units and records; the future is done when they are durable."""
@@ -122,6 +130,7 @@ class Writer(threading.Thread):
             end = EngineError(f"{self.place.path}: {type(error).__name__}: {error}")
         with suppress(sqlite3.Error):
             self._connection.close()
+        self._witness.close()
         self._call(self._finished, end, jobs)
 
     def _take(self) -> list[Job]:
@@ -192,7 +201,9 @@ class Writer(threading.Thread):
                 batch.unit(self._lanes[unit.lane][0], unit)
             batch.append(job.records)
         batch.store(connection)
+        number = count(connection, int(self._clock() * 1e6))
         connection.execute("commit")
+        self._witness.note(number)
         self._heads = batch.heads
         self.transactions += 1
         self._call(self._landed, writes, fenced, {tp: batch.heads[tp] for tp in batch.grown})
@@ -223,7 +234,9 @@ class Writer(threading.Thread):
                     self._connection.execute("begin immediate")
                 answer = order.run(self._connection)
                 if not order.bare:
+                    number = count(self._connection, int(self._clock() * 1e6))
                     self._connection.execute("commit")
+                    self._witness.note(number)
         except (sqlite3.OperationalError, Corrupt):
             raise
         except Exception as error:  # noqa: BLE001 - handed to whoever waits

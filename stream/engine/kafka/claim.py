@@ -141,9 +141,9 @@ class KafkaClaim:
         """Committed rows of these keys."""
         return self.rows.several(keys)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Committed rows by prefix."""
-        return self.rows.scan(prefix)
+        return self.rows.scan(prefix, after)
 
     # Writing
 

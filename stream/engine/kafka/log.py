@@ -36,6 +36,7 @@ from stream.engine.log import (
     TopicSettings,
     partition_of,
 )
+from stream.ports import Loss
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class KafkaLog:
         self.address = address_of(url)
         self.partitions = 0
         self.topics: dict[str, TopicSettings] = {}
+        self.loss = Loss()  # a cluster keeps copies; what it loses all the same nobody notices yet
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
         self._claims: dict[LaneId, KafkaClaim] = {}
         self._former: list[KafkaClaim] = []
@@ -182,6 +184,9 @@ class KafkaLog:
     def alarm(self, reason: str) -> None:
         """Turn health red."""
         self._alarm = reason
+
+    async def heal(self) -> None:
+        """Nothing that was noticed."""
 
     def health(self) -> Health:
         """Red after an alarm."""

@@ -24,7 +24,7 @@ from stream.engine.kafka.errors import explained, quieten
 from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.rows import META, decode_meta
 from stream.engine.log import LaneId, Mismatch, partition_of
-from stream.ports import Record
+from stream.ports import Loss, Record
 
 T = TypeVar("T")
 
@@ -201,6 +201,10 @@ class KafkaReader:
             return None
         where = partition_of(key, count) if partition is None else partition
         return self._do(self._table(agent, where)).get(key)
+
+    def loss(self) -> Loss:
+        """None is noticed on a cluster."""
+        return Loss()
 
     def _rows_of(self, agent: str) -> int:
         return self._known.get(self.address.changelog(agent).removeprefix(self.address.prefix), 0)

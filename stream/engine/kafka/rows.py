@@ -155,9 +155,9 @@ class LocalRows:
             found.update(self._select(f"select key, value from rows where key in ({marks})", some))  # noqa: S608
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows by prefix, in key order, read page by page."""
-        after, sign = prefix, ">="
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows by prefix, in key order, from beyond ``after``, read page by page."""
+        after, sign = (after, ">") if after > prefix else (prefix, ">=")
         while True:
             found = self._select(
                 f"select key, value from rows where key {sign} ? order by key limit ?",  # noqa: S608
