@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import rich_click as click
 
 from stream.cli import exits
+from stream.cli.asking import done, publish
 from stream.cli.exits import Failed
+from stream.cli.linking import COMMANDS
 from stream.cli.shell import Format, Shell, config_option, format_option, say
 from stream.core.row import State
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.group("links")
 def command() -> None:
-    """List links, and show how one record stands; works while the worker runs.
+    """List links, show how one record stands, link and part records; works while the worker runs.
 
     \b
     All links of a flow that are not in step:
@@ -33,6 +35,9 @@ def command() -> None:
       linkstream links show asana.tasks:1200000000000022
     What stands twice, or waits for a person:
       linkstream links check --live
+    These two are one thing; these two are not:
+      linkstream links set asana.tasks:22 custompms.task:7
+      linkstream links never asana.tasks:22 custompms.task:8
     """
 
 
@@ -274,12 +279,15 @@ def _live(topology: Topology, get: Any) -> Iterator[Finding]:
 
 @command.command("decide")
 @config_option
+@format_option
 @click.argument("ref")
 @click.argument("edge")
 @click.option("--is", "peer", metavar="REF", help="This record was created for it.")
 @click.option("--none", is_flag=True, help="None was created: create one.")
 @click.pass_obj
-def decide(shell: Shell, config: Path, ref: str, edge: str, peer: str | None, none: bool) -> None:
+def decide(  # noqa: PLR0913, PLR0917  # one for each option
+    shell: Shell, config: Path, format: Format, ref: str, edge: str, peer: str | None, none: bool
+) -> None:
     """Say what became of a create in doubt, after looking into the system.
 
     REF is the record that wants a counterpart, EDGE the end of the flow, both as `links check` prints them.
@@ -297,18 +305,14 @@ def decide(shell: Shell, config: Path, ref: str, edge: str, peer: str | None, no
     end = topology.flows.ends(ref.partition(":")[0])[edge]
     if peer is not None and not peer.startswith(f"{end.peer_type}:"):
         raise click.UsageError(f"--is: found {peer!r}; {end.peer_type}:<id> would be right")
-    _publish(topology, ref, edge, peer or "")
-    click.echo(f"{ref}: told; it links to {peer}" if peer else f"{ref}: told; it is created")
-
-
-def _publish(topology: Topology, ref: str, edge: str, peer: str) -> None:
-    import asyncio
-
     from stream.codec import encode
-    from stream.engine.ask import ask, publishing
     from stream.engine.log import Outgoing
     from stream.model import Decide
     from stream.topics import MAIL
 
-    order = Outgoing(MAIL, ref.encode(), encode(Decide(edge=edge, peer=peer)))
-    asyncio.run(ask(topology.broker, "publish", publishing([order])))
+    publish(topology, [Outgoing(MAIL, ref.encode(), encode(Decide(edge=edge, peer=peer or "")))])
+    done(f"{ref}: told; it links to {peer}" if peer else f"{ref}: told; it is created", format, ref=ref, peer=peer)
+
+
+for each in COMMANDS:
+    command.add_command(each)
