@@ -23,7 +23,7 @@ import orjson
 from msgspec import Struct
 
 from connectors.asana_records import KINDS, Kind, dated, entity, flat, gids, same, text
-from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import write_time
 from connectors.http import Answer, Client, Request
@@ -102,6 +102,10 @@ class AsanaEndpoint:
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
         return self._client.ahead.seconds()
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return self._client.usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor; lists in which nothing changed are passed over in one go."""

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from connectors.endpoint import Cursor, Endpoint, Entity, Page, Time, Traits
+from connectors.endpoint import Cursor, Endpoint, Entity, Page, Time, Traits, Usage
 from connectors.errors import ConnectorError, Locked, Refused, Retry, Unsure
 
 T = TypeVar("T")
@@ -153,6 +153,10 @@ class Guarded:
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
         return self._endpoint.clock_ahead()
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return self._endpoint.usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""

@@ -25,6 +25,7 @@ from math import inf
 
 from msgspec import Struct
 
+from connectors.endpoint import Room
 from connectors.errors import Retry
 
 PATIENCE = 2.0
@@ -80,6 +81,11 @@ class Window:
         self._used += min(cost, self.count)
         self._records += 0 if listed else cost
 
+    def free(self, now: float) -> int:
+        """Tell how much may leave at once."""
+        self._forget(now)
+        return self.count - self._used
+
     def answered(self, cost: int, now: float, *, listed: bool) -> None:
         """Begin to wait until a request does not count any more."""
         self._over.append((now + self.seconds, cost, listed))
@@ -119,6 +125,13 @@ class Budget:
         """Tell for how many seconds the gate is still closed, here or around it."""
         around = self._within.wait() if self._within is not None else 0.0
         return max(around, self._closed_until - self._clock())
+
+    def rooms(self) -> tuple[Room, ...]:
+        """Tell how much may leave at once, by window, here and around."""
+        now = self._clock()
+        return tuple(
+            Room(count=window.count, seconds=window.seconds, left=max(0, window.free(now))) for window in self._all()
+        )
 
     @asynccontextmanager
     async def slot(self, *, write: bool, path: str = "", cost: int = 1, listed: bool = False) -> AsyncIterator[None]:

@@ -133,6 +133,24 @@ class Traits(Struct, frozen=True, kw_only=True):
         return self.create is not None and self.look_up == "marker"
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """A window of a rate budget: of ``count`` requests in ``seconds``, so many may leave now."""
+
+    count: int
+    seconds: float
+    left: int
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What was asked of a system since the start, and what may still be asked of it."""
+
+    answers: Mapping[tuple[str, str], int] = {}
+    """By method and status; ``none`` where no answer came."""
+    rooms: tuple[Room, ...] = ()
+    wait: float = 0.0
+    """Seconds for which the system asked to be left alone."""
+
+
 class Endpoint(Protocol):
     """One system, open for reading and writing. ``type`` is an entity type's short name: ``tasks``."""
 
@@ -142,6 +160,10 @@ class Endpoint(Protocol):
 
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours; ``None`` where that is not known."""
+        ...
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
         ...
 
     async def page(self, type: str, cursor: Cursor) -> Page:

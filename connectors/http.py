@@ -13,6 +13,7 @@ import asyncio
 import ipaddress
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
@@ -39,7 +40,7 @@ from connectors.auth import (
 )
 from connectors.budget import Budget, Limits
 from connectors.clock import Ahead, date_of
-from connectors.endpoint import Entity, Record
+from connectors.endpoint import Entity, Record, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.foreign import decode
 from connectors.trail import note
@@ -167,7 +168,12 @@ class Client:
         known = secrets(self._auth) if isinstance(self._auth, _FIXED) else self._auth.secrets()
         more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
         self._redactor = Redactor((*known, *more))
+        self._answers: Counter[tuple[str, str]] = Counter()
         self._session: aiohttp.ClientSession | None = None
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return Usage(answers=self._answers, rooms=self.budget.rooms(), wait=max(0.0, self.budget.wait()))
 
     @property
     def address(self) -> str:
@@ -260,8 +266,10 @@ class Client:
                 told = _lower(response.headers)
                 self.ahead.hear(told, at, self._now())
                 note(request.method, url.path, response.status, told)
+                self._answers[request.method, str(response.status)] += 1
                 return response.status, told, await _body(response, self._sizes)
         except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
+            self._answers[request.method, "none"] += 1
             raise _broken(request, error, begun=sent.begun) from None
         except _TooLarge as error:
             raise _unbelievable(request, f"found {error}; less would be right") from None

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from connectors.endpoint import KEYED, UPSERTED, Cursor, Entity, Page, Record, Time, Traits
+from connectors.endpoint import KEYED, UPSERTED, Cursor, Entity, Page, Record, Time, Traits, Usage
 from connectors.errors import ConnectorError, Missing, Refused, Stale
 from connectors.fields import place
 
@@ -113,6 +113,10 @@ class MemoryEndpoint:
     def clock_ahead(self) -> float | None:
         """Its clock is told by nobody."""
         return None
+
+    def usage(self) -> Usage:
+        """Nobody counts."""
+        return Usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""

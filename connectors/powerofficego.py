@@ -19,7 +19,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import pick, write_time
 from connectors.http import Answer, Client, Request
@@ -79,6 +79,10 @@ class PowerOfficeEndpoint:
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
         return self._client.ahead.seconds()
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return self._client.usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""

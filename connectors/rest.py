@@ -17,7 +17,7 @@ from yarl import URL
 
 from connectors import bodies
 from connectors.declaration import Declaration, Operation, Type
-from connectors.endpoint import Cursor, Entity, Page, Reading, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import ABSENT, pick, read_time, write_time
 from connectors.http import Answer, Client, Request
@@ -54,6 +54,10 @@ class RestEndpoint:
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
         return self._client.ahead.seconds()
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return self._client.usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor."""

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
-from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits
+from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits, Usage
 from connectors.errors import BadAnswer, Missing, Refused, Stale
 from connectors.http import Client, Request
 from connectors.marks import join, short
@@ -54,6 +54,10 @@ class TrelloEndpoint:
     def clock_ahead(self) -> float | None:
         """Tell by how many seconds the system's clock is ahead of ours."""
         return self._client.ahead.seconds()
+
+    def usage(self) -> Usage:
+        """Tell what was asked of the system, and how much may still be asked."""
+        return self._client.usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor; a card whose only news is our own write is not in it."""

@@ -24,10 +24,26 @@ from stream.core.census import ROWS, Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.fields import Observer
 from stream.core.flows import Flows, View
-from stream.core.row import Brake
+from stream.core.row import Brake, Row
 from stream.core.turn import Alarm, Mail, Output, Report, Tally
 from stream.errors import BadRecord
-from stream.model import Change, Command, Conflict, Counted, Gone, Message, Resync, Rouse, Seen, Time, Wake
+from stream.meters import Meters
+from stream.model import (
+    Change,
+    Command,
+    Conflict,
+    Counted,
+    Gone,
+    Message,
+    Receipt,
+    Resync,
+    Rouse,
+    Seen,
+    Time,
+    Version,
+    Wake,
+    type_of,
+)
 from stream.parking import park
 from stream.ports import Headers, Record, Unit
 from stream.standing import Standing, alike, standing
@@ -43,9 +59,12 @@ AGAIN = 5_000_000
 class Join:
     """The middle stage of one worker: units in, rows and records out."""
 
-    def __init__(self, flows: Flows, clock: Callable[[], Time]) -> None:
+    def __init__(self, flows: Flows, clock: Callable[[], Time], meters: Meters | None = None) -> None:
         self._flows = flows
         self._clock = clock
+        self.meters = meters or Meters()
+        self._began = clock()
+        self._arrived: dict[str, list[float]] = {}
         self._observe = {name: Observer(paths) for name, paths in flows.paths.items()}
         self._changes = {changes(name): name for name in flows.paths}
         self._links: dict[str, int] = {}
@@ -88,6 +107,9 @@ class Join:
         if self._links != before:
             unit.put(TALLY, _encode_tally(self._links))
         self._counts.end(unit, self._now)
+        for type, seconds in self._arrived.items():
+            self.meters.arrive(type, seconds)
+        self._arrived.clear()
         self._recovered(unit, census)
 
     def _census(self, unit: Unit) -> Census:
@@ -164,6 +186,8 @@ class Join:
         except UnicodeDecodeError:
             raise BadRecord(f"key {key!r} is not UTF-8") from None
         now = self._now = self._clock()
+        if isinstance(message, Receipt) and isinstance(old, Row):
+            self._arrive(old, message, now)
         row, outputs = decide(name, old, message, view, now)
         if row is not old:
             if not alike(old, row):
@@ -173,6 +197,21 @@ class Join:
                 self._note(name, row)
         if outputs:
             self._emit(unit, record, outputs)
+
+    def _arrive(self, row: Row, receipt: Receipt, now: Time) -> None:
+        """Note how long ago the edit was made that a write has brought; one from before our time says nothing of us."""
+        if receipt.outcome not in ("done", "found") or receipt.target is None:
+            return
+        versions: Iterable[Version] = ()
+        if row.writing is not None and row.writing.number == receipt.number:
+            versions = row.writing.versions.values()
+        else:
+            for edge in row.edges.values():
+                if edge.state == "creating" and edge.number == receipt.number:
+                    versions = (stated.version for stated in edge.want.values())
+        edited = max((version.time for version in versions), default=0)
+        if edited >= self._began:
+            self._arrived.setdefault(type_of(receipt.target), []).append(max(0, now - edited) / 1e6)
 
     def _emit(self, unit: Unit, record: Record, outputs: Iterable[Output]) -> None:
         cause: Headers = (("cause", f"{record.topic}/{record.partition}/{record.offset}".encode()),)

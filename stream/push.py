@@ -35,6 +35,7 @@ from stream.look_ups import (
     later,
     ledger_key,
 )
+from stream.meters import Meters
 from stream.model import Command, Order, Receipt, Seen, Time, Value, id_of
 from stream.parking import park
 from stream.pauses import WAIT
@@ -92,10 +93,13 @@ class Push:
         endpoint: Endpoint,
         observe: Mapping[str, Observer],
         clock: Callable[[], Time],
+        *,
         paused: Callable[[str], str] = lambda _: "",
+        meters: Meters | None = None,
     ) -> None:
         self._system = system
         self._paused = paused
+        self._meters = meters or Meters()
         self._endpoint = endpoint
         self._observe = observe
         self._clock = clock
@@ -137,6 +141,7 @@ class Push:
     def _answer(self, unit: Unit, job: Job) -> None:
         receipt, record = job.receipt, job.record
         assert receipt is not None
+        self._meters.writes[job.command.type, job.command.kind, receipt.outcome] += 1
         if receipt.outcome in ("done", "found"):
             target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
             number = max(job.command.number, 0 if job.before is None else job.before.number)  # never back

@@ -24,6 +24,7 @@ from stream.configuration.report import Report
 from stream.configuration.resting import Resting, awake
 from stream.configuration.systems import Kinds, Polled, System, Systems, read_systems
 from stream.configuration.variables import fill
+from stream.configuration.web import Web, read_web
 from stream.configuration.written import seconds
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.errors import BadTopology
@@ -49,6 +50,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     """Of every entity type that a system has, read or not."""
     base_dir: Path
     """Where paths in the file begin."""
+    web: Web | None
+    """Where the page is served, if anywhere."""
     resting: Resting
     """Flows and pairs that do nothing before a person has decided something, and what."""
 
@@ -56,6 +59,8 @@ class Topology(Struct, frozen=True, kw_only=True):
         """All secrets among the settings, for whoever keeps them out of texts."""
         for system in self.systems.values():
             yield from (value for value in system.settings.values() if isinstance(value, Secret))
+        if self.web is not None:
+            yield from (token for token in (self.web.token, self.web.write_token) if token is not None)
 
 
 def read_topology(file: Path, environment: Mapping[str, str], *, kinds: Kinds = registered) -> Topology:
@@ -95,6 +100,7 @@ def parse_topology(
         report.add(("resync",), f"found {report.shown(('resync',), parts.resync)}; 1m or more would be right")
     systems = read_systems(parts, value, report, kinds, base_dir)
     flows = read_flows(parts, value, document.typed, report, systems.traits)
+    web = read_web(parts.web, report)
     problems = report.lines()
     if problems:
         raise BadTopology(problems)
@@ -107,6 +113,7 @@ def parse_topology(
         flows=_laid_out(flows, systems),
         traits=systems.traits,
         base_dir=base_dir,
+        web=web,
         resting=resting,
     )
 

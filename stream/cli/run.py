@@ -32,6 +32,10 @@ def command(shell: Shell, config: Path, status: bool | None) -> None:
     from stream.engine.worker import build
 
     worker = build(topology)
+    if topology.web is not None:
+        from stream.operate.web.server import attach
+
+        attach(worker)
     if status if status is not None else sys.stderr.isatty():
         from stream.cli.line import show
 

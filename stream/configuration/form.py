@@ -13,7 +13,7 @@ import msgspec
 
 from connectors.document import Path
 from stream.configuration.report import Report, near
-from stream.configuration.written import WrittenFlow, WrittenSystem, WrittenTopic, WrittenTopology, schema
+from stream.configuration.written import WrittenFlow, WrittenSystem, WrittenTopic, WrittenTopology, WrittenWeb, schema
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     broker: str
     partitions: int
     resync: str
+    web: WrittenWeb | None
     systems: dict[str, WrittenSystem]
     topics: dict[str, WrittenTopic]
     flows: dict[int, WrittenFlow]
@@ -46,6 +47,7 @@ def read_form(value: Any, report: Report) -> Parts:
         broker=written.broker,
         partitions=written.partitions,
         resync=written.resync,
+        web=written.web,
         systems=written.systems,
         topics={name: topic or WrittenTopic() for name, topic in written.topics.items()},
         flows=dict(enumerate(written.flows)),
@@ -64,6 +66,7 @@ def _salvaged(value: Any) -> Parts:
         broker="",
         partitions=1,
         resync="24h",
+        web=None,
         systems=dict(_sound(systems.items(), WrittenSystem)),
         topics=dict(_sound(((name, topic or {}) for name, topic in topics.items()), WrittenTopic)),
         flows=dict(_sound(enumerate(flows if isinstance(flows, list) else ()), WrittenFlow)),
@@ -171,6 +174,7 @@ def _form(struct: str, *way: str) -> str:
 _FORMS = {
     _form("WrittenTopology", "properties", "systems", "propertyNames"): "a name of letters, digits, - and _",
     _form("WrittenTopology", "properties", "topics", "propertyNames"): "<system>.<type>",
+    _form("WrittenWeb", "properties", "listen"): "an address with its port, as 127.0.0.1:8900,",
     _form("WrittenFlow", "properties", "name"): "a name of letters, digits, -, _, . and ~",
     _form("WrittenField", "properties", "to"): "a path as address.city",
 }

@@ -127,13 +127,14 @@ def _settings(name: str, written: Mapping[str, Any], kind: Kind, report: Report)
         elif value == "" and report.comes_from_outside(at) and not report.unknown(at) and not setting.required:
             continue  # ${NAME:-} says that a setting may be left out
         else:
-            settings[key] = _secret(at, value, report) if setting.secret else _open(at, value, setting, report)
+            settings[key] = secret_of(at, value, report) if setting.secret else _open(at, value, setting, report)
     for key in sorted(key for key, setting in kind.settings.items() if setting.required and key not in written):
         report.add(path, f"found no setting {key!r}; one would be right", key=True)
     return settings
 
 
-def _secret(path: Path, value: Any, report: Report) -> Secret:
+def secret_of(path: Path, value: Any, report: Report) -> Secret:
+    """A secret as it may be written: it comes from outside of the file."""
     if report.unknown(path):
         return Secret("")
     if not isinstance(value, str):

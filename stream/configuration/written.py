@@ -198,6 +198,27 @@ class WrittenSystem(Struct, frozen=True, kw_only=True):
     ]
 
 
+class WrittenWeb(_Written, frozen=True, kw_only=True):
+    """The page and the end points for monitoring, served by the worker."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            pattern=r"^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}$",
+            description="Address and port. Anything but this machine alone needs a token. Port 0 takes a free one.",
+        ),
+    ] = "127.0.0.1:8900"
+    token: Annotated[str | UnsetType, Meta(description="A secret that opens the page and /metrics.")] = UNSET
+    write_token: Annotated[
+        str | UnsetType,
+        Meta(description="A secret that opens the page for changes too; without it there are none."),
+    ] = UNSET
+    hosts: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}$")]],
+        Meta(description="Names under which browsers may ask for it, besides addresses and localhost."),
+    ] = []
+
+
 class WrittenTopology(_Written, frozen=True, kw_only=True):
     """Which systems there are, which of their entity types are read, and which flows keep them in step.
 
@@ -217,6 +238,10 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
     resync: Annotated[
         Duration, Meta(description="How often all rows tell everything anew, a few at a time; 1m or more.")
     ] = "24h"
+    web: Annotated[
+        WrittenWeb | None,
+        Meta(description="The page, /metrics and health. Without it there are none."),
+    ] = None
     systems: Annotated[
         dict[Name, WrittenSystem],
         Meta(description="By name. Of two edits in the same microsecond, that of the later system here wins."),

@@ -25,7 +25,7 @@ from stream.engine.ask import Desk, Handler, built_in
 from stream.engine.backends import log_at, shown, socket_at
 from stream.engine.feed import Feed
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, LaneId, Log, TopicSettings
+from stream.engine.log import EngineError, LaneId, Log, Staged, TopicSettings
 from stream.engine.transport import Transport
 from stream.topics import PARKED
 
@@ -64,6 +64,12 @@ class App(faust.App):
         self.feeds: list[tuple[Callable[[LaneId], bool], Feed]] = []
         """Which lanes are for which body."""
         self.handlers: dict[str, Handler] = built_in(log)
+        self.on_landed: Callable[[Staged], object] = lambda _: None
+        """Called with every unit that is durable now."""
+        self.claimed = False
+        """Whether the first lanes are ours."""
+        self.at_open: list[Callable[[], Awaitable[object]]] = []
+        """Called before anything is opened."""
         self.at_start: list[Callable[[], object]] = []
         """Called when the first lanes are ours and before any unit is out."""
         self.at_end: list[Callable[[], Awaitable[object]]] = []
@@ -95,6 +101,8 @@ class App(faust.App):
 
     async def open_log(self) -> None:
         """Open the log, declare the topics, claim the lanes that are ours, answer commands."""
+        for opening in self.at_open:
+            await opening()
         await self.broker.open()
         agents = self.agents.values()
         await self.broker.declare(self.declared, self.partitions, [agent.name for agent in agents])
@@ -102,6 +110,7 @@ class App(faust.App):
         await self.broker.share(topics, self._given, self._taken)
         self._desk = Desk(socket_at(self.url, os.getpid()), self.handlers)
         await self._desk.open()
+        self.claimed = True
         for beginning in self.at_start:
             beginning()
 
@@ -154,7 +163,13 @@ class App(faust.App):
                 size=SIZE // self.partitions,
             )
         )
+        claimed[0].on_landed = self.on_landed
         return claimed[0]
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to stop."""
+        return self._drained
 
     async def drain(self) -> None:
         """Give out no more units; wait for those that are out and for their commits, once."""

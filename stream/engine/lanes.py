@@ -88,6 +88,10 @@ class Lane:
     """One agent's share of one partition, claimed."""
 
     def __init__(self, log: Log, claim: Claim, *, rows: int = 20_000, size: int = 16 << 20) -> None:
+        self.commits = 0
+        """How many have landed."""
+        self.on_landed: Callable[[Staged], object] = lambda _: None
+        """Called with what is durable now."""
         self.log = log
         self.claim = claim
         self.id: LaneId = claim.lane
@@ -103,6 +107,7 @@ class Lane:
         self._out: LaneUnit | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._flying: Mapping[bytes, bytes | None] = {}
+        self._flying_from = 0
         self._flight: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._rows = Rows(rows, size)
@@ -113,6 +118,19 @@ class Lane:
     def behind(self) -> int:
         """Records that wait in the log, as far as is known."""
         return sum(max(0, self.claim.end(topic) - self.next[topic]) for topic in self.topics)
+
+    def oldest(self) -> int | None:
+        """The time, in milliseconds, of the oldest record that is not committed; nothing while none waits.
+
+        One that was taken is known; of those in the log, the first of every topic.
+        """
+        times = [self._flying_from] if self._flight is not None and self._flying_from else []
+        taken = [*(self._out.records[:1] if self._out is not None else ()), *self._backlog[:1]]
+        times += [record.timestamp for record in taken]
+        for topic in () if times else self.topics:
+            if self.claim.head(topic) > self._position[topic]:
+                times += [record.timestamp for record in self.claim.read(topic, self._position[topic], 1)]
+        return min(times, default=None)
 
     @property
     def flying(self) -> bool:
@@ -178,6 +196,7 @@ class Lane:
         """Send the unit on its way to the log; waits only while an earlier commit of the lane flies."""
         try:
             await self.settled()
+            self._flying_from = unit.records[0].timestamp if unit.records else 0
             self._launch(unit.staged())
         except BaseException:
             self.give_back(unit)
@@ -251,11 +270,14 @@ class Lane:
             await self.log.commit(staged)
             self._rows.update(staged.rows)
             self.next.update(staged.offsets)
+            self.commits += 1
+            self.on_landed(staged)
             self._failure = None
         except EngineError as error:
             self._failure = error
         finally:
             self._flying = {}
+            self._flying_from = 0
             self._flight = None
             if self._out is None:
                 self.still.set()

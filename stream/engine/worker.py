@@ -30,21 +30,26 @@ from stream.engine.agents import Stream
 from stream.engine.app import App, create_app
 from stream.engine.backends import shown
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, Outgoing, TopicSettings, partition_of
+from stream.engine.log import EngineError, Outgoing, Staged, TopicSettings, partition_of
+from stream.engine.watchdog import Watchdog
 from stream.errors import BadRecord
 from stream.join import Join
+from stream.meters import Meters
 from stream.model import Reread, Time
 from stream.parking import park
 from stream.pauses import PAUSED, Pauses
 from stream.poll import Reader
 from stream.push import Push
 from stream.standing import added_up
-from stream.topics import CONFLICTS, MAIL, POLLS, changes, upserts
+from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, changes, upserts
 from stream.topology import Polled, Topology
 
 DAY = 86_400.0
 JOIN, PUSH = 200, 50
 """Records in a unit: what a body may do before the loop turns, and how many writes stand on one note."""
+
+_BLINK = 0.05
+"""Seconds that the event loop is asked to wait, to see how late it is."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +69,15 @@ class Worker:
         )
         systems = opened(topology) if endpoints is None else endpoints
         self.endpoints = {name: guarded(systems[name], system.settings) for name, system in topology.systems.items()}
-        self.join = Join(topology.flows, clock)
+        self.meters = Meters()
+        self.join = Join(topology.flows, clock, self.meters)
+        self.began = clock()
+        self.late = 0.0
+        """Seconds by which the event loop was late when it looked last."""
+        self.watchdog = Watchdog(frozenset({"join"}))
+        self.web = ""
+        """Where its page is, while there is one."""
+        self.app.on_landed = self._landed
         self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
         self.pauses = Pauses({name: polled.system for name, polled in topology.types.items()})
         self.wishes = {name: asyncio.Event() for name in topology.types}
@@ -78,6 +91,8 @@ class Worker:
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
         self.lost = False
         """Whether it was said that state was lost."""
+        self.reading: list[str] = []
+        """The types that this process reads; others are read by other workers."""
         self.holding: set[str] = set()
         """Types whose deletions are held, as far as it was said."""
         self.away: dict[str, Time] = {}
@@ -87,6 +102,17 @@ class Worker:
         system = self.topology.systems[polled.system]
         plan = self.topology.flows.plan(polled.name)
         return Reader(polled.name, system.connector, self.endpoints[polled.system], plan, clock)
+
+    def _landed(self, staged: Staged) -> None:
+        """Count what was written; to people's topics by the type that it is about."""
+        emitted = self.meters.emitted
+        for record in staged.records:
+            family, _, type = record.topic.partition(".")
+            if family in (CONFLICTS, PARKED):
+                type = record.key.partition(b":")[0].decode(errors="replace")
+                emitted[family, type if type in self.topology.types else ""] += 1
+            elif family == "changes" and record.value is not None:  # a mark has none
+                emitted[family, type] += 1
 
     async def close(self) -> None:
         """Give connections back."""
@@ -172,6 +198,7 @@ class Worker:
             },
             "written": self.written,
             "paused": {what: {"at": pause.at, "why": pause.why} for what, pause in self.pauses.all().items()},
+            "web": self.web,
             "standing": added_up(lane.counts for lane in self.join.standing.values()),
             "out": {key.decode(): at for key, at in self.out()},
             "recovering": self._loss() if self.recovering() else "",
@@ -221,7 +248,9 @@ def _polling(worker: Worker) -> None:
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.pauses.load(unit)
-        reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in _owned(worker, stream)]
+        owned = _owned(worker, stream)
+        worker.reading = [name for _, name in owned]
+        reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in owned]
         try:
             async for unit in stream.units():
                 for record in unit:
@@ -238,6 +267,7 @@ def _polling(worker: Worker) -> None:
                     if isinstance(order, Reread):
                         worker.wishes[reader.name].set()
         finally:
+            worker.reading = []
             await _ended(reading)
 
 
@@ -272,8 +302,15 @@ def _serving(worker: Worker) -> None:
     app.at_start.append(lambda: logger.info("started: %s; log %s", ", ".join(topology.systems), shown(topology.broker)))
     app.at_end.append(worker.close)
 
+    app.at_start.append(worker.watchdog.start)
+    app.at_end.append(worker.watchdog.stop)
+
     @app.timer(interval=1.0)
     async def watch() -> None:
+        worker.watchdog.beat(app.lanes)
+        asked = time.monotonic()
+        await asyncio.sleep(_BLINK)
+        worker.late = max(0.0, time.monotonic() - asked - _BLINK)
         worker.watch()
         worker.hold()
         await worker.recover()
@@ -290,7 +327,7 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     if not types:
         return
     observers = {name: Observer(topology.flows.paths.get(name, ())) for name in types}
-    push_unit = Push(system, endpoint, observers, clock, worker.pauses.reason)
+    push_unit = Push(system, endpoint, observers, clock, paused=worker.pauses.reason, meters=worker.meters)
 
     @app.agent(
         app.topic(*(upserts(name) for name in types)), name=f"push.{system}", concurrency=topology.partitions, retries=2
@@ -319,6 +356,7 @@ def _went_well(worker: Worker, name: str) -> None:
         logger.info("%s: %s, records: %d", name, how, reader.counted)
         reader.counted = None
     worker.read_at[name] = clock()
+    worker.meters.pages[name] += 1
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -360,12 +398,14 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
             if worker.errors.get(name) != str(error):
                 logger.warning("%s: %s", name, error)
             worker.errors[name] = str(error)
+            worker.meters.failures[name] += 1
         except EngineError as error:
             worker.app.broker.on_fatal(error)
             return
         except Exception as error:  # the edge: a bug in a reader must not silence the others
             more = False
             worker.errors[name] = f"{type(error).__name__}: {error}"
+            worker.meters.failures[name] += 1
             logger.exception("%s: reading failed", name)
         if not more:
             with suppress(TimeoutError):

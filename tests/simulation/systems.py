@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from connectors.endpoint import Cursor, Entity, Page, Traits
+from connectors.endpoint import Cursor, Entity, Page, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Retry, Stale, Unsure
 from connectors.paging import Paging, Seen, advance
 from connectors.rounds import Round, newest, next_since, resume
@@ -345,6 +345,9 @@ class ModelSystem:
 
     def clock_ahead(self) -> float | None:
         return self.quirks.skew / SECOND + 0.4 if self.quirks.dated else None
+
+    def usage(self) -> Usage:
+        return Usage()
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """One page, with the paging and the rounds of the real connectors."""

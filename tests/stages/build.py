@@ -61,7 +61,7 @@ class Bench:
 
     def push(self, system: str) -> Push:
         observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
-        return Push(system, self.systems[system], observe, self.clock, self.paused)
+        return Push(system, self.systems[system], observe, self.clock, paused=self.paused)
 
     async def poll(self, name: str = "a.t", **reader: Any) -> bool:
         self.now += SECOND

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from stream.codec import decode_command, encode_mark
 from stream.core.turn import Report
+from stream.join import Join
 from stream.model import Change, Counted, Source, Wake
 from stream.topics import MAIL, WAKE, changes, upserts
 from tests.stages.build import PARTITIONS, SECOND, bench
@@ -103,3 +104,26 @@ async def test_a_report_is_parked_once() -> None:
     await table.settle()
     assert [reason for _, reason in table.parked()] == ["not applied"]
     assert Report("x").field == ""
+
+
+async def test_an_edit_is_timed_from_when_it_was_made_to_its_receipt_and_older_ones_are_not() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n", "x": "x0"})
+    await table.settle()
+    meters = table.join.meters
+    before = sum(sum(spread.counts) for spread in meters.arrived.values())
+    (id,) = table.systems["a"].all("t")
+    edited = table.now
+    table.systems["a"].edit("t", id, {"x": "x1"})
+    await table.settle()
+    spread = meters.arrived["b.t"]
+    assert sum(spread.counts) == before + 1
+    assert 0 < spread.sum <= (table.now - edited) / SECOND
+
+
+async def test_an_edit_from_before_the_worker_began_is_not_timed() -> None:
+    table = await bench()
+    table.systems["a"].add("t", {"name": "n", "x": "x0"})
+    table.join = Join(table.flows, lambda: table.clock() + 3600 * SECOND)
+    await table.settle()
+    assert table.join.meters.arrived == {}

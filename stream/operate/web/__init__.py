@@ -1,0 +1,1 @@
+"""What a worker serves over HTTP: a page for people, metrics and health for monitoring."""
