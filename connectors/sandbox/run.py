@@ -35,8 +35,9 @@ SYSTEMS: dict[str, Callable[[World], System]] = {
 class Sandbox:
     """A running sandbox. ``url`` is what a connector's ``url`` setting takes."""
 
-    def __init__(self, system: System, world: World, runner: web.AppRunner, port: int) -> None:
+    def __init__(self, system: System, world: World, runner: web.AppRunner, port: int, host: str) -> None:
         self.system = system
+        self.host = host
         self.world = world
         self.port = port
         self._runner = runner
@@ -107,7 +108,7 @@ class Sandbox:
     async def up(self) -> None:
         """Listen, again on the same port."""
         if self._site is None:
-            self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+            self._site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
             await self._site.start()
             self.port = self._runner.addresses[0][1]
 
@@ -134,11 +135,13 @@ async def serve(  # noqa: PLR0913 - each has a default but the first
     clock: Callable[[], int] | None = None,
     record: bool = False,
     options: dict[str, Any] | None = None,
+    host: str = "127.0.0.1",
 ) -> Sandbox:
     """Start a sandbox with about ``count`` tasks made up from ``seed``.
 
     ``limit`` is (calls, seconds) for each token, ``clock`` answers microseconds since the epoch, ``record`` keeps
-    every request with its answer, ``options`` are the system's own switches. Port 0 takes a free one.
+    every request with its answer, ``options`` are the system's own switches. Port 0 takes a free one; ``host`` is where
+    it listens, and is none of its address.
     """
     world = World(clock)
     if record:
@@ -155,19 +158,21 @@ async def serve(  # noqa: PLR0913 - each has a default but the first
         shutdown_timeout=0.1,
     )
     await runner.setup()
-    sandbox = Sandbox(made, world, runner, port)
+    sandbox = Sandbox(made, world, runner, port, host)
     await sandbox.up()
     return sandbox
 
 
-def main(system: str, *, port: int = 0, count: int = 40, seed: int = 1, say: Callable[[str], object]) -> None:
+def main(
+    system: str, *, host: str = "127.0.0.1", port: int = 0, count: int = 40, seed: int = 1, say: Callable[[str], object]
+) -> None:
     """Run a sandbox alone until SIGINT or SIGTERM; ``say`` prints a line."""
 
     async def run() -> None:
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # the loop's own handlers wake it even as it falls asleep
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        sandbox = await serve(system, port, count=count, seed=seed)
+        sandbox = await serve(system, port, count=count, seed=seed, host=host)
         say(f"{system} sandbox: {sandbox.url}")
         for name, value in {**sandbox.settings(), **sandbox.secrets()}.items():
             if name != "url":

@@ -46,6 +46,30 @@ shutil.rmtree(sys.argv[1], ignore_errors=True)
 _LOGGING = "-Dorg.slf4j.simpleLogger."
 
 
+class Warden:
+    """Ends the processes that it was told of, and removes a folder, when it is closed or when we are no more."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-c", _WARDEN, str(folder)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+    def watch(self, pid: int) -> None:
+        self._tell(pid)
+
+    def forget(self, pid: int) -> None:
+        self._tell(-pid)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, number: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{number}\n".encode())
+        self._process.stdin.flush()
+
+
 @dataclass
 class Node:
     """One broker: where it listens, where its data lie, its process while it runs."""
@@ -81,9 +105,7 @@ class Cluster:
     def __enter__(self) -> Self:
         self._java, self._jars = java(), jars()
         self._folder = Path(tempfile.mkdtemp(prefix="linkstream-kafka-"))
-        self._warden = subprocess.Popen(
-            [sys.executable, "-c", _WARDEN, str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
-        )
+        self._warden = Warden(self._folder)
         self._others: list[subprocess.Popen[bytes]] = []
         ports = free_ports(3 * self.brokers)
         self.nodes = {
@@ -124,7 +146,7 @@ class Cluster:
                 node.process = self._popen(
                     "kafka.Kafka", str(node.folder / "server.properties"), heap=self.heap, stdout=log, stderr=log
                 )
-            self._tell(node.process.pid)
+            self._warden.watch(node.process.pid)
         for node, length in zip(nodes, said, strict=True):
             self._await(node, length)
 
@@ -192,15 +214,13 @@ class Cluster:
         for process in self._others:
             process.kill()  # nothing happens to one that ended
             process.wait(PATIENCE)
-            self._tell(-process.pid)
-        assert self._warden.stdin is not None
-        self._warden.stdin.close()
-        self._warden.wait()
+            self._warden.forget(process.pid)
+        self._warden.close()
 
     def adopt(self, process: subprocess.Popen[bytes]) -> None:
         """Let a process that goes on by itself, such as Kafka Connect, end with this cluster."""
         self._others.append(process)
-        self._tell(process.pid)
+        self._warden.watch(process.pid)
 
     def command(self, name: str, heap: int = 128) -> list[str]:
         """How one of Kafka's classes is started; its arguments follow."""
@@ -214,15 +234,10 @@ class Cluster:
         command = [*self.command(name, heap), *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **streams)  # type: ignore[call-overload]
 
-    def _tell(self, pid: int) -> None:
-        assert self._warden.stdin is not None
-        self._warden.stdin.write(f"{pid}\n".encode())
-        self._warden.stdin.flush()
-
     def _gone(self, node: Node) -> None:
         assert node.process is not None
         node.process.wait(PATIENCE)
-        self._tell(-node.process.pid)
+        self._warden.forget(node.process.pid)
         node.process = None
 
     def _these(self, numbers: Sequence[int]) -> list[Node]:
