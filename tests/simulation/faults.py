@@ -21,7 +21,7 @@ from stream.ports import Loss, Record
 from stream.topics import MAIL, PARKED, changes
 from tests.simulation.log import Crash, Fenced, SimUnit
 from tests.simulation.systems import SECOND
-from tests.simulation.world import Paused
+from tests.simulation.world import Faults, Lanes, Paused
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -238,6 +238,55 @@ def recover(world: World, since: Time) -> None:
     """A loss of state is noticed: a new life of the log begins (C1, B6)."""
     world.loss = Loss(max(world.clock(), world.loss.at + 1), since)
     world.boot()
+
+
+def back_up(world: World) -> None:
+    """Copy the whole log, as it is now."""
+    lanes = {where: (dict(lane.rows), dict(lane.positions)) for where, lane in world.lanes.items()}
+    world.backup = (world.clock(), lanes, {where: list(records) for where, records in world.log.items()})
+    world.tell("the log is backed up")
+
+
+def restore(world: World, *, at_rest: bool) -> None:
+    """The process is killed, the log set back to its backup; the next process finds that out by itself."""
+    if world.backup is None:
+        return
+    _rest(world, at_rest)
+    since, lanes, log = world.backup
+    world.tell("the log is set back to its backup")
+    world.happened["restores"] += 1
+    _set_back(world, since, lanes, log)
+    _rest(world, at_rest)
+
+
+def erase(world: World, *, at_rest: bool) -> None:
+    """The log is gone; its witness is there."""
+    _rest(world, at_rest)
+    world.tell("the log is gone")
+    world.happened["restores"] += 1
+    world.backup = None
+    _set_back(world, 0, {}, {})
+    _rest(world, at_rest)
+
+
+def _rest(world: World, wanted: bool) -> None:
+    """Nobody edits and nothing goes wrong until everything is in step."""
+    if wanted:
+        world.faults = Faults()
+        while world.paused:
+            revive(world)
+        world.settle()
+
+
+def _set_back(world: World, since: Time, lanes: Lanes, log: dict[tuple[str, int], list[Record]]) -> None:
+    world.forgotten += [(topic, record) for (topic, _), records in world.log.items() for record in records]
+    world.log = {where: list(records) for where, records in log.items()}
+    for where, lane in world.lanes.items():
+        rows, positions = lanes.get(where, ({}, {}))
+        lane.rows, lane.positions, lane.epoch = dict(rows), dict(positions), lane.epoch + 1
+    world.answered.clear()
+    world.born = {ref for ref in world.born if (row := world.row(ref)) is not None and row.cells}
+    recover(world, since)
 
 
 def resync(world: World) -> None:

@@ -51,11 +51,14 @@ ANY: tuple[Removal, ...] = ("keep", "archive", "delete")
 DELETING = {"delete": 12, "archive": 6}
 RETURNING = {**DELETING, "restore": 8}
 AGAIN = "read again from the start, the deletion of a record that came back may be followed once more"
+FILLED = "a field that was emptied between a create whose answer was lost and its look-up is filled again"
+RESTORED = frozenset({"latest", "lost", "few", "versions"})
+BORN_AGAIN = "versions are born again: what we wrote there ourselves, late, may win over an edit that nobody had read"
+TWICE = "what was written before the log was set back may be written once more; " + FILLED
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
 ASKED = {"decide": 8}
 GIVEN_UP = 0.1
 EMPTIED = frozenset({"emptied"})
-FILLED = "a field that was emptied between a create whose answer was lost and its look-up is filled again"
 FEW = frozenset({"few", "emptied"})
 REWRITTEN = (
     "in a record that was found later, a name that was rewritten is taken for an edit and goes round once, and a field "
@@ -266,6 +269,24 @@ MODES = {
         excused=ROLLED,
         why="versions are born again: an older value may win, and is told of to nobody",
     ),
+    "restored": Mode(
+        steps={"back up": 15, "restore log": 12},
+        excused=RESTORED,
+        why=BORN_AGAIN,
+    ),
+    "restored, at rest": Mode(
+        steps={"back up": 15, "restore log at rest": 10}, excused=frozenset({"few", "versions", "emptied"}), why=TWICE
+    ),
+    "erased": Mode(steps={"erase": 10}, excused=RESTORED, why=BORN_AGAIN),
+    "erased, at rest": Mode(steps={"erase at rest": 8}, excused=frozenset({"few", "versions", "emptied"}), why=TWICE),
+    "restored, late requests": Mode(
+        quirks=everywhere(late=LATE),
+        late=GIVEN_UP,
+        steps={"back up": 15, "restore log": 12},
+        excused=RESTORED | {"emptied"},
+        why=BORN_AGAIN,
+    ),
+    "restored, swarm": Mode(swarm=True, steps={"back up": 15, "restore log": 12}, excused=RESTORED, why=BORN_AGAIN),
     "rollback, unseen": Mode(
         steps={"snapshot": 20, "rollback unseen": 15},
         excused=ROLLED | {"doubles", "names", "linked"},

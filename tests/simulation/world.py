@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -36,6 +36,9 @@ from tests.simulation.log import Crash, Fenced, Lane, SimUnit
 from tests.simulation.people import People
 from tests.simulation.systems import SECOND, ModelSystem, Quirks, nested
 from tests.simulation.watch import Watch
+
+Lanes: TypeAlias = dict[tuple[str, int], tuple[dict[bytes, bytes], dict[str, int]]]
+"""Rows and positions of all lanes."""
 
 
 class Faults(msgspec.Struct, kw_only=True):
@@ -143,6 +146,9 @@ class World:
         self.answered: set[tuple[str, int]] = set()
         self.born: set[Ref] = set()
         self.kept: tuple[int, dict[bytes, bytes], dict[str, int], Time] | None = None
+        self.backup: tuple[Time, Lanes, dict[tuple[str, int], list[Record]]] | None = None
+        self.forgotten: list[tuple[str, Record]] = []
+        """What stood in the log before it was set back, for people who had looked into it."""
         self.under_way: list[tuple[str, Callable[[], Entity]]] = []
         """Requests that nobody waits for any more, and that will still be done."""
         self.glances: list[Record] = []
@@ -560,7 +566,8 @@ class World:
         return self._all(PARKED)
 
     def _all(self, topic: str) -> list[Record]:
-        return [record for p in range(self.partitions) for record in self.log.get((topic, p), [])]
+        before = [record for name, record in self.forgotten if name == topic]
+        return before + [record for p in range(self.partitions) for record in self.log.get((topic, p), [])]
 
     def value(self, ref: Ref, field: str) -> Any:
         """What a record holds now, by the truth."""
