@@ -8,7 +8,7 @@ ARGS ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test prism asyncapi kafka simulate mutants mutate check demo bench lock schema clean
+.PHONY: help setup test prism asyncapi kafka simulate mutants mutate check demo bench lock reference schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -73,6 +73,9 @@ bench: $(READY) ## measure all, side by side with stock Faust; writes docs/bench
 
 lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
 	@$(BIN)/python requirements/lock.py $(ARGS)
+
+reference: $(READY) ## write docs/cli.md from the commands
+	@$(BIN)/python -m stream.cli.reference > docs/cli.md
 
 schema: $(READY) ## write schema/topics.schema.json and schema/connector.schema.json
 	@$(BIN)/linkstream schema > schema/topics.schema.json

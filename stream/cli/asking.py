@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stream.cli.exits import Unsafe
+from stream.cli.exits import Failed, Unsafe
 from stream.cli.shell import Format, say
 
 if TYPE_CHECKING:
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 
 def publish(topology: Topology, records: Sequence[Outgoing]) -> None:
-    """Bring records to the log. Raises EngineError."""
+    """Bring records to the log. Raises EngineError, also for a log that is none: nothing is made of it."""
     from stream.engine.ask import ask, publishing
+    from stream.engine.backends import open_reader
 
+    with open_reader(topology.broker) as reader:
+        missing = {record.topic for record in records} - {info.name for info in reader.topics()}
+    if missing:
+        raise Failed(f"{', '.join(sorted(missing))}: found no such topic in the log; linkstream run creates it")
     if records:
         asyncio.run(ask(topology.broker, "publish", publishing(records)))
 
