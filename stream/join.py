@@ -260,6 +260,7 @@ class Join:
         self.alarms.clear()
         self.held.clear()
         self.recovering.clear()
+        self.standing.clear()
 
     def load(self, unit: Unit) -> None:
         """Learn the alarms of a partition that was just taken over, and what is held in it; notice a loss of state."""

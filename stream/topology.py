@@ -27,6 +27,9 @@ from stream.configuration.variables import fill
 from stream.configuration.web import Web, read_web
 from stream.configuration.written import seconds
 from stream.core.flows import Flow, Flows, TypeFacts
+from stream.engine.backends import KINDS, is_kafka, secrets_of, shown
+from stream.engine.kafka.address import address_of
+from stream.engine.log import Mismatch
 from stream.errors import BadTopology
 
 __all__ = ["Polled", "System", "Topology", "parse_topology", "read_topology"]
@@ -57,6 +60,7 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> Iterator[Secret]:
         """All secrets among the settings, for whoever keeps them out of texts."""
+        yield from map(Secret, secrets_of(self.broker))
         for system in self.systems.values():
             yield from (value for value in system.settings.values() if isinstance(value, Secret))
         if self.web is not None:
@@ -92,9 +96,7 @@ def parse_topology(
     report = Report(file, document, filled)
     value = _numbers(filled.value, document.plain)
     parts, resting = awake(read_form(value, report))
-    if parts.broker and not _BROKER.fullmatch(parts.broker):
-        found = report.shown(("broker",), parts.broker)
-        report.add(("broker",), f"found {found}; sqlite:///path/to/file.db would be right")
+    _check_broker(parts.broker, report)
     resync = seconds(parts.resync)
     if resync < MOST_OFTEN:
         report.add(("resync",), f"found {report.shown(('resync',), parts.resync)}; 1m or more would be right")
@@ -127,7 +129,25 @@ MOST_OFTEN = 60.0
 _ENOUGH = LARGEST + 1
 _OPTION = r"(synchronous=(full|normal)|witness=[^&?]+)"
 _BROKER = re.compile(rf"sqlite:///[^?]+(\?{_OPTION}(&{_OPTION})*)?", re.IGNORECASE)
-"""What the embedded log takes for an address."""
+"""What the embedded log takes for an address; others are asked themselves."""
+
+
+def _check_broker(url: str, report: Report) -> None:
+    """What the log takes for an address; no option's value is shown, for a variable may have brought a secret."""
+    if not url or _BROKER.fullmatch(url):
+        return
+    found = report.shown(("broker",), shown(url) if is_kafka(url) else url)
+    right = f"{KINDS} would be right"
+    if is_kafka(url):
+        try:
+            address_of(url)
+        except Mismatch as error:
+            told = str(error).removeprefix(f"{shown(url)}: ")
+            outside = report.comes_from_outside(("broker",))
+            found, right = (found, told.rpartition("; ")[2]) if outside else ("", told)
+        else:
+            return
+    report.add(("broker",), f"found {found}; {right}" if found else right)
 
 
 def _numbers(value: Any, plain: frozenset[tuple[str | int, ...]]) -> Any:

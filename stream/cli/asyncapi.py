@@ -32,12 +32,9 @@ def command(shell: Shell, config: Path, format: Literal["yaml", "json"]) -> None
     Of another topics.yaml, as JSON:
       linkstream asyncapi -c deploy/topics.yaml --format json
     """
-    from stream.engine.app import MONTH
-    from stream.engine.log import TopicSettings
-    from stream.engine.worker import topics_of
+    from stream.engine.wanted import ALWAYS, topics_of
     from stream.operate.asyncapi import document
-    from stream.topics import PARKED
 
     topology = shell.chart(config)
-    topics = {**topics_of(topology), PARKED: TopicSettings(MONTH)}
+    topics = {**ALWAYS, **topics_of(topology)}
     say(document(topology, topics, metadata.version("linkstream")), format)

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
     "resync": ("stream.cli.resync", "Have records tell everything anew."),
+    "topics": ("stream.cli.topics", "Look after the topics of the log on a Kafka cluster."),
     "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
     "asyncapi": ("stream.cli.asyncapi", "Describe all topics as an AsyncAPI document."),
     "connector": ("stream.cli.connector", "Declare a system of your own."),
@@ -47,7 +48,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Try it": ("demo", "qa", "sandbox"),
     "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
-    "Run it": ("run",),
+    "Run it": ("run", "topics"),
     "See how it goes, and why": ("status", "explain", "links", "doctor"),
     "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync"),
     "This command line": ("completion", "version"),

@@ -17,6 +17,8 @@ Format: TypeAlias = Literal["table", "json", "yaml"]
 C = TypeVar("C", bound=Callable[..., Any])
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BROKER: Final = re.compile(r"^broker:.*\n(?:[ #].*\n|\n)*", re.MULTILINE)
+"""What says where the log is: every command needs that."""
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 
 
@@ -39,9 +41,7 @@ class Shell(NamedTuple):
 
         try:
             text = file.read_text(encoding="utf-8")
-            named = {
-                name for line in text.splitlines() if not line.startswith("broker") for name in _VARIABLE.findall(line)
-            }
+            named = set(_VARIABLE.findall(_BROKER.sub("", text)))
         except (OSError, UnicodeDecodeError):
             named = set()  # the reader says what is wrong
         return read_topology(file, {**dict.fromkeys(named, "http://not.set.invalid"), **self.environment})

@@ -44,7 +44,7 @@ def read_form(value: Any, report: Report) -> Parts:
             report.add((), "found a value of the wrong kind; the form that `linkstream schema` prints would be right")
         return _salvaged(value)
     return Parts(
-        broker=written.broker,
+        broker=written.broker if isinstance(written.broker, str) else written.broker.url,
         partitions=written.partitions,
         resync=written.resync,
         web=written.web,

@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -219,6 +220,52 @@ class WrittenWeb(_Written, frozen=True, kw_only=True):
     ] = []
 
 
+class WrittenBroker(_Written, frozen=True, kw_only=True):
+    """A Kafka cluster as the log, and how to get in."""
+
+    kafka: Annotated[str, Meta(min_length=1, description="host:port of one or more brokers, with commas between.")]
+    prefix: Annotated[str, Meta(description="Before the names of topics, the group and transactional ids.")] = ""
+    state: Annotated[str, Meta(description="A folder for local copies of rows; nothing is lost with it.")] = ""
+    replication: Annotated[
+        Annotated[int, Meta(ge=1, le=9)] | None, Meta(description="Copies of each topic that is created.")
+    ] = None
+    compression: Annotated[
+        Literal["zstd", "gzip", "snappy", "lz4", "none"], Meta(description="Of the batches that we write.")
+    ] = "zstd"
+    instance: Annotated[str, Meta(description="A fixed name of this worker: a restart moves no partitions.")] = ""
+    session: Annotated[
+        Annotated[float, Meta(ge=1)] | None, Meta(description="Seconds of silence until others take over.")
+    ] = None
+    timeout: Annotated[Annotated[float, Meta(ge=1)] | None, Meta(description="Seconds that a request may take.")] = None
+    transaction: Annotated[
+        Annotated[float, Meta(ge=1)] | None, Meta(description="Seconds that a transaction may stay open.")
+    ] = None
+    largest: Annotated[
+        Annotated[int, Meta(ge=1000)] | None, Meta(description="Bytes of the largest record the brokers take.")
+    ] = None
+    tls: Annotated[bool | None, Meta(description="Whether to speak TLS; with a file below we do.")] = None
+    ca: Annotated[str, Meta(description="File of certificates (PEM) of who may have signed the brokers' own.")] = ""
+    certificate: Annotated[str, Meta(description="File of our certificate (PEM), where brokers ask for one.")] = ""
+    key: Annotated[str, Meta(description="File of its key (PEM).")] = ""
+    key_password: Annotated[str, Meta(description="Password of that key, as ${KEY_PASSWORD}.")] = ""
+    mechanism: Annotated[
+        Literal["plain", "scram-sha-256", "scram-sha-512", "oauthbearer", ""],
+        Meta(description="How we log in; with a user scram-sha-512, with a token oauthbearer, else not at all."),
+    ] = ""
+    user: Annotated[str, Meta(description="Who we are.")] = ""
+    password: Annotated[str, Meta(description="And that it is us, as ${KAFKA_PASSWORD}.")] = ""
+    token_file: Annotated[str, Meta(description="File with a token that something else keeps fresh.")] = ""
+
+    @property
+    def url(self) -> str:
+        """The same in one line."""
+        said = {name: getattr(self, name) for name in self.__struct_fields__ if name != "kafka"}
+        options = {
+            name: str(value).lower() if value is True or value is False else value for name, value in said.items()
+        }
+        return f"kafka://{self.kafka}?{urlencode({name: v for name, v in options.items() if v not in ('', None)})}"
+
+
 class WrittenTopology(_Written, frozen=True, kw_only=True):
     """Which systems there are, which of their entity types are read, and which flows keep them in step.
 
@@ -226,10 +273,10 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
     """
 
     broker: Annotated[
-        str,
+        Annotated[str, Meta(min_length=1)] | WrittenBroker,
         Meta(
-            min_length=1,
-            description="Where records are kept: sqlite:///path/to/file.db, for an absolute path with four slashes.",
+            description="Where records are kept: sqlite:///path/to/file.db (for an absolute path with four slashes), "
+            "or kafka://host:9092, or a mapping that says how to get into a Kafka cluster.",
         ),
     ] = "sqlite:///var/linkstream.db"
     partitions: Annotated[

@@ -27,12 +27,11 @@ from stream.engine.feed import Feed
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, LaneId, Log, Staged, TopicSettings
 from stream.engine.transport import Transport
-from stream.topics import PARKED
+from stream.engine.wanted import ALWAYS
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs
 ROWS, SIZE = 100_000, 32 << 20  # rows, and bytes of them, that the lanes of one agent keep at hand
-MONTH = 30 * 86_400.0
 
 Body: TypeAlias = Callable[[Stream], Awaitable[None]]
 Task = TypeVar("Task", bound=Callable[[], Awaitable[None]])
@@ -224,7 +223,7 @@ def create_app(name: str, url: str, *, topics: Mapping[str, TopicSettings], part
         Agent=Agent,
         TableManager=TableManager,
     )
-    app.bind(url, {PARKED: TopicSettings(MONTH), **topics}, partitions)
+    app.bind(url, {**ALWAYS, **topics}, partitions)
     return app
 
 

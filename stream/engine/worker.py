@@ -30,7 +30,8 @@ from stream.engine.agents import Stream
 from stream.engine.app import App, create_app
 from stream.engine.backends import shown
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, Outgoing, Staged, TopicSettings, partition_of
+from stream.engine.log import EngineError, Outgoing, Staged, partition_of
+from stream.engine.wanted import push_agent, topics_of
 from stream.engine.watchdog import Watchdog
 from stream.errors import BadRecord
 from stream.join import Join
@@ -44,7 +45,6 @@ from stream.standing import added_up
 from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, changes, upserts
 from stream.topology import Polled, Topology
 
-DAY = 86_400.0
 JOIN, PUSH = 200, 50
 """Records in a unit: what a body may do before the loop turns, and how many writes stand on one note."""
 
@@ -219,15 +219,6 @@ def opened(topology: Topology) -> Mapping[str, Endpoint]:
     }
 
 
-def topics_of(topology: Topology) -> dict[str, TopicSettings]:
-    """Every topic, and how long it is kept."""
-    topics = {MAIL: TopicSettings(7 * DAY), CONFLICTS: TopicSettings(90 * DAY), POLLS: TopicSettings(DAY)}
-    for name in topology.types:
-        topics[changes(name)] = TopicSettings(14 * DAY)
-        topics[upserts(name)] = TopicSettings(7 * DAY)
-    return topics
-
-
 def build(topology: Topology, endpoints: Mapping[str, Endpoint] | None = None) -> Worker:
     """The app of one worker, with its agents; over endpoints that are open already, or those that it names."""
     worker = Worker(topology, endpoints)
@@ -330,7 +321,10 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     push_unit = Push(system, endpoint, observers, clock, paused=worker.pauses.reason, meters=worker.meters)
 
     @app.agent(
-        app.topic(*(upserts(name) for name in types)), name=f"push.{system}", concurrency=topology.partitions, retries=2
+        app.topic(*(upserts(name) for name in types)),
+        name=push_agent(system),
+        concurrency=topology.partitions,
+        retries=2,
     )
     async def push(stream: Any) -> None:
         async for unit in stream.units(PUSH):

@@ -26,7 +26,8 @@ from stream.engine.backends import is_kafka, open_reader, shown
 from stream.engine.embedded.lease import SILENT, holder_of
 from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
-from stream.engine.worker import opened, topics_of
+from stream.engine.wanted import topics_of
+from stream.engine.worker import opened
 from stream.topology import Topology
 
 Level: TypeAlias = Literal["good", "note", "wrong"]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stream.engine.embedded.lease import address_of
+from stream.engine.backends import socket_at
 
 FAREWELL = 8.0
 """Seconds that a worker has to end itself; it promises five."""
@@ -17,11 +17,11 @@ FAREWELL = 8.0
 class WorkerProcess:
     """``linkstream run`` on a configuration; what it says goes to ``worker.log`` in its folder."""
 
-    def __init__(self, folder: Path, config: Path, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, config: Path, broker: str, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self.killed = 0
         self._config = config
-        self._log = log
+        self._broker = broker
         self._environment = environment
         self.process: asyncio.subprocess.Process | None = None
 
@@ -58,7 +58,7 @@ class WorkerProcess:
             process.kill()
             return await process.wait()
         finally:
-            address_of(self._log).unlink(missing_ok=True)  # one that was killed leaves it
+            socket_at(self._broker, process.pid).unlink(missing_ok=True)  # one that was killed leaves it
 
     @property
     def alive(self) -> bool:

@@ -29,7 +29,6 @@ from stream.core.flows import Flow
 from stream.core.paths import getter
 from stream.core.row import Row
 from stream.engine.backends import Reader, open_reader
-from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
 from stream.model import Ref, id_of, type_of
 from stream.operate.process import WorkerProcess
@@ -297,8 +296,7 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
         for name, system in topology.systems.items():
             mine = {**plain[name], **boxes[name].secrets(person=True)}
             testers[name] = open_endpoint(f"tester at {name}", system.connector, mine, topology.base_dir)
-        log = place_of(topology.broker).path
-        stand = Stand(topology, WorkerProcess(folder, made, log, environment), testers, boxes, patience)
+        stand = Stand(topology, WorkerProcess(folder, made, topology.broker, environment), testers, boxes, patience)
         try:
             yield stand
         finally:
@@ -322,7 +320,7 @@ async def live(
             for name, system in topology.systems.items()
         }
         slowest = max((polled.poll for polled in topology.types.values()), default=60.0)
-        worker = WorkerProcess(folder, written, place_of(broker).path, environment)
+        worker = WorkerProcess(folder, written, broker, environment)
         stand = Stand(topology, worker, testers, {}, 60.0 + 3 * slowest)
         try:
             yield stand

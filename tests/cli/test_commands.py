@@ -154,14 +154,16 @@ def test_a_log_that_is_none_is_told_as_what_it_is(
 
 @pytest.mark.usefixtures("tokens")
 @pytest.mark.parametrize("command", ["run", "validate", "status"])
-@pytest.mark.parametrize("broker", ["kafka://x:9092", "x.db", "sqlite://", "sqlite:///x.db?nonsense=1"])
+@pytest.mark.parametrize("broker", ["redis://x:9092", "x.db", "sqlite://", "sqlite:///x.db?nonsense=1"])
 def test_a_broker_of_no_kind_that_is_known_is_a_wrong_configuration(
     command: str, broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "topics.yaml").write_text(f"broker: {broker}\nsystems: {{}}\ntopics: {{}}\n")
     assert execute([command]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"topics.yaml:1:9: found '{broker}'; sqlite:///path/to/file.db would be right"
+    assert (
+        said[0] == f"topics.yaml:1:9: found '{broker}'; sqlite:///path/to/file.db or kafka://host:9092 would be right"
+    )
 
 
 def test_the_variable_of_the_broker_matters_to_those_who_look(

@@ -18,12 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.app import MONTH
 from stream.engine.backends import Reader, open_reader
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
-from stream.engine.log import TopicSettings
-from stream.topics import PARKED
+from stream.engine.wanted import ALWAYS
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import TOPICS
 
@@ -40,7 +38,7 @@ class Team(Bench):
         super().__init__(folder)
         self.url = f"kafka://{servers}?prefix={name}.&state={folder}/state&session=6&transaction=10"
         address = address_of(self.url)
-        declared = {**TOPICS, PARKED: TopicSettings(MONTH)}
+        declared = {**TOPICS, **ALWAYS}
         asyncio.run(topics.apply(address, topics.wanted(address, declared, AGENTS, 4, 1)))
 
     def hire(self, instance: str = "", state: str = "state") -> subprocess.Popen[bytes]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from stream.engine.backends import open_reader
 from stream.engine.embedded.log import EmbeddedLog
-from stream.engine.embedded.reader import Reader
 from stream.engine.embedded.schema import place_of
 from stream.engine.embedded.witness import Witness
 from stream.engine.log import Fenced, Mismatch
@@ -58,7 +58,7 @@ async def test_a_log_as_it_was_left_has_lost_nothing(tmp_path: Path) -> None:
     assert await loss(tmp_path) == Loss()
     await backed_up(tmp_path)
     assert await loss(tmp_path) == Loss()
-    with Reader(url_of(tmp_path)) as reader:
+    with open_reader(url_of(tmp_path)) as reader:
         assert reader.loss() == Loss()
 
 
@@ -105,7 +105,7 @@ async def test_a_log_that_is_gone_is_noticed_by_what_it_left(tmp_path: Path) -> 
     (tmp_path / "log.db").unlink()
     found = await loss(tmp_path)
     assert (found.since, found.reason) == (0, "the log is gone and was begun anew; its witness is still there")
-    with Reader(url_of(tmp_path)) as reader:
+    with open_reader(url_of(tmp_path)) as reader:
         assert reader.loss() == found
 
 

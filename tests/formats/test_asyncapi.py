@@ -13,7 +13,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 from stream.cli.main import execute
-from stream.engine.worker import topics_of
+from stream.engine.wanted import topics_of
 from stream.operate.asyncapi import _servers
 from stream.topics import PARKED
 from stream.topology import parse_topology

@@ -18,7 +18,6 @@ from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
 from stream.engine.backends import open_reader
-from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
 from stream.operate.process import WorkerProcess
 from stream.operate.survey import Link, links
@@ -36,12 +35,12 @@ ASANA = {"tasks": "task", "projects": "project", "teams": "team", "workspaces": 
 class Office:
     """One run of it, in a folder of its own."""
 
-    def __init__(self, folder: Path, topics: Path, asana: Sandbox, pms: Sandbox) -> None:
+    def __init__(self, folder: Path, topics: Path, asana: Sandbox, pms: Sandbox, broker: str = "") -> None:
         self.folder = folder
         self.asana, self.pms = asana, pms
         self.environment = {
             **os.environ,
-            "LINKSTREAM_BROKER": f"sqlite:///{folder / 'linkstream.db'}",
+            "LINKSTREAM_BROKER": broker or f"sqlite:///{folder / 'linkstream.db'}",
             "ASANA_URL": asana.url,
             "ASANA_TOKEN": asana.token,
             "ASANA_WORKSPACE": "1200000000000001",
@@ -51,7 +50,7 @@ class Office:
         self.config = folder / "topics.yaml"
         self.config.write_text(re.sub(r"\{poll: \w+\}", "{poll: 300ms}", topics.read_text("utf-8")), "utf-8")
         self.topology: Topology = read_topology(self.config, self.environment)
-        self.worker = WorkerProcess(folder, self.config, place_of(self.topology.broker).path, self.environment)
+        self.worker = WorkerProcess(folder, self.config, self.topology.broker, self.environment)
 
     @property
     def killed(self) -> int:

@@ -21,11 +21,11 @@ TASKS = "asana.tasks~custompms.task"
 
 
 @asynccontextmanager
-async def rig(folder: Path, *, tasks: int = 12, twins: int = 4) -> AsyncIterator[Office]:
+async def rig(folder: Path, *, tasks: int = 12, twins: int = 4, broker: str = "") -> AsyncIterator[Office]:
     """Two sandboxes and a worker that is not started yet."""
     asana = await serve("asana", count=tasks, seed=3)
     pms = await serve("custompms", count=twins, seed=3)
-    office = Office(folder, TOPICS, asana, pms)
+    office = Office(folder, TOPICS, asana, pms, broker)
     try:
         yield office
     finally:

@@ -12,7 +12,7 @@
     tls           true, or one of: ca, certificate, key (files in PEM), key_password
     mechanism     plain, scram-sha-256, scram-sha-512 with user and password; oauthbearer with token_file
 
-The password stands in the URL only in memory: whoever shows a URL shows ``shown(url)``.
+The password stands in the URL only in memory: whoever shows a URL shows it without its options.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from ssl import SSLError
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from aiokafka.abc import AbstractTokenProvider
-from aiokafka.helpers import create_ssl_context
 from msgspec import Struct
 
 from stream.engine.log import Mismatch
@@ -95,12 +93,14 @@ class Address(Struct, frozen=True, kw_only=True):
         if self.mechanism:
             told["sasl_mechanism"] = self.mechanism
         if self.mechanism == "OAUTHBEARER":
-            told["sasl_oauth_token_provider"] = TokenFile(Path(self.token_file))
+            told["sasl_oauth_token_provider"] = _provider(Path(self.token_file))
         elif self.mechanism:
             told |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}
         return told
 
     def _context(self) -> Any:
+        from aiokafka.helpers import create_ssl_context  # noqa: PLC0415 - an address is read without a client
+
         files = {"ca": self.ca, "certificate": self.certificate, "key": self.key}
         for option, file in files.items():
             if file and not Path(file).is_file():
@@ -118,24 +118,18 @@ class Address(Struct, frozen=True, kw_only=True):
             raise Mismatch(f"{self}: {named}: {reason}; certificates and their key in PEM would be right") from None
 
 
-class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
+def _provider(file: Path) -> Any:
     """OAUTHBEARER with a token that something else keeps fresh in a file, as Kubernetes does."""
+    from aiokafka.abc import AbstractTokenProvider  # noqa: PLC0415
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka's types are not looked at
+        async def token(self) -> str:
+            try:
+                return file.read_text(encoding="ascii").strip()  # noqa: ASYNC240 - a line, now and then
+            except (OSError, UnicodeDecodeError):
+                raise Mismatch(f"token_file={file}: found no token there; a readable file would be right") from None
 
-    async def token(self) -> str:
-        """The token as it is now."""
-        try:
-            return self._file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            raise Mismatch(f"token_file={self._file}: found no token there; a readable file would be right") from None
-
-
-def shown(url: str) -> str:
-    """A URL without its options, among which secrets may be."""
-    scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.partition('?')[0].rpartition('@')[2]}"
+    return TokenFile()
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
@@ -147,7 +141,8 @@ def secrets_of(url: str) -> tuple[str, ...]:
 
 def address_of(url: str) -> Address:
     """Parse a URL. Raises ``Mismatch`` for what it does not know; no message has an option's value if it is secret."""
-    where = shown(url)
+    scheme, mark, rest = url.partition("://")
+    where = f"{scheme}{mark}{rest.partition('?')[0].rpartition('@')[2]}"
     rest = url.partition("?")[0].removeprefix("kafka://").rstrip("/")
     if not url.startswith("kafka://") or "@" in rest:
         raise Mismatch(f"{where}: found no address of a Kafka log; kafka://host:9092?user=... would be right")

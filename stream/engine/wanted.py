@@ -1,0 +1,39 @@
+"""What a worker over a topology needs of its log: topics, how long each is kept, and the agents that have rows.
+
+A file needs nothing more: it gets its topics when it is opened. On a cluster they are created by ``apply`` alone, with
+a changelog for every agent; until then no worker starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from stream.engine.log import TopicSettings
+from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, changes, upserts
+
+if TYPE_CHECKING:
+    from stream.topology import Topology
+
+DAY = 86_400.0
+ALWAYS: Final[Mapping[str, TopicSettings]] = {PARKED: TopicSettings(30 * DAY)}
+"""Topics of every app."""
+
+
+def topics_of(topology: Topology) -> dict[str, TopicSettings]:
+    """Every topic, and how long it is kept."""
+    topics = {MAIL: TopicSettings(7 * DAY), CONFLICTS: TopicSettings(90 * DAY), POLLS: TopicSettings(DAY)}
+    for name in topology.types:
+        topics[changes(name)] = TopicSettings(14 * DAY)
+        topics[upserts(name)] = TopicSettings(7 * DAY)
+    return topics
+
+
+def agents_of(topology: Topology) -> list[str]:
+    """Every agent: one that reads, one that decides, and one that writes for each system of which something is read."""
+    return ["poll", "join", *sorted({push_agent(polled.system) for polled in topology.types.values()})]
+
+
+def push_agent(system: str) -> str:
+    """The agent that writes to a system."""
+    return f"push.{system}"

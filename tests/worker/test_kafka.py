@@ -1,0 +1,82 @@
+"""The product over a real Kafka: topics are applied, two workers share the work, one is killed, people edit on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from stream.cli.main import execute
+from stream.cli.status import gathered
+from stream.operate.process import WorkerProcess
+from tests.worker.office import Office
+from tests.worker.rig import linked, pairs, redundant, rename, rig, settled, until
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+
+async def command(office: Office, *arguments: str) -> int:
+    """What an operator types."""
+    return await asyncio.to_thread(execute, [*arguments, "-c", str(office.config)])
+
+
+async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
+    tmp_path: Path, kafka: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker = f"kafka://{kafka}?prefix={name}.&state={tmp_path}/state&session=6"
+    async with rig(tmp_path, broker=f"{broker}&instance=one") as office:
+        for variable, value in office.environment.items():
+            monkeypatch.setenv(variable, value)
+
+        await office.start()
+        assert office.worker.process is not None
+        assert await office.worker.process.wait() == 78
+        assert "linkstream topics apply creates what is missing" in "".join(office.worker.last_words())
+        assert await command(office, "topics", "plan") == 10
+        assert "+ " in capsys.readouterr().out
+        assert await command(office, "topics", "apply") == 0
+        assert await command(office, "topics", "plan") == 0
+        capsys.readouterr()
+
+        second = {**office.environment, "LINKSTREAM_BROKER": f"{broker}&instance=two"}
+        other = WorkerProcess(tmp_path, office.config, second["LINKSTREAM_BROKER"], second)
+        await office.start()
+        await other.start()
+        try:
+            await linked(office)
+            await settled(office)
+            chance = random.Random(7)
+            typed: dict[str, str] = {}
+            for number, (left, right) in enumerate(pairs(office)):
+                ref = chance.choice([left, right])
+                typed[ref] = f"Edit {number}"
+                await rename(office, ref, typed[ref])
+                if number == 4:
+                    await other.kill()
+                    await other.start()
+            await settled(office)
+            for ref, value in typed.items():
+                twin = next(b if ref == a else a for a, b in pairs(office) if ref in (a, b))
+                assert value in office.record(twin).values(), f"the last edit of {ref} was lost"
+            assert office.doubled() == 0
+            assert not redundant(office)
+            said = await gathered(office.topology)
+            assert said["links"] == said["in_step"] == len(office.links())
+            assert said["worker"] is not None
+            assert sum(said["lag"].values()) == 0
+
+            assert await command(office, "topics", "list", "--format", "json") == 0
+            listed = {each["topic"]: each["partitions"] for each in json.loads(capsys.readouterr().out)}
+            assert listed["links.mail"] == 4
+            assert listed["linkstream-join-changelog"] == 4
+            assert await command(office, "links", "show", pairs(office)[0][0]) == 0
+        finally:
+            assert await other.stop() == 0
+        assert office.alive()
+        left, right = pairs(office)[0]
+        await rename(office, left, "Alone")
+        await until(lambda: "Alone" in office.record(right).values(), "one worker takes all over", seconds=40)
+        assert await office.stop() == 0
