@@ -17,7 +17,7 @@ from connectors.sandbox.run import Sandbox
 from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
-from stream.engine.backends import open_reader
+from stream.engine.backends import Reader, open_reader
 from stream.engine.log import EngineError
 from stream.operate.process import WorkerProcess
 from stream.operate.survey import Link, links
@@ -50,6 +50,7 @@ class Office:
         self.config = folder / "topics.yaml"
         self.config.write_text(re.sub(r"\{poll: \w+\}", "{poll: 300ms}", topics.read_text("utf-8")), "utf-8")
         self.topology: Topology = read_topology(self.config, self.environment)
+        self._reader: Reader | None = None
         self.worker = WorkerProcess(folder, self.config, self.topology.broker, self.environment)
 
     @property
@@ -67,6 +68,9 @@ class Office:
 
     async def stop(self) -> int | None:
         """Stop the worker as an operator does; its exit code."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         return await self.worker.stop()
 
     def alive(self) -> bool:
@@ -78,8 +82,9 @@ class Office:
     def links(self) -> list[Link]:
         """The links that stand, once each."""
         try:
-            with open_reader(self.topology.broker) as reader:
-                return [link for link in links(rows_of(reader)) if link.state == "linked" and link.side == "a"]
+            if self._reader is None:
+                self._reader = open_reader(self.topology.broker)
+            return [link for link in links(rows_of(self._reader)) if link.state == "linked" and link.side == "a"]
         except EngineError:
             return []  # the log is not there yet
 

@@ -50,7 +50,8 @@ async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
             await settled(office)
             chance = random.Random(7)
             typed: dict[str, str] = {}
-            for number, (left, right) in enumerate(pairs(office)):
+            everybody = pairs(office)
+            for number, (left, right) in enumerate(everybody):
                 ref = chance.choice([left, right])
                 typed[ref] = f"Edit {number}"
                 await rename(office, ref, typed[ref])
@@ -59,7 +60,7 @@ async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
                     await other.start()
             await settled(office)
             for ref, value in typed.items():
-                twin = next(b if ref == a else a for a, b in pairs(office) if ref in (a, b))
+                twin = next(b if ref == a else a for a, b in everybody if ref in (a, b))
                 assert value in office.record(twin).values(), f"the last edit of {ref} was lost"
             assert office.doubled() == 0
             assert not redundant(office)
@@ -76,7 +77,7 @@ async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
         finally:
             assert await other.stop() == 0
         assert office.alive()
-        left, right = pairs(office)[0]
+        left, right = everybody[0]
         await rename(office, left, "Alone")
         await until(lambda: "Alone" in office.record(right).values(), "one worker takes all over", seconds=40)
         assert await office.stop() == 0
