@@ -193,14 +193,14 @@ class AsanaEndpoint:
                 fields=dict.fromkeys(wanted, "rename_workspaces is off"),
             )
         values = flat(type, kind, wanted)
-        fresh = await self._unchanged(type, base, wanted)
         moves = values.pop("projects", None)
-        moved = type == "tasks" and moves is not None and set(moves) != set(gids(fresh.record, "projects"))
-        held = fresh
-        if values:
-            body = text(kind, dated(type, values, fresh.record), fresh.marker)
-            held = _held(type, kind, await self._client.call(_write("PUT", _at(kind, base.id), body, _fields(kind))))
-        if moved:
+        async with self._client.place(base):
+            fresh = held = await self._unchanged(type, base, wanted)
+            if values:
+                body = text(kind, dated(type, values, fresh.record), fresh.marker)
+                sent = _write("PUT", _at(kind, base.id), body, _fields(kind))
+                held = _held(type, kind, await self._client.call(sent))
+        if type == "tasks" and moves is not None and set(moves) != set(gids(fresh.record, "projects")):
             held = await self._move(base.id, gids(fresh.record, "projects"), moves or [], begun=bool(values))
         return held
 
@@ -212,8 +212,9 @@ class AsanaEndpoint:
         if how == "archive":
             await self.update(type, base, {"archived": True})
         else:
-            await self._unchanged(type, base, {})
-            await self._client.call(Request(method="DELETE", path=_at(kind, base.id), one=True))
+            async with self._client.place(base):
+                await self._unchanged(type, base, {})
+                await self._client.call(Request(method="DELETE", path=_at(kind, base.id), one=True))
 
     async def close(self) -> None:
         """Give connections back."""

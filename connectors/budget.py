@@ -86,6 +86,11 @@ class Window:
         self._forget(now)
         return self.count - self._used
 
+    def stayed(self, cost: int) -> None:
+        """Count a record's request no more: it did not leave after all."""
+        self._used -= min(cost, self.count)
+        self._records -= cost
+
     def answered(self, cost: int, now: float, *, listed: bool) -> None:
         """Begin to wait until a request does not count any more."""
         self._over.append((now + self.seconds, cost, listed))
@@ -95,6 +100,15 @@ class Window:
             _, cost, listed = self._over.popleft()
             self._used -= min(cost, self.count)
             self._records -= 0 if listed else cost
+
+
+class Place:
+    """A place that was given out, and how many requests may leave with it."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
 
 
 class Budget:
@@ -114,7 +128,7 @@ class Budget:
         self._closed_until = 0.0
         self._lists_from = 0.0
         """When the next list may be read, as long as records use up most of a window."""
-        self._line: deque[tuple[asyncio.Future[None], int, bool]] = deque()
+        self._line: deque[tuple[asyncio.Future[int], Callable[[], int], bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def shut(self, seconds: float) -> None:
@@ -144,7 +158,7 @@ class Budget:
                 await self._let_pass(cost)
             narrow = await self._below_that(path, cost)
             try:
-                await self._turn(cost, listed=listed)
+                await self._turn(lambda: cost, listed=listed)
                 try:
                     yield
                 finally:
@@ -152,6 +166,26 @@ class Budget:
             finally:
                 for window in narrow:
                     window.answered(cost, self._clock(), listed=listed)
+
+    @asynccontextmanager
+    async def place(self, cost: Callable[[], int]) -> AsyncIterator[Place]:
+        """Hold a slot for a write and what goes right before it; ``cost`` says how many requests, when the turn comes.
+
+        Whoever takes more than that takes it ahead of the others: to stand in line again with a place in hand could
+        wait for ever.
+        """
+        async with self._slots[True]:
+            given = await self._turn(cost, listed=False)
+            place = Place(given)
+            try:
+                yield place
+            finally:
+                for window in self._all():
+                    if place.left > 0:
+                        window.stayed(place.left)
+                    elif place.left < 0:
+                        window.left(-place.left, listed=False)
+                self._answered(given - place.left, listed=False)
 
     async def _let_pass(self, cost: int) -> None:
         while (wait := self._lists_from - self._clock()) > 0.0 and self._crowded():  # noqa: ASYNC110 - time alone ends it
@@ -174,16 +208,16 @@ class Budget:
             window.left(cost, listed=False)
         return [window for _, window in found]
 
-    async def _turn(self, cost: int, *, listed: bool) -> None:
+    async def _turn(self, cost: Callable[[], int], *, listed: bool) -> int:
         """Stand in line until the gate is open and every window has room. Raises Retry at a gate closed for long."""
-        turn = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._line.append((turn, cost, listed))
         self._advance()
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._answered(cost, listed=listed)  # it had its turn in the very moment of the cancellation
+                self._answered(turn.result(), listed=listed)  # it had its turn in the very moment of the cancellation
             raise
 
     def _advance(self) -> None:
@@ -192,9 +226,9 @@ class Budget:
             self._timer.cancel()
             self._timer = None
         while self._line:
-            turn, cost, listed = self._line[0]
+            turn, cost_of, listed = self._line[0]
             if not turn.done():
-                gate, now = self.wait(), self._clock()
+                gate, now, cost = self.wait(), self._clock(), cost_of()
                 wait = max(gate, *(window.wait(cost, now) for window in self._all()), 0.0)
                 if gate > PATIENCE:
                     why = f"rate limit: the system asked for a pause, {gate:.0f} s of it are left"
@@ -206,7 +240,7 @@ class Budget:
                 else:
                     for window in self._all():
                         window.left(cost, listed=listed)
-                    turn.set_result(None)
+                    turn.set_result(cost)
             self._line.popleft()
 
     def _answered(self, cost: int, *, listed: bool) -> None:

@@ -14,7 +14,9 @@ import ipaddress
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlencode
@@ -38,7 +40,7 @@ from connectors.auth import (
     credentials,
     secrets,
 )
-from connectors.budget import Budget, Limits
+from connectors.budget import Budget, Limits, Place
 from connectors.clock import Ahead, date_of
 from connectors.endpoint import Entity, Record, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
@@ -67,13 +69,16 @@ _READS = frozenset({"GET", "HEAD"})
 _EXPIRED = 401
 _REDIRECTS = 3
 _SHOWN = 300
+_PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
+"""The place that the task holds at the moment."""
 FRESH = 2.0
 """Seconds for which a reading stands for the record itself.
 
 No vendor but one compares and sets, so between the read that a write stands on and the write somebody may always be
 faster, and is overwritten. Reading again does not close that window, it makes it smaller: to one way there and back.
-That is worth a request when the reading is old, because its caller waited, for a budget or for other records. When it
-is young it buys nothing that a person could notice, and a third of all that a system is asked for an edit.
+That is worth a request when the reading is old at the moment in which the write leaves, because it waited for a budget
+or for other records. When it is young it buys nothing that a person could notice, and a third of all that a system is
+asked for an edit.
 """
 
 
@@ -183,11 +188,32 @@ class Client:
     async def call(self, request: Request) -> Answer:
         """Send one request and answer what came back. Raises every error of a connector, and no other."""
         try:
+            place = _PLACE.get()
+            if place is not None:
+                place.left -= request.cost
+                return replace(await self._follow(request), asked_at=self._clock())
             write = request.method not in _READS
             listed = not write and not request.one
             async with self.budget.slot(write=write, path=request.path, cost=request.cost, listed=listed):
                 asked_at = self._clock()
                 return replace(await self._follow(request), asked_at=asked_at)
+        except ConnectorError as error:
+            raise self._redacted(error) from None
+
+    @asynccontextmanager
+    async def place(self, base: Entity | None) -> AsyncIterator[None]:
+        """Hold a place for a write on a record, and for reading it once more, should it be old when its turn comes.
+
+        Calls of this task within leave at once: so no wait lies between what was read and the write. ``None`` is a
+        write that reads in any case.
+        """
+        try:
+            async with self.budget.place(lambda: 2 if base is None or self.fresh(base) is None else 1) as place:
+                token = _PLACE.set(place)
+                try:
+                    yield
+                finally:
+                    _PLACE.reset(token)
         except ConnectorError as error:
             raise self._redacted(error) from None
 

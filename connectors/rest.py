@@ -180,20 +180,22 @@ class RestEndpoint:
         if operation is None:
             raise Refused(f"{type}: found a record to change; {self.declaration.connector} changes none of this type")
         fields = bodies.changed(type, said, wanted, base.marker)
-        if operation.whole:  # it writes also what nobody means to change: that is worth a look, however young the base
-            fresh = await self._compared(type, base, wanted)
-        else:
-            fresh = base if said.compare == "never" else await self._unchanged(type, base, wanted)
-        if operation.whole:
-            fields = bodies.whole(said, fresh, fields)
-        body = bodies.laid_out(operation, said, fields, fresh.record)
         values = self._of_one(said, base.id)
-        try:
-            answer = await self._write(said, wanted, request(operation, "PATCH", values, body=body))
-        except Refused:
-            if said.compare == "test":  # systems refuse a test that fails with the status of any mistake
-                await self._compared(type, base, wanted)
-            raise
+        async with self._client.place(None if operation.whole else base):
+            if (
+                operation.whole
+            ):  # it writes also what nobody means to change: that is worth a look, however young the base
+                fresh = await self._compared(type, base, wanted)
+                fields = bodies.whole(said, fresh, fields)
+            else:
+                fresh = base if said.compare == "never" else await self._unchanged(type, base, wanted)
+            body = bodies.laid_out(operation, said, fields, fresh.record)
+            try:
+                answer = await self._write(said, wanted, request(operation, "PATCH", values, body=body))
+            except Refused:
+                if said.compare == "test":  # systems refuse a test that fails with the status of any mistake
+                    await self._compared(type, base, wanted)
+                raise
         return await self._held(type, said, operation, answer, id=base.id, parent=self._parent(said, values))
 
     async def remove(self, type: str, base: Entity, how: Literal["archive", "delete"]) -> None:
@@ -202,9 +204,10 @@ class RestEndpoint:
         if how == "archive" and said.archive:
             await self.update(type, base, said.archive)
         elif how == "delete" and said.delete is not None:
-            if said.compare != "never":
-                await self._unchanged(type, base, {})
-            await self._client.call(request(said.delete, "DELETE", self._of_one(said, base.id)))
+            async with self._client.place(base):
+                if said.compare != "never":
+                    await self._unchanged(type, base, {})
+                await self._client.call(request(said.delete, "DELETE", self._of_one(said, base.id)))
         else:
             raise Refused(f"{type}: found {how}; {self.declaration.connector} cannot do that with this type")
 

@@ -139,26 +139,30 @@ class TrelloEndpoint:
         """Change these paths of a record."""
         kind = _kind(type)
         values = checked(type, kind, wanted, creating=False)
-        raw = await self._unchanged(type, base)
-        if not values:
-            return entity(type, raw)
-        match type:
-            case "organizations":
-                body = slug_for(values, raw)
-            case "actions":
-                changeable(raw)
-                first, _, marker = opened(raw["data"].get("text") or "")
-                body = {"text": long_enough("data.text", signed(first, values["data.text"], marker))}
-            case _:
-                body = await self._moved(values, raw)
-                if "desc" in body:
-                    body["desc"] = long_enough("desc", join(body["desc"], base.marker))
-        if not body:
-            return entity(type, raw)
-        written = held(type, await send(self._client, "PUT", at(kind, base.id), body))
+        async with self._client.place(base):
+            raw = await self._unchanged(type, base)
+            body = await self._body(type, values, raw, base)
+            if not body:
+                return entity(type, raw)
+            written = held(type, await send(self._client, "PUT", at(kind, base.id), body))
         if type == "cards":
             self._rounds.known.wrote(written, base.updated_at)
         return written
+
+    async def _body(self, type: str, values: dict[str, Any], raw: Record, base: Entity) -> dict[str, Any]:
+        """Answer what is to be sent so that a record gets these values; nothing if it has them."""
+        if not values:
+            return {}
+        match type:
+            case "organizations":
+                return slug_for(values, raw)
+            case "actions":
+                changeable(raw)
+                first, _, marker = opened(raw["data"].get("text") or "")
+                return {"text": long_enough("data.text", signed(first, values["data.text"], marker))}
+            case _:
+                body = await self._moved(values, raw)
+                return body | ({"desc": long_enough("desc", join(body["desc"], base.marker))} if "desc" in body else {})
 
     async def _moved(self, values: dict[str, Any], raw: Record) -> dict[str, Any]:
         """Name a list of the new board when a card moves there, or Trello picks one."""
@@ -180,14 +184,15 @@ class TrelloEndpoint:
         setting = _SWITCHES.get(type)
         if setting is not None and not getattr(self._lists.scope, setting):
             raise Refused(f"{type}: found an order to delete; {setting}: true would allow it")
-        raw = await self._unchanged(type, base)
-        if type == "actions":
-            changeable(raw)
         paths = [at(kind, base.id)]
         if type == "members":
             paths = [f"/organizations/{quote(id, safe='')}/members/{base.id}" for id in await self._lists.workspaces()]
-        for path in paths:
-            await self._client.call(Request(method="DELETE", path=path, one=True))
+        async with self._client.place(base):
+            raw = await self._unchanged(type, base)
+            if type == "actions":
+                changeable(raw)
+            for path in paths:
+                await self._client.call(Request(method="DELETE", path=path, one=True))
 
     async def close(self) -> None:
         """Give connections back."""

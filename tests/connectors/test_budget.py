@@ -116,6 +116,30 @@ async def test_whoever_is_in_line_when_the_system_asks_for_a_long_pause_is_told(
         await waiting
 
 
+async def test_a_place_is_paid_when_its_turn_comes_and_what_is_not_used_is_given_back() -> None:
+    budget = Budget(Limits(windows=((3, 60.0),), writes=5))
+    costs = iter((1, 2))
+    async with budget.place(lambda: next(costs)) as one:
+        one.left -= 1
+    async with budget.place(lambda: next(costs)) as two:
+        assert two.left == 2
+        two.left -= 1
+    async with budget.slot(write=True):
+        pass
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), budget.slot(write=True):
+            pass
+
+
+async def test_what_is_taken_beyond_a_place_counts() -> None:
+    budget = Budget(Limits(windows=((3, 60.0),), writes=5))
+    async with budget.place(lambda: 1) as place:
+        place.left -= 3
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), budget.slot(write=True):
+            pass
+
+
 async def test_lists_get_a_small_part_while_records_use_up_most_of_a_window() -> None:
     """Side by side they would get as much as one of the writers does: a fifth."""
     budget = Budget(Limits(windows=((100, 0.5),), writes=4))

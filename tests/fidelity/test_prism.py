@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from connectors.sandbox.run import Sandbox, serve
+from connectors.sandbox.server import PERSON
 from stream.qa.checklist import LATEST
 from stream.qa.run import tried
 from stream.qa.stand import sandboxed
@@ -40,9 +41,26 @@ async def before(kind: str, box: Sandbox, folder: Path) -> AsyncIterator[tuple[P
         yield prism, prism.url + (box.system.prefix if whole else "")
 
 
+def overtaken(box: Sandbox) -> set[str]:
+    """The paths at which a person wrote between our reading and our own write: who is overwritten so, nobody can tell.
+
+    docs/guarantees.md says when that may happen; Prism makes the moment long.
+    """
+    found, typed, looked = set(), set[str](), set[str]()
+    for one in box.world.exchanges or ():
+        ours = PERSON not in str(one.headers)
+        if ours and one.method == "GET":
+            looked.add(one.path)
+            typed.discard(one.path)
+        elif not ours and one.method != "GET" and one.path in looked:
+            typed.add(one.path)
+        elif ours and one.path in typed:
+            found.add(one.path)
+    return found
+
+
 async def test_all_statements_by_the_book(tmp_path: Path) -> None:
-    """Which of two edits at one moment wins at Trello is not judged here: Trello compares nothing before a write, and
-    Prism makes the moment between reading and writing long. Without Prism, tests/qa judges it."""
+    """Of two edits the latest wins, unless the sandbox has seen that it was made between our reading and our write."""
     proxies: dict[str, Prism] = {}
     async with AsyncExitStack() as stack:
 
@@ -52,11 +70,13 @@ async def test_all_statements_by_the_book(tmp_path: Path) -> None:
             proxies[kind], url = await stack.enter_async_context(before(kind, box, tmp_path))
             return url
 
-        async with sandboxed(TOPICS, tmp_path, patience=40.0, door=door, options=small()) as stand:
+        async with sandboxed(TOPICS, tmp_path, patience=40.0, door=door, options=small(), record=True) as stand:
             found = await tried(stand, stand.topology.flows.flows.values(), lambda _: None)
+            races = {name: overtaken(box) for name, box in stand.sandboxes.items()}
     failed = [line for each in found.statements for line in each.results if line.verdict == "failed"]
-    failed = [line for line in failed if not ("trello." in line.statement and line.check == LATEST)]
-    assert failed == []
+    overwritten = [line for line in failed if line.check == LATEST]
+    assert len(overwritten) <= sum(map(len, races.values())), (overwritten, races)
+    assert [line for line in failed if line not in overwritten] == []
     assert proxies.keys() == FILES.keys()
     for kind, prism in proxies.items():
         assert prism.violations == [], kind
