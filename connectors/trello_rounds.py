@@ -32,6 +32,8 @@ _FETCHED = 100
 """Cards that one page fetches; what happened before waits for the next."""
 _KNOWN = 20_000
 """Cards that are known at a time."""
+_SPREAD = _SECOND
+"""How much later than its card an event may be dated that is our own write's; another one beside it is counted."""
 _UNDATED = 1 << 62
 
 
@@ -68,7 +70,7 @@ class Known:
     def wrote(self, card: Entity, base: Time | None) -> None:
         """Note a card as a write was answered, and the time of the record that the write stands on."""
         if card.updated_at is not None:
-            self._note({card.id: Upto(base or 0, card.updated_at, 1)})
+            self._note({card.id: Upto(base or 0, card.updated_at + _SPREAD, 1)})
 
     def fetched(self, cursor: Cursor, cards: Mapping[str, Upto]) -> None:
         """Note what a page has fetched; it counts when that page was kept."""
@@ -100,13 +102,16 @@ class Rounds:
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
         self.known = Known()
+        self._told: dict[str, list[Time]] = {}
+        """What the feeds have told of each card in the round under way: its pages are counted together."""
 
     async def page(self, type: str, cursor: Cursor) -> Page:
         """Read what comes after the cursor; boards in which nothing changed are passed over in one go."""
-        fetched: dict[str, Upto] = {}
+        at, fetched = resume(cursor), dict[str, Upto]()
         if type == "cards":
             self.known.kept(cursor)
-        page = await self._next_page(type, resume(cursor), fetched)
+            self._told = self._told if at.lists else {}
+        page = await self._next_page(type, at, fetched)
         for _ in range(_QUIET):
             if page.entities or page.rejected or page.gone or not page.more:
                 break
@@ -173,7 +178,7 @@ class Rounds:
 
     def _unknown(self, found: list[Any]) -> tuple[list[Any], dict[str, list[Time]]]:
         """Answer the newest part of a feed that touches no more cards than may be fetched; and those, with times."""
-        times: dict[str, list[Time]] = {}
+        times = self._told
         for one in found:
             if is_id(id := pick(one, "data.card.id")):
                 times.setdefault(id, []).append(_date(one))

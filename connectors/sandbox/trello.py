@@ -8,7 +8,6 @@ answers each part with its own status; nothing is compared before a write.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +15,10 @@ from typing import Any
 from aiohttp import web
 
 from connectors.fields import write_time
-from connectors.sandbox.company import company
 from connectors.sandbox.faults import json
-from connectors.sandbox.server import AUTHOR, SENT, TOKENS, Door, Problem, RateLimit, World
-from connectors.sandbox.table import Row, Table
+from connectors.sandbox.server import AUTHOR, SENT, Problem, World
+from connectors.sandbox.table import Row
+from connectors.sandbox.trello_door import TrelloDoor
 from connectors.sandbox.trello_rules import (
     CARD_CREATE,
     CARD_UPDATE,
@@ -32,8 +31,8 @@ from connectors.sandbox.trello_rules import (
     slug,
     window,
 )
+from connectors.sandbox.trello_store import Store
 
-KEY = "sandbox-trello-key"
 _MESSAGES = {
     400: "invalid value",
     401: "invalid token",
@@ -41,49 +40,11 @@ _MESSAGES = {
     404: "The requested resource was not found.",
     405: "Cannot use this method here.",
 }
-_OAUTH = re.compile(r'OAuth oauth_consumer_key="([^"]*)", oauth_token="([^"]*)"')
-_DAY, _MINUTE = 86_400_000_000, 60_000_000
-_FOUNDED = 1_577_836_800_000_000  # 2020: what was there from the first has the same ids in every run
 _USUAL, _LARGEST, _BATCH = 50, 1000, 10
-_BADGES = {"comments": 0, "attachments": 0, "checkItems": 0, "checkItemsChecked": 0}
 
 
-class TrelloDoor(Door):
-    """A key and a token in one header; a count of what is left in every answer."""
-
-    def secrets(self, token: str) -> dict[str, str]:
-        """Answer the secret settings of a connector that calls with this token."""
-        return {"key": KEY, "token": token}
-
-    def headers(self, token: str) -> dict[str, str]:
-        """Answer the headers with which a person's program calls."""
-        return {"Authorization": f'OAuth oauth_consumer_key="{KEY}", oauth_token="{token}"'}
-
-    def token(self, request: web.Request) -> str:
-        """Answer whose token a request carries, in the header or in the query."""
-        found = _OAUTH.fullmatch(request.headers.get("Authorization", ""))
-        query = request.query
-        key, token = (found[1], found[2]) if found else (query.get("key", ""), query.get("token", ""))
-        if key != KEY:
-            raise Problem(401, "invalid key")
-        return token
-
-    def slow_down(self, wait: int) -> dict[str, str]:  # noqa: ARG002 - others tell it
-        """Answer no header: how long to wait is not told."""
-        return {}
-
-    def decorate(self, request: web.Request, response: web.StreamResponse, limit: RateLimit | None) -> None:
-        """Tell the token's limit and what is left of it."""
-        found = _OAUTH.fullmatch(request.headers.get("Authorization", ""))
-        if limit is not None and found is not None:
-            head = "x-rate-limit-api-token"
-            response.headers[f"{head}-interval-ms"] = str(round(limit.seconds * 1000))
-            response.headers[f"{head}-max"] = str(limit.calls)
-            response.headers[f"{head}-remaining"] = str(limit.remaining(found[2]))
-
-
-class Trello:
-    """The system: workspaces with their members, boards with their lists, cards, and what happened."""
+class Trello(Store):
+    """The system: its calls, over what there is."""
 
     prefix = "/1"
     lag = 0.0
@@ -92,19 +53,9 @@ class Trello:
     """A list of more cards than this is refused as too large."""
 
     def __init__(self, world: World) -> None:
+        super().__init__(world)
         self._world = world
         self.door = TrelloDoor()
-        self.tables = {name: Table() for name in ("organization", "member", "board", "list", "card", "action")}
-        self.memberships: dict[str, dict[str, None]] = {}
-        """The members of each workspace."""
-        self._numbers = itertools.count(1)
-        then = min(world.now() - 2 * _DAY, _FOUNDED)
-        self.people = {name: self._person(name, then) for name in (*TOKENS.values(), "Åse Bråten")}
-        self.organization = self._found("Fjordbygg AS", "fjordbygg", then, tuple(self.people.values()))
-        self.board = self.add_board("Oppgaver", then)
-        self.list = self._lists_of(self.board)[0]
-        fields = {"idList": self.list, "name": "Meldinger", "desc": "Det som ikke hører til noe annet kort."}
-        self.card = self._add_card(fields, then, self.people["Kari Nordmann"])["id"]
         self.settings = {"list": self.list, "card": self.card}
 
     def routes(self) -> list[web.RouteDef]:
@@ -147,18 +98,6 @@ class Trello:
         if status == 429:  # noqa: PLR2004 - too many requests
             return {"error": "API_TOKEN_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}
         return _MESSAGES.get(status, "error")
-
-    def seed(self, count: int, seed: int) -> None:
-        """Fill the workspace: a board for each project, a card for each task; a day old and older."""
-        made = company(count, seed)
-        times = (self._world.now() - _DAY - age * _MINUTE for age in range(len(made.projects) + count, 0, -1))
-        boards = [self.add_board(project.name, next(times), project.notes) for project in made.projects]
-        for task in made.tasks:
-            lists = self._lists_of(boards[task.project])
-            due = f"{task.due.isoformat()}T15:00:00.000Z" if task.due else None
-            fields = {"name": task.name, "desc": task.notes, "due": due, "dueComplete": task.done}
-            home = {"idList": lists[-1] if task.done else lists[0]}
-            self._add_card({**fields, **home}, next(times), self.people["Kari Nordmann"])
 
     # reading
 
@@ -368,85 +307,6 @@ class Trello:
                 return f"invalid value for {name}"
         strangers = [id for id in ids(sent.get("idMembers")) if id not in self.tables["member"]]
         return "invalid value for idMembers" if strangers else None
-
-    # what there is
-
-    def add_board(self, name: str, now: int, desc: str = "") -> str:
-        """Add a board with three lists."""
-        id = self._id(now)
-        record = {"id": id, "name": name, "desc": desc, "closed": False, "idOrganization": self.organization}
-        record["url"] = f"https://trello.com/b/{id[-8:]}"
-        self.tables["board"].put(id, {**record, "dateLastActivity": None}, now)
-        for place, title in enumerate(("Å gjøre", "Pågår", "Ferdig"), 1):
-            made = {"name": title, "closed": False, "idBoard": id, "pos": 16384 * place}
-            one = self._id(now)
-            self.tables["list"].put(one, {"id": one, **made}, now)
-        return id
-
-    def _lists_of(self, board: str) -> list[str]:
-        return [row.record["id"] for row in self.tables["list"].rows() if row.record["idBoard"] == board]
-
-    def _add_card(self, fields: dict[str, Any], now: int, author: str) -> dict[str, Any]:
-        home = self.tables["list"].get(fields["idList"])
-        id, number = self._id(now), len(self.tables["card"]) + 1
-        board = home.record["idBoard"] if home else None
-        card = {"id": id, "idShort": number, "shortLink": id[-8:], "url": f"https://trello.com/c/{id[-8:]}/{number}"}
-        card |= {"shortUrl": f"https://trello.com/c/{id[-8:]}"}
-        card |= {"name": "", "desc": "", "closed": False, "due": None, "start": None, "dueComplete": False}
-        card |= {
-            "idMembers": [],
-            "idLabels": [],
-            "labels": [],
-            "idChecklists": [],
-            "pos": 65536 * number,
-            "badges": dict(_BADGES),
-        }
-        card |= {"address": None, "locationName": None, "coordinates": None}
-        card |= {**fields, "idBoard": board, "dateLastActivity": write_time(now)}
-        self.tables["card"].put(id, card, now)
-        self._act("createCard", card, now, author)
-        return card
-
-    def _act(self, kind: str, card: dict[str, Any], now: int, author: str, **more: Any) -> dict[str, Any]:
-        """Write down what happened; of a deleted card its ids are all that stays."""
-        known = ("id", "idShort") if kind == "deleteCard" else ("id", "idShort", "name", "shortLink")
-        board, home = self.tables["board"].get(card["idBoard"]), self.tables["list"].get(card["idList"])
-        data: dict[str, Any] = {"card": {name: card[name] for name in known}, "board": {"id": card["idBoard"]}, **more}
-        if board is not None:
-            data["board"]["name"] = board.record["name"]
-            board.record = {**board.record, "dateLastActivity": write_time(now)}
-        if home is not None:
-            data["list"] = {"id": home.record["id"], "name": home.record["name"]}
-        member = self.tables["member"].get(author)
-        who = {name: member.record[name] for name in ("id", "fullName", "username", "initials")} if member else {}
-        action: dict[str, Any] = {"id": self._id(now), "type": kind, "date": write_time(now), "idMemberCreator": author}
-        action |= {"memberCreator": who, "data": data}
-        self.tables["action"].put(str(action["id"]), action, now)
-        return action
-
-    def _person(self, name: str, now: int, email: str | None = None) -> str:
-        id, known = self._id(now), slug(name.lower())
-        record = {"id": id, "fullName": name, "username": known, "initials": "".join(part[0] for part in name.split())}
-        record |= {"email": email or f"{known}@fjordbygg.example", "url": f"https://trello.com/{known}"}
-        self.tables["member"].put(id, {**record, "confirmed": email is None, "memberType": "normal"}, now)
-        return id
-
-    def _found(self, title: str, name: str, now: int, members: tuple[str, ...]) -> str:
-        id = self._id(now)
-        record = {"id": id, "name": name, "displayName": title.strip(), "desc": "", "website": None}
-        self.tables["organization"].put(id, {**record, "url": f"https://trello.com/w/{name}"}, now)
-        self.memberships[id] = dict.fromkeys(members)
-        return id
-
-    def _free(self, name: str) -> str:
-        taken = {row.record["name"] for row in self.tables["organization"].rows()}
-        name = name if len(name) >= 3 else f"{name}workspace"  # noqa: PLR2004 - the shortest slug there is
-        return next(
-            one for one in itertools.chain((name,), (f"{name}{n}" for n in itertools.count(1))) if one not in taken
-        )
-
-    def _id(self, now: int) -> str:
-        return f"{now // 1_000_000:08x}{next(self._numbers):016x}"
 
     def _row(self, type: str, request: web.Request) -> Row:
         id = request.match_info["id"]

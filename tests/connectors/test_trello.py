@@ -17,7 +17,7 @@ from connectors.marks import long, short
 from connectors.registry import open_endpoint
 from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM
-from connectors.sandbox.trello import KEY
+from connectors.sandbox.trello_door import KEY
 from connectors.trello_records import LONGEST, opened, signed, sorted_out
 from connectors.trello_writes import complaint, is_slug_of, judge, pause, slug
 from connectors.verdicts import Verdict

@@ -18,7 +18,7 @@ from asana.rest import ApiException
 from trello import ResourceUnavailable, TrelloClient, Unauthorized
 
 from connectors.sandbox.run import Sandbox, serve
-from connectors.sandbox.trello import KEY
+from connectors.sandbox.trello_door import KEY
 
 
 @pytest.fixture(params=["asana", "trello"])
