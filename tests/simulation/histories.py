@@ -154,7 +154,7 @@ def walk(drawn: Plan) -> World:
         world.replan(earlier(flows, how))
     world.renaming = how.renaming
     world.people.namesakes = drawn.shape in NAMESAKES
-    renamed = how.renaming or {"at once", "copy", "restore"} & set(how.steps)
+    renamed = how.renaming or {"at once", "copy", "crowd", "restore"} & set(how.steps)
     world.namesakes = world.people.namesakes or drawn.shape in CRISSCROSS or bool(renamed)
     for step in drawn.steps:
         world.random.seed(drawn.seed << 12 | step.number)
@@ -203,6 +203,8 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.anybody_edits()
         case "at once":
             world.people.at_once()
+        case "crowd":
+            world.people.crowd()
         case "orders":
             faults.orders(world, world.random.choice(["go", "keep"]))
         case "delete" | "archive" | "restore":

@@ -297,6 +297,11 @@ MODES = {
         excused=frozenset({"names"}),
         why="two people make the same within one look: two things, of which at most one is linked",
     ),
+    "crowds": Mode(
+        steps={"crowd": 8},
+        excused=frozenset({"names"}),
+        why="several things have one name, and nothing says which of them are one; none is taken by guess",
+    ),
     "rewriters": Mode(
         quirks={"a": Quirks(rewrites="upper"), "b": Quirks(rewrites="lower"), "c": Quirks(rewrites="upper")},
         excused=frozenset({"latest", "lost", "few", "replay", "quiet", "restless", "waiting", "agree"}),

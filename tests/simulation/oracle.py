@@ -10,6 +10,7 @@ leads from one group into another, whose edits may then win there too.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -29,6 +30,8 @@ from tests.simulation.world import World, plain
 Node: TypeAlias = tuple[Ref, str]
 """One field of one record."""
 
+MIDNIGHT = re.compile(r"(?<=\d{4}-\d\d-\d\d)T00:00:00\+0\d:00")
+"""What a system adds to a date that has none without a time."""
 WORDS = {"done": True, "open": False, "": None}
 CHECKS = (
     "linked",
@@ -194,6 +197,7 @@ class Oracle:
     def norm(self, value: Any) -> Any:
         if isinstance(value, str):
             value = value.strip().removeprefix("R:").strip().replace("No. ", "")
+            value = MIDNIGHT.sub("", value)
             value = value.partition(".")[0] if self.cuts else value
             return WORDS.get(value, value.casefold() if self.fold else value)
         return tuple(self.norm(each) for each in value) if isinstance(value, list) else plain(value)
@@ -207,7 +211,7 @@ class Oracle:
     def follows(self, node: Node) -> bool:
         """Whether the system takes writes of this field."""
         quirks = self.quirks(node[0])
-        return node[1] not in quirks.refuses | quirks.ignores
+        return node[1] not in quirks.refuses | quirks.ignores | quirks.stamps
 
     def kind(self, node: Node) -> str:
         """What people type there; empty for what only a name or a match is made of."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from stream.codec import encode
 from stream.core.fields import PART, SET
-from stream.core.flows import Flow, marker
+from stream.core.flows import Convert, Flow, marker
+from stream.core.index import MOST
 from stream.model import Decide
 from stream.topics import MAIL
 from tests.simulation.systems import NOTE, SECOND, ModelSystem
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 FLAGS = ("completed", "dueComplete")
 """Fields that are yes or no, where the other side has words."""
+
+CODES = ("code", "email", "OrganizationNumber")
+"""Fields that records are matched by and that are no names."""
 
 MANY = 4
 """Types of which records are added at one time, at most."""
@@ -37,6 +41,11 @@ class People:
         self.kinds: dict[str, dict[str, str]] = {}
         """Per type, the fields that people type and what belongs into them."""
         self.refers: dict[tuple[str, str], str] = {}
+        self.names = {type: _name_field(type, flows) for flow in flows for type in (flow.left, flow.right)}
+        self.codes = _codes(flows) - set(self.names.items())
+        """Fields that records are matched by beside their names."""
+        self.spelling: dict[tuple[str, str], Convert | None] = {}
+        """How a type writes its dates."""
         for flow in flows:
             for pair in flow.pairs:
                 for type, field, left in ((flow.left, pair.left, True), (flow.right, pair.right, False)):
@@ -52,7 +61,11 @@ class People:
                         kind = "group"
                     elif SET in field:
                         kind = "elements of another" if pair.reference is not None else "elements"
-                    self.kinds.setdefault(type, {})[field.removesuffix(SET)] = "code" if field == "code" else kind
+                    elif (type, field) in self.codes:
+                        kind = "code"
+                    elif kind == "date":
+                        self.spelling[type, field] = pair.conversion.back if left else pair.conversion.to
+                    self.kinds.setdefault(type, {})[field.removesuffix(SET)] = kind
             for when in (flow.when, *(pair.when for pair in flow.pairs)):
                 for field in when.reads if when else ():
                     self.kinds[flow.left].setdefault(field, "word")
@@ -62,7 +75,6 @@ class People:
                 self.kinds[flow.left][field] = "one"
         self.namesakes = False
         """Every record has another one of its name beside it."""
-        self.names = {type: _name_field(type, flows) for type in self.kinds}
 
     # Records
 
@@ -91,6 +103,15 @@ class People:
         self.number += 1
         self._add(flow.left, f"n{self.number}")
         self._add(flow.right, f"N{self.number}")
+
+    def crowd(self) -> None:
+        """Several people add what has one name, on one side of a flow or on both; seldom more than an index keeps."""
+        self.world.count("crowds")
+        flow = self.world.random.choice([flow for flow in self.flows if flow.match] or self.flows)
+        self.number += 1
+        for name, many in ((flow.left, [1, 2, 2, 3, MOST + 2]), (flow.right, [0, 1, 2, 3, 3])):
+            for _ in range(self.world.random.choice(many)):
+                self._add(name, f"n{self.number}")
 
     def add(self, name: str, *, twin: bool = False) -> None:
         self.number += 1
@@ -174,12 +195,19 @@ class People:
                 fields[field] = self._word(system, name, field, what) if what.startswith("one") else None
             else:
                 fields[field] = self._word(system, name, field, what)
+        if like is not None and name in {type for type, _ in self.codes} and self.world.roll() < 0.5:
+            fields.update(self._codes_of(name, like))
         if like is not None and system.quirks.brief and isinstance(like.get("x1"), str):
             fields["x1"] = like["x1"].partition(".")[0]
         fields[NOTE] = self.fresh()
         id = system.add(kind, fields)
         self.world.tell("somebody adds {}:{} {}", name, id, fields)
         return fields
+
+    def _codes_of(self, name: str, like: dict[str, Any]) -> dict[str, Any]:
+        """The codes of the record on the left whose twin one is, by the twin's fields."""
+        pairs = [pair for flow in self.flows if flow.right == name for each in flow.match for pair in each]
+        return {right: like[left] for left, right in pairs if (name, right) in self.codes and left in like}
 
     # Edits
 
@@ -202,7 +230,8 @@ class People:
         type, world = f"{system.name}.{kind}", self.world
         record = system.records[kind][id]["fields"]
         kinds = self.kinds[type]
-        typed = {field for field, what in kinds.items() if what != "own" and field != self.names[type]}
+        others = {self.names[type], *system.quirks.stamps}
+        typed = {field for field, what in kinds.items() if what != "own" and field not in others}
         field = world.random.choice([*sorted(typed), NOTE])
         if world.renaming and world.roll() < world.renaming:
             field = self.names[type]
@@ -247,7 +276,9 @@ class People:
             case "word":
                 return self.world.random.choice(["open", "done"])
             case "date":
-                return date.fromordinal(DAY + int(self.fresh()[1:])).isoformat()
+                spell = self.spelling[type, field]
+                day = date.fromordinal(DAY + int(self.fresh()[1:])).isoformat()
+                return day if spell is None else spell(day)
             case "one" | "one of many":
                 there = sorted(system.records[self.refers[type, field].partition(".")[2]], key=int)
                 chosen = self.world.random.choice([None, *there])
@@ -256,16 +287,16 @@ class People:
                 integer = self.world.facts[type].integer_ids
                 return int(chosen) if integer and chosen is not None else chosen
             case "code":
-                return f"c{self.world.random.randrange(6)}"
+                return f"c{self.world.random.randrange(6)}" if field == "code" else self.fresh()
             case _:
                 return self._text(system, field)
 
 
 def _name_field(type: str, flows: list[Flow]) -> str:
     for flow in flows:
-        for each in flow.match:
-            if type in (flow.left, flow.right) and each[0][0] != "code":
-                return each[0][0] if type == flow.left else each[0][1]
+        for criterion in flow.match:
+            if type in (flow.left, flow.right) and criterion[0][0] not in CODES:
+                return criterion[0][0] if type == flow.left else criterion[0][1]
     fields = {
         field
         for flow in flows
@@ -274,3 +305,14 @@ def _name_field(type: str, flows: list[Flow]) -> str:
         if end == type
     }
     return "name" if "name" in fields else ""
+
+
+def _codes(flows: list[Flow]) -> set[tuple[str, str]]:
+    return {
+        each
+        for flow in flows
+        for criterion in flow.match
+        for left, right in criterion
+        if left in CODES
+        for each in ((flow.left, left), (flow.right, right))
+    }

@@ -12,9 +12,9 @@ from stream.configuration.conditions import condition
 from stream.core.flows import Condition, Conversion, Flow, Pair, TypeFacts
 from stream.model import Value
 from stream.topology import read_topology
-from tests.simulation import twenty
 from tests.simulation.modes import MODES, Mode, Removal
 from tests.simulation.systems import Quirks
+from tests.simulation.twenty import MANNERS, TWENTY
 
 
 def _to(value: Value) -> Value:
@@ -106,7 +106,7 @@ SHAPES = {
     "dependent field": [flow("a.t", "b.t", pairs=DEPENDENT)],
     "connected": [flow("a.p", "b.p"), flow("a.q", "b.p"), flow("a.t", "b.t", linked=PARENT)],
     "topics.yaml": list(FIVE.flows.flows.values()),
-    "twenty": twenty.FLOWS,
+    "twenty": list(TWENTY.flows.flows.values()),
 }
 CRISSCROSS = frozenset({"two criteria", "two criteria crosswise", "three criteria"})
 """Shapes in which several records have one code, so that some are never linked."""
@@ -114,12 +114,16 @@ NAMESAKES = frozenset({"conflict"})
 """Shapes in which every name is given twice."""
 
 
+FILES = {"topics.yaml": FIVE, "twenty": TWENTY}
+"""Shapes that are read from files: the flows of one document, and all that we ship."""
+
+
 def facts_of(shape: str) -> dict[str, TypeFacts] | None:
-    return FIVE.flows.facts if shape == "topics.yaml" else twenty.FACTS if shape == "twenty" else None
+    return FILES[shape].flows.facts if shape in FILES else None
 
 
 def traits_of(shape: str) -> dict[str, Traits] | None:
-    return dict(FIVE.traits) if shape == "topics.yaml" else twenty.TRAITS if shape == "twenty" else None
+    return dict(FILES[shape].traits) if shape in FILES else None
 
 
 def fits(shape: str, mode: str) -> bool:
@@ -156,9 +160,12 @@ def quirks_of(shape: str, quirks: dict[str, Quirks]) -> dict[str, Quirks]:
     """The quirks of a mode by the names that a shape's systems have, on top of the manners that they have anyway."""
     if shape not in ROLES:
         return quirks
-    manners = twenty.MANNERS if shape == "twenty" else {}
+    if shape == "topics.yaml":
+        return {name: quirks.get(role, Quirks()) for name, role in ROLES[shape].items()}
+    # A customer has several origins there: see fits.
     return {
-        name: together(manners.get(name, Quirks()), quirks.get(role, Quirks())) for name, role in ROLES[shape].items()
+        name: replace(together(MANNERS[name], quirks.get(role, Quirks())), numbers=False)
+        for name, role in ROLES[shape].items()
     }
 
 

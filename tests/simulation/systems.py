@@ -79,6 +79,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """A created record is found by its marker only after so long."""
     unmarked: bool = False
     """Nothing in a record says that we created it (class 5, or 2)."""
+    bare: frozenset[str] = frozenset()
+    """Types of which alone nothing says that (class 5)."""
     lists_new: bool = True
     """Without a marker: it can list what was created lately."""
     upserts: bool = False
@@ -93,6 +95,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """A new record's name is rewritten: ``No. n4`` for ``n4``."""
     refuses: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
+    stamps: frozenset[str] = frozenset()
+    """Fields that it fills itself, once, whatever it is given."""
     needs: frozenset[str] = frozenset()
     """Fields without which a create is refused, and no field is named."""
     spells: bool = False
@@ -129,6 +133,7 @@ class Surroundings(Protocol):
     def writing(self, system: ModelSystem, kind: str, base: Entity, wanted: Mapping[str, Any]) -> None: ...
     def creating(self, system: ModelSystem, kind: str, wanted: Mapping[str, Any], marker: str) -> None: ...
     def name_of(self, system: ModelSystem, kind: str) -> str: ...
+    def fields_of(self, system: ModelSystem, kind: str) -> frozenset[str]: ...
     def tell(self, text: str, *about: Any) -> None: ...
 
 
@@ -136,13 +141,11 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by path as a record has them; a list of values is a list of objects."""
     record: dict[str, Any] = {}
     for path, value in fields.items():
-        name, dot, rest = path.partition(".")
-        if not dot:
-            record[name] = value
-        elif isinstance(value, list):
-            record[name] = [{rest: each} for each in value]
-        else:
-            record[name] = {rest: value}
+        place, (*way, name) = record, path.split(".")
+        several = bool(way) and isinstance(value, list)
+        for each in way[: len(way) - several]:
+            place = place.setdefault(each, {})
+        place.update({way[-1]: [{name: each} for each in value]} if several else {name: value})
     return record
 
 
@@ -204,12 +207,17 @@ class ModelSystem:
         """Whether it says of this type when a record was changed."""
         return not self.quirks.timeless and kind not in self.quirks.undated
 
+    def marked(self, kind: str) -> bool:
+        """Whether a record of this type says that we created it."""
+        return not self.quirks.unmarked and kind not in self.quirks.bare
+
     # People
 
     def add(self, kind: str, fields: Mapping[str, Any], *, person: bool = True, marker: str = "") -> str:
         self._next += 1
         id = f"{self._next}"
         values = {path: self.normal(value) for path, value in by_path(fields).items()}
+        values.update(dict.fromkeys(self.quirks.stamps & self.world.fields_of(self, kind), f"stamped {id}"))
         self.records[kind][id] = {
             "fields": values,
             "updated": self.stamp(),
@@ -304,26 +312,22 @@ class ModelSystem:
     # The endpoint
 
     def traits(self) -> Mapping[str, Traits]:
+        given = self._given or dict.fromkeys(self.records, Traits(create=3))
+        return {kind: self._traits(kind, known) for kind, known in given.items() if kind in self.records}
+
+    def _traits(self, kind: str, known: Traits) -> Traits:
         quirks, once = self.quirks, bool(self.quirks.remembers) or self.quirks.idempotent
-        create = 1 if quirks.upserts else 2 if once else 5 if quirks.unmarked else 4 if quirks.settle else 3
-        look_up = "marker" if not quirks.unmarked else "recent" if quirks.lists_new else "none"
-        manners: dict[str, Any] = {
-            "look_up": look_up,
-            "settle": quirks.settle / SECOND,
-            "late": LATE / SECOND,
-            "idempotent_for": 1e9 if quirks.idempotent else quirks.remembers / SECOND,
-        }
-        given = self._given or dict.fromkeys(self.records, Traits(create=create, **manners))  # type: ignore[arg-type]
-        return {
-            kind: replace(
-                known,
-                changes="list" if self.quirks.listed or not self.dated(kind) else "since",
-                create=known.create and create,
-                **manners,
-            )
-            for kind, known in given.items()
-            if kind in self.records
-        }
+        marked = self.marked(kind)
+        return replace(
+            known,
+            changes="list" if quirks.listed or not self.dated(kind) else "since",
+            create=known.create
+            and (1 if quirks.upserts else 2 if once else 5 if not marked else 4 if quirks.settle else 3),
+            look_up="marker" if marked else "recent" if quirks.lists_new else "none",
+            settle=quirks.settle / SECOND,
+            late=LATE / SECOND,
+            idempotent_for=1e9 if quirks.idempotent else quirks.remembers / SECOND,
+        )
 
     def entity(self, kind: str, id: str, record: dict[str, Any] | None = None) -> Entity:
         record = record or self.records[kind][id]
@@ -338,7 +342,7 @@ class ModelSystem:
             record=nested(record["fields"]),
             updated_at=record["updated"] if self.dated(kind) else None,
             revision=record["revision"] if self.quirks.revisions else None,
-            marker=None if self.quirks.unmarked else record["marker"],
+            marker=record["marker"] if self.marked(kind) else None,
             pristine=self.quirks.pristine and record["revision"] == 1,
             by_us=record["us"] if self.quirks.names_modifier else None,
         )
@@ -399,7 +403,7 @@ class ModelSystem:
     async def find(self, type: str, marker: str, since: Time) -> tuple[Entity, ...]:
         self._stop()
         self.world.maybe_crash("at a look-up")
-        if self.quirks.unmarked:
+        if not self.marked(type):
             raise Refused("records of this type carry no marker")
         self.world.count("look-ups")
         return tuple(self.entity(type, id) for id in self._marked(type, marker, self.quirks.settle))
@@ -495,7 +499,9 @@ class ModelSystem:
 
     def _taken(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """What a request changes: a system may ignore some of it, and say nothing."""
-        taken = {field: value for field, value in wanted.items() if field not in self.quirks.ignores}
+        taken = {
+            field: value for field, value in wanted.items() if field not in self.quirks.ignores | self.quirks.stamps
+        }
         if len(taken) < len(wanted):
             self.world.count("fields ignored")
         return taken

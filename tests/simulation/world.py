@@ -297,6 +297,10 @@ class World:
         """The field that records of a type are matched by."""
         return self.people.names[f"{system.name}.{kind}"]
 
+    def fields_of(self, system: ModelSystem, kind: str) -> frozenset[str]:
+        """The fields that flows keep in step."""
+        return frozenset(self.people.kinds[f"{system.name}.{kind}"])
+
     # The log
 
     def lane(self, agent: str, partition: int) -> Lane:
