@@ -100,6 +100,8 @@ class Nudge(Struct, frozen=True, kw_only=True, tag="nudge", omit_defaults=True):
     edge: str
     sender: Ref
     number: int = 0
+    key: str = ""
+    """The index that knew of nobody else, when this was said."""
 
 
 class Accept(Struct, frozen=True, kw_only=True, tag="accept"):

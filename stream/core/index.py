@@ -38,7 +38,7 @@ def decide_index(
         case Register():
             before = free(index)
             _enter(index, message, now)
-            out += _resolved(index, message, view, before)
+            out += _resolved(key, index, message, view, before)
         case ClaimKey(sender=sender):
             queue = tuple(claim for claim in index.queue if claim.sender != sender)
             index.queue = (*queue, message)[: MOST + 1]
@@ -81,7 +81,7 @@ def free(index: Index) -> tuple[Ref, ...]:
     return tuple(ref for ref, places in index.members.items() if places != places.upper())
 
 
-def _resolved(index: Index, message: Register, view: View, before: tuple[Ref, ...]) -> list[Output]:
+def _resolved(key: str, index: Index, message: Register, view: View, before: tuple[Ref, ...]) -> list[Output]:
     """Bring the last two together, when of more records all others were linked or went (C4).
 
     They were told that nothing says which; without this nobody tells them that now something does.
@@ -95,7 +95,7 @@ def _resolved(index: Index, message: Register, view: View, before: tuple[Ref, ..
     one, other = sorted(now, key=lambda ref: index.members[ref])
     if "a" not in index.members[one] or "b" not in index.members[other]:
         return []
-    return [Mail(one, Nudge(edge=f"{flow.name}/a", sender=other))]
+    return [Mail(one, Nudge(edge=f"{flow.name}/a", sender=other, key=key))]
 
 
 def _serve(key: str, index: Index, view: View) -> list[Output]:

@@ -60,7 +60,7 @@ def found(turn: Turn, message: Found) -> None:
     elif end.side == "a":
         propose(turn, end, candidates[0])
     else:
-        turn.mail(candidates[0], Nudge(edge=end.peer_edge, sender=turn.key))
+        turn.mail(candidates[0], Nudge(edge=end.peer_edge, sender=turn.key, key=message.key))
     if message.many:
         turn.change(end, tries=edge.tries)
         turn.again(end)
@@ -84,12 +84,21 @@ def say_proposal(turn: Turn, end: End) -> None:
 
 
 def nudged(turn: Turn, message: Nudge) -> None:
-    """The other side asks for a proposal, or lost our link (C2, D4)."""
+    """The other side asks for a proposal, or lost our link (C2, D4).
+
+    Who looks for nobody any more asks the index anew, for this may be said again, and late: two of a crowd were linked
+    by guess when their first words came once more (C4).
+    """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or end.side != "a" or not turn.row.remote or removing(turn):
         return
     if turn.row.gone_at:
         _gone_too(turn, end, edge, message.sender)
+    elif message.key and edge is not None and edge.state in ("alone", "refused") and not edge.idle:
+        keys = keys_of(end, turn.row.remote)
+        if message.key in keys:
+            turn.move(end, "matching")
+            seeking.claim(turn, end, keys.index(message.key))
     elif edge is None or (edge.state in LOOKING and not edge.idle):
         propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:

@@ -425,6 +425,13 @@ MUTANTS = [
         "test_index.TestC4Doubt.test_of_two_for_one_neither_is_taken_until_one_goes",
     ),
     mutant(
+        "C4 late",
+        proposing.nudged,
+        "elif message.key and edge",
+        "elif False and edge",
+        "test_index.TestC4Doubt.test_a_request_of_before_the_doubt_links_nobody_by_guess",
+    ),
+    mutant(
         "C4 next",
         proposing.found,
         "message.taken and edge.position + 1",

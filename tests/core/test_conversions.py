@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.conversions import CONVERSIONS, conversion, injective, one_way
+from stream.core.conversions import CONVERSIONS, conversion, injective, one_way, together
 
 OSLO = {"time": "right", "zone": "Europe/Oslo"}
 ENUM = {True: "done", False: "open"}
@@ -19,6 +19,7 @@ TO = [
     ("text", "a", "a"),
     ("text", 7, "7"),
     ("text", True, "true"),
+    ("text", False, "false"),
     ("date", "2026-05-01", "2026-05-01"),
     ("date", "20260501", "2026-05-01"),
     ("date", "2026-05-01T23:30:00Z", "2026-05-01"),
@@ -33,16 +34,24 @@ TO = [
     ("integer", "12", 12),
     ("integer", 12.0, 12),
     ("integer", "-3", -3),
+    ("integer", " +3 ", 3),
+    ("integer", "9" * 400, int("9" * 400)),
     ({"integer": {"text": "right"}}, 12, "12"),
     ({"integer": {"text": "left"}}, "12", 12),
     ("decimal", 1.005, 1.0),
     ("decimal", "2.675", 2.68),
     ("decimal", 0.125, 0.12),
+    ("decimal", 0.375, 0.38),
+    ("decimal", "0." + "9" * 398, 1.0),
+    ({"decimal": {"digits": 12}}, 0.1234567890125, 0.123456789012),
     ({"decimal": {"digits": 0}}, 2.5, 2.0),
     ({"decimal": {"digits": 3, "text": "right"}}, 1, "1.000"),
     ("decimal", -0.001, 0.0),
     ("boolean", "TRUE", True),
     ("boolean", 0, False),
+    ("boolean", "1", True),
+    ("boolean", "0", False),
+    ({"boolean": {"text": "right"}}, False, "false"),
     ({"boolean": {"text": "right"}}, True, "true"),
     ({"enum": ENUM}, True, "done"),
     ({"enum": [[1, "one"], [True, "yes"]]}, True, "yes"),
@@ -58,63 +67,71 @@ BACK = [
     ({"date": OSLO}, "2026-05-01T10:00:00", "2026-05-01"),
     ({"integer": {"text": "left"}}, 12, "12"),
     ({"boolean": {"text": "left"}}, True, "true"),
+    ({"date": {"time": "left", "zone": "Europe/Oslo"}}, "2026-05-01", "2026-05-01T00:00:00+02:00"),
     ({"enum": ENUM}, "open", False),
 ]
 
+DAY = "a date as 2026-05-01"
+MOMENT = "a date-time as 2026-05-01T12:00:00Z"
 WORDLESS = [
-    ("text", {"a": 1}),
-    ("text", ["a"]),
-    ("date", "soon"),
-    ("date", 7),
-    ("date", ""),
-    ("date", "2026-13-01"),
-    ({"date": OSLO}, "0001-01-01T00:00:00+14:00"),
-    ("datetime", "2026-05-01T99:00:00Z"),
-    ("datetime", "0001-01-01T00:00:00+14:00"),
-    ("datetime", 7),
-    ("integer", "1.5"),
-    ("integer", 1.5),
-    ("integer", True),
-    ("integer", "9" * 500),
-    ("integer", "+-3"),
-    ("integer", "²"),
-    ("decimal", "NaN"),
-    ("decimal", "1e999"),
-    ("decimal", True),
-    ("decimal", "much"),
-    ("decimal", "9" * 500),
-    ("decimal", ""),
-    ("boolean", "perhaps"),
-    ("boolean", 2),
-    ("boolean", []),
-    ({"enum": ENUM}, "done"),
-    ({"enum": ENUM}, 1),
-    ({"enum": ENUM}, []),
+    ("text", {"a": 1}, "a text"),
+    ("text", ["a"], "a text"),
+    ("date", "soon", DAY),
+    ("date", 7, DAY),
+    ("date", "", DAY),
+    ("date", "2026-13-01", DAY),
+    ({"date": OSLO}, "0001-01-01T00:00:00+14:00", DAY),
+    ("datetime", "2026-05-01T99:00:00Z", MOMENT),
+    ("datetime", "0001-01-01T00:00:00+14:00", MOMENT),
+    ("datetime", 7, MOMENT),
+    ("integer", "1.5", "an integer"),
+    ("integer", 1.5, "an integer"),
+    ("integer", True, "an integer"),
+    ("integer", "9" * 401, "an integer"),
+    ("integer", "+-3", "an integer"),
+    ("integer", "X3", "an integer"),
+    ("integer", "²", "an integer"),
+    ("decimal", "NaN", "a finite number"),
+    ("decimal", "1e999", "a finite number"),
+    ("decimal", True, "a number"),
+    ("decimal", [1], "a number"),
+    ("decimal", "much", "a number"),
+    ("decimal", "0." + "9" * 399, "a number"),
+    ("decimal", "", "a number"),
+    ("boolean", "perhaps", "true or false"),
+    ("boolean", 2, "true or false"),
+    ("boolean", [], "true or false"),
+    ({"enum": ENUM}, "done", "one of True, False"),
+    ({"enum": ENUM}, 1, "one of True, False"),
+    ({"enum": ENUM}, [], "one of True, False"),
 ]
 
+NAMES = "same, text, date, datetime, integer, decimal, boolean, enum, first"
 BAD = [
-    ("dat", "found the conversion 'dat'"),
-    ({}, "found 0 conversions"),
-    ({"date": {}, "text": {}}, "found 2 conversions"),
-    ({"text": {"up": 1}}, "found the option 'up'; text: {left: ..., right: ...}"),
-    ({"boolean": "x"}, "found 'x'; boolean: {text: ...}"),
-    ({"first": {"left": 1}}, "found the option 'left'; first alone"),
-    ({"text": {"left": 0}}, "found 0 as text's left; a number of characters"),
-    ({"text": {"right": True}}, "found True as text's right"),
-    ({"text": {"right": "80"}}, "found '80' as text's right"),
-    ({"date": {"zone": "Europe/Oslo"}}, "no side with a time"),
-    ({"date": {"time": "up"}}, "left or right"),
-    ({"date": {"time": "left", "zone": "Mars/Base"}}, "found the zone 'Mars/Base'"),
-    ({"datetime": {"zone": "../../etc/passwd"}}, "found the zone"),
-    ({"datetime": {"zone": 7}}, "found the zone 7"),
-    ({"decimal": {"digits": -1}}, "0 to 12"),
-    ({"decimal": {"digits": True}}, "0 to 12"),
-    ({"decimal": 2}, "found 2; decimal: {digits: ..., text: ...}"),
-    ("enum", "found no words"),
-    ({"enum": {}}, "found no words"),
-    ({"enum": {"a": ["b"]}}, "no pairs"),
-    ({"enum": [["a"]]}, "no pairs"),
-    ({"enum": [["a", "b"], ["a", "c"]]}, "left word twice"),
+    ("dat", f"the conversion 'dat'; one of {NAMES}"),
+    ({}, "0 conversions; one"),
+    ({"date": {}, "text": {}}, "2 conversions; one"),
+    ({"text": {"up": 1}}, "the option 'up'; text: {left: ..., right: ...}"),
+    ({"boolean": "x"}, "'x'; boolean: {text: ...}"),
+    ({"boolean": {"text": "up"}}, "'up' as boolean's text; left or right"),
+    ({"first": {"left": 1}}, "the option 'left'; first alone"),
+    ({"text": {"left": 0}}, "0 as text's left; a number of characters"),
+    ({"text": {"right": True}}, "True as text's right; a number of characters"),
+    ({"text": {"right": "80"}}, "'80' as text's right; a number of characters"),
+    ({"date": {"zone": "Europe/Oslo"}}, "a zone and no side with a time; date: {time: right, zone: ...}"),
+    ({"date": {"time": "up"}}, "'up' as date's time; left or right"),
+    ({"date": {"time": "left", "zone": "Mars/Base"}}, "the zone 'Mars/Base'; one like Europe/Oslo"),
+    ({"datetime": {"zone": "../../etc/passwd"}}, "the zone '../../etc/passwd'; one like Europe/Oslo"),
+    ({"datetime": {"zone": 7}}, "the zone 7; one like Europe/Oslo"),
+    ({"decimal": {"digits": -1}}, "-1 digits; 0 to 12"),
+    ({"decimal": {"digits": 13}}, "13 digits; 0 to 12"),
+    ({"decimal": {"digits": True}}, "True digits; 0 to 12"),
+    ({"decimal": 2}, "2; decimal: {digits: ..., text: ...}"),
+    ("enum", "no words; enum: {left: right, ...}"),
+    ({"enum": {}}, "no words; enum: {left: right, ...}"),
+    ({"enum": {"a": ["b"]}}, "words that are no pairs; texts, numbers, true and false"),
+    ({"enum": [["a"]]}, "words that are no pairs; texts, numbers, true and false"),
+    ({"enum": [["a", "b"], ["a", "c"]]}, "a left word twice; once"),
 ]
 
 
@@ -134,20 +151,52 @@ def test_and_back(spec: Any, value: Any, left: Any) -> None:
     assert convert(value) == left
 
 
-@pytest.mark.parametrize(("spec", "value"), WORDLESS)
-def test_a_value_without_a_word_is_refused_with_a_reason(spec: Any, value: Any) -> None:
+@pytest.mark.parametrize(("spec", "value", "right"), WORDLESS)
+def test_a_value_without_a_word_is_refused_with_what_was_found_and_what_would_be_right(
+    spec: Any, value: Any, right: str
+) -> None:
     convert = conversion(spec).to
     assert convert is not None
-    with pytest.raises(ValueError, match=r"found .*; .* would be right") as refused:
+    with pytest.raises(ValueError, match="found") as refused:
         convert(value)
-    assert len(str(refused.value)) < 400
+    assert str(refused.value) == f"found {value!r:.80}; {right} would be right"
+
+
+def test_of_many_words_only_the_first_are_told() -> None:
+    convert = conversion({"enum": {f"word {number}": number for number in range(100)}}).to
+    assert convert is not None
+    with pytest.raises(ValueError, match="found") as refused:
+        convert("x")
+    told = str(refused.value).removeprefix("found 'x'; one of ").removesuffix(" would be right")
+    assert told == ", ".join(f"word {number}" for number in range(100))[:200]
+
+
+def test_a_group_of_another_size_is_refused() -> None:
+    convert = together([conversion("same"), conversion("integer")]).to
+    assert convert is not None
+    assert convert(["a", "1"]) == ["a", 1]
+    with pytest.raises(ValueError, match=r"^found \['a'\]; 2 values would be right$"):
+        convert(["a"])
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_a_conversion_goes_by_its_name(name: str) -> None:
+    assert conversion({"enum": {"a": "b"}} if name == "enum" else name).name == name
+
+
+def test_a_group_goes_by_its_name_too() -> None:
+    assert together([conversion("same")]).name == "group"
+
+
+def test_an_enum_knows_its_words() -> None:
+    assert conversion({"enum": {"a": "b", True: "c"}}).words == (("a", "b"), (True, "c"))
 
 
 @pytest.mark.parametrize(("spec", "words"), BAD)
 def test_what_is_no_conversion_is_refused(spec: Any, words: str) -> None:
     with pytest.raises(ValueError, match="would be right") as refused:
         conversion(spec)
-    assert words in str(refused.value)
+    assert str(refused.value) == f"found {words} would be right"
 
 
 @pytest.mark.parametrize("spec", ["date", "datetime", "integer", "decimal", "boolean", "first", {"enum": ENUM}])
@@ -164,7 +213,7 @@ def test_first_has_no_way_back() -> None:
     back = conversion("first").back
     assert one_way("first")
     assert back is not None
-    with pytest.raises(ValueError, match="direction: forward"):
+    with pytest.raises(ValueError, match=r"^found 'a'; a pair with direction: forward would be right$"):
         back("a")
 
 

@@ -8,7 +8,7 @@ from stream.core.index import CROWDED, MOST
 from stream.core.matching import key_of
 from stream.core.row import Index
 from stream.core.turn import Mail
-from stream.model import ClaimKey, Found, Nudge, Refuse, Register, Release, Wake
+from stream.model import ClaimKey, Found, Nudge, Propose, Refuse, Register, Release, Wake
 from tests.core.build import START, A, B, Table, commands, every, flow, only, reports, seen, view
 
 BY_TWO = ((("x", "x"),), (("name", "name"),))
@@ -56,6 +56,19 @@ class TestC4Doubt:
         table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
         table.read(A, 20, name="m")
         assert [state(table, ref) for ref in (B, "b.t:2")] == ["refused", "refused"]
+
+    def test_a_request_of_before_the_doubt_links_nobody_by_guess(self) -> None:
+        """Said again when a second pair of one name had come, it linked two of the four."""
+        table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
+        table.bring("a.t:2", seen(10, name="n", x=None, y=None))
+        for ref in (A, "a.t:2"):
+            out = table.bring(ref, Nudge(edge="f/a", sender=B, key=key_of("f", "name=name", ["n"])))
+            assert (len(every(ClaimKey, out)), every(Propose, out), reports(out)) == (1, [], [])
+            assert [state(table, each) for each in (ref, B)] == ["refused", "refused"]
+
+    def test_of_a_value_that_it_has_no_more_a_record_in_doubt_asks_nobody(self) -> None:
+        table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
+        assert table.tell(A, Nudge(edge="f/a", sender=B, key=key_of("f", "name=name", ["m"]))) == []
 
 
 class TestSeveralCriteria:

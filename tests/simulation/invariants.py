@@ -146,6 +146,7 @@ ABOUT: dict[str, tuple[str, ...]] = {
     "late duplicates": ("late duplicates",),
     "zombies": ("zombies",),
     "copies": ("copies",),
+    "crowds": ("crowds",),
     "both at once": ("things added twice at once",),
     "no comparing, zombies": ("zombies", "races"),
     "deletes, kept": ("deletions",),

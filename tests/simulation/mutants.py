@@ -72,7 +72,7 @@ FITTING = {
         ("conflict", "restored"),
     ],
     "C3": [("conflict", "plain"), ("fan in", "plain")],
-    "C4": [("conflict", "plain"), ("conflict", "renaming people"), ("both", "renaming people")],
+    "C4": [("conflict", "plain"), ("conflict", "renaming people"), ("both", "renaming people"), ("pair", "crowds")],
     "C5": [("pair", "restored"), ("both", "restored"), ("pair", "restored, late requests")],
     "C6": [("both without match", "plain"), ("both without match", "rollback"), ("both", "second reader")],
     "C8": [("pair", "trims"), ("pair", "erased, at rest"), ("chain", "rollback"), ("pair", "racing people")],

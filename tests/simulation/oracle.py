@@ -248,6 +248,8 @@ class Oracle:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
         if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
+        if self.world.happened["crowds"] and any(len(flow.match) > 1 for flow in self.world.flows.flows.values()):
+            return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
         for again in ("once", "twice"):
             for (agent, _), lane in world.lanes.items():
                 if agent != "poll":
@@ -289,10 +291,11 @@ class Oracle:
             end = self.world.flows.ends(ref.split(":")[0])[name]
             return all(self.world.value(ref, field) is None for field, _ in end.needs)
         if edge.state == "waiting" and "not linked yet" in edge.reason:
-            return bool(self.removed) or any(system.quirks.needs for system in self.world.systems.values())
+            return bool(self.removed) or self.world.namesakes or self._needs()
         if edge.state == "waiting" and "counterpart is not known" in edge.reason:
-            needs = bool(self.removed) or any(system.quirks.needs for system in self.world.systems.values())
-            return needs or self._waits_for_another(ref, name)
+            return bool(self.removed) or self._needs() or self._waits_for_another(ref, name)
+        if edge.state == "matching" and self._behind(ref, name, edge):
+            return True
         if edge.state == "refused":
             peer = self.world.flows.ends(ref.split(":")[0])[name].peer_type
             needs = self.quirks(peer).needs
@@ -301,6 +304,18 @@ class Oracle:
             if self.world.namesakes or self.removed:
                 return True  # it has a name that another one had when that was linked, or still has, kept
         return False
+
+    def _needs(self) -> bool:
+        """Whether there are systems that refuse some creates."""
+        return any(system.quirks.needs for system in self.world.systems.values())
+
+    def _behind(self, ref: Ref, name: str, edge: Edge) -> bool:
+        """Whether a namesake has the right to create, and waits for something itself that it may wait for."""
+        return any(
+            other != ref and edge.key in held.locks and self._may_be_refused(other, row, name)
+            for other, row in self.rows.items()
+            if (held := row.edges.get(name)) is not None and held.state == "waiting"
+        )
 
     def _waits_for_another(self, ref: Ref, name: str) -> bool:
         """Whether it names a record that has no counterpart, and cannot be created without it: a ring of such."""
