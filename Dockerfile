@@ -18,13 +18,15 @@ COPY connectors/ connectors/
 RUN /opt/tools/bin/python -m hatchling build -t wheel -d /opt/wheel \
  && /opt/linkstream/bin/pip install --no-cache-dir --no-deps --no-index /opt/wheel/*.whl \
  && /opt/linkstream/bin/linkstream version
+RUN mkdir -p /etc/linkstream \
+ && { cat topics.yaml; echo 'web: {listen: "${LINKSTREAM_WEB:-127.0.0.1:8900}"}'; } > /etc/linkstream/topics.yaml
 
 FROM ${PYTHON}
 RUN groupadd --system --gid 10001 linkstream \
  && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/linkstream --shell /usr/sbin/nologin linkstream \
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/linkstream
 COPY --from=build /opt/linkstream /opt/linkstream
-COPY topics.yaml /etc/linkstream/topics.yaml
+COPY --from=build /etc/linkstream /etc/linkstream
 ENV PATH=/opt/linkstream/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -33,5 +35,7 @@ ENV PATH=/opt/linkstream/bin:$PATH \
 WORKDIR /var/lib/linkstream
 USER 10001:10001
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://' + os.getenv('LINKSTREAM_WEB', '127.0.0.1:8900') + '/livez')"]
 ENTRYPOINT ["linkstream"]
 CMD ["run"]

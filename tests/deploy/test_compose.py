@@ -19,7 +19,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import jsonschema
 import pytest
 import yaml
 
+from connectors.sandbox.server import PERSON
 from tests.kafka.broker import Warden, free_ports
 from tests.kafka.jars import VERSION, NoKafka, jars, java
 
@@ -156,7 +158,7 @@ class Place:
         self._warden = Warden(folder)
         stack.callback(self.close)
         self._running: list[subprocess.Popen[bytes]] = []
-        wanted = ["9092", "9093", *(str(port) for port in range(8801, 8807))]
+        wanted = ["9092", "9093", "8901", "8902", *(str(port) for port in range(8801, 8807))]
         self.ports = dict(zip(wanted, map(str, free_ports(len(wanted))), strict=True))
         self.python, self.drops = interpreter()
         self._environment = {name: value for name, value in os.environ.items() if name in ("LANG", "HOME", "TZ")}
@@ -186,9 +188,6 @@ class Place:
                 environment = {**os.environ, "PATH": path}
                 done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
                 assert done.returncode == 0, f"{rest}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        etc = self.folder / "etc" / "linkstream"
-        etc.mkdir(parents=True)
-        shutil.copy(ROOT / "topics.yaml", etc)
 
     @staticmethod
     def _copy(what: Path, into: Path) -> None:
@@ -261,6 +260,26 @@ class Place:
             assert time.monotonic() < until, f"{name}: {done.stderr[-2000:]}\n{self.log(name)}"
             time.sleep(0.2)
 
+    def happened(self, name: str, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until a system's own record of what was done to it has this."""
+        port = SERVICES[name]["command"][SERVICES[name]["command"].index("--port") + 1]
+        until = time.monotonic() + 240
+        while True:
+            with urllib.request.urlopen(self.here(f"http://127.0.0.1:{port}/_sandbox/truth")) as answer:
+                found = next(filter(what, json.load(answer)), None)
+            if found is not None:
+                return found
+            assert time.monotonic() < until, self.log("worker-1") + self.log("worker-2")
+            time.sleep(0.5)
+
+    def edit(self, prefix: str, path: str, body: dict[str, str]) -> None:
+        """Change a record at a system as a person does."""
+        url = self.here(variables(ROOT / SERVICES["topics"]["env_file"])[f"{prefix}_URL"])
+        headers = {"Authorization": f"Bearer {PERSON}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url + path, json.dumps(body).encode(), headers, method="PATCH")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+
     def _popen(
         self, name: str, words: list[str], folder: Path, environment: dict[str, str], **more: Any
     ) -> subprocess.Popen[bytes]:
@@ -297,7 +316,7 @@ def place() -> Iterator[Place]:
 @pytest.mark.process
 @pytest.mark.timeout(300)
 def test_the_image_is_built_by_its_own_commands_and_holds_what_a_worker_needs(place: Place) -> None:
-    process = place.start("worker-1", ["env", "-u", "LINKSTREAM_BROKER", "linkstream", "validate"])
+    process = place.start("worker-1", ["linkstream", "validate"])
     assert process.wait(60) == 0, place.log("worker-1")
     assert "6 systems" in place.log("worker-1")
     installed = {path.name for path in (place.folder / "opt/linkstream").glob("lib/python3*/site-packages/*")}
@@ -307,7 +326,7 @@ def test_the_image_is_built_by_its_own_commands_and_holds_what_a_worker_needs(pl
 
 @pytest.mark.process
 @pytest.mark.timeout(300)
-def test_sandboxes_come_up_healthy_with_what_the_variables_say(place: Place) -> None:
+def test_sandboxes_take_what_the_variables_say(place: Place) -> None:
     processes = {name: place.start(name) for name in SANDBOXES}
     for name in SANDBOXES:
         place.healthy(name)
@@ -322,10 +341,33 @@ def test_sandboxes_come_up_healthy_with_what_the_variables_say(place: Place) -> 
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(300)
-def test_kafka_starts_with_the_settings_that_the_image_gets_and_is_healthy(place: Place) -> None:
+@pytest.mark.process
+@pytest.mark.timeout(500)
+def test_everything_comes_up_in_its_order_and_an_edit_travels(place: Place) -> None:
     try:
         place.kafka()
     except NoKafka as reason:
         pytest.skip(f"Kafka: {reason}")
+    for name in SANDBOXES:
+        place.start(name)
     place.healthy("kafka")
+    topics = place.start("topics")
+    assert topics.wait(60) == 0, place.log("topics")
+    for name in SANDBOXES:
+        place.healthy(name)
+    workers = {name: place.start(name) for name in ("worker-1", "worker-2")}
+    for name in workers:
+        place.healthy(name)
+
+    def created(one: dict[str, Any]) -> bool:
+        return (one["author"], one["type"], one["op"]) == ("linkstream", "task", "create")
+
+    def renamed(one: dict[str, Any]) -> bool:
+        return one["author"] == "linkstream" and "Renamed by a person" in json.dumps(one["after"])
+
+    made = place.happened("custompms", created)
+    place.edit("PMS", f"/tasks/{made['id']}", {"title": "Renamed by a person"})
+    place.happened("asana", renamed)
+    for name, process in workers.items():
+        process.terminate()
+        assert process.wait(20) == 0, place.log(name)
