@@ -79,6 +79,10 @@ class Unit(Protocol):
         """Stage a record for a topic; without a partition the key chooses it."""
         ...
 
+    def sure(self) -> None:
+        """Before anything outside that cannot be undone: raises when the lane may be somebody else's by now."""
+        ...
+
     async def save(self) -> None:
         """Make the rows put so far durable now; offsets and emitted records wait for the commit."""
         ...

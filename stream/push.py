@@ -134,7 +134,7 @@ class Push:
                 assert job.note is not None
                 unit.put(job.ledger, encode_note(job.note))
             await unit.save()
-            await asyncio.gather(*(self._traced(job) for job in begun))
+            await asyncio.gather(*(self._traced(unit, job) for job in begun))
         for job in jobs:
             self._answer(unit, job)
 
@@ -239,8 +239,9 @@ class Push:
 
     # Write
 
-    async def _traced(self, job: Job) -> None:
+    async def _traced(self, unit: Unit, job: Job) -> None:
         """Write, and have the receipt say by which requests: a system's support asks for them."""
+        unit.sure()
         with trail() as asked:
             await self._write(job)
         if job.receipt is not None and (writes := tuple(str(each) for each in asked if each.writes)):

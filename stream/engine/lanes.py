@@ -72,6 +72,10 @@ class LaneUnit:
             raise LookupError(f"emit: {topic} has no partition {partition}; 0 to {self.partitions - 1} exist")
         self._emitted.append(Outgoing(topic, key, value, headers, partition))
 
+    def sure(self) -> None:
+        """Raises ``Fenced`` when the lane may be somebody else's by now."""
+        self._lane.log.sure()
+
     async def save(self) -> None:
         """Make the rows put so far durable; a later failure of the unit does not undo them."""
         rows, self._rows = self._rows, {}

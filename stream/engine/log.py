@@ -207,6 +207,10 @@ class Log(Protocol):
         """Note that the latest loss of state has been made good."""
         ...
 
+    def sure(self) -> None:
+        """Raises ``Fenced`` when what this process holds may be somebody else's by now; quick."""
+        ...
+
     def health(self) -> Health:
         """``state`` green or red, and the ``reason``."""
         ...

@@ -170,6 +170,9 @@ class MemoryLog:
         """Note that the loss has been made good."""
         self.loss = replace(self.loss, healed=int(self._clock() * 1e6))
 
+    def sure(self) -> None:
+        """Nobody else is there."""
+
     def health(self) -> Health:
         """Red after an alarm."""
         return {"state": "red" if self._alarm else "green", "reason": self._alarm}

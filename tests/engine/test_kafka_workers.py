@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ from stream.engine.kafka.address import address_of
 from stream.engine.wanted import ALWAYS
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import TOPICS
+from tests.kafka.broker import Cluster
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(170)]
 
-KILLS = int(os.environ.get("LINKSTREAM_KILLS", "6"))
+KILLS = int(os.environ.get("LINKSTREAM_KILLS", "4"))
 AGENTS = ("poll", "join", "push")
 
 
@@ -39,12 +41,29 @@ class Team(Bench):
         self.url = f"kafka://{servers}?prefix={name}.&state={folder}/state&session=6&transaction=10"
         address = address_of(self.url)
         declared = {**TOPICS, **ALWAYS}
+        self.urls: dict[int, str] = {}
+        self.ended: list[int] = []
         asyncio.run(topics.apply(address, topics.wanted(address, declared, AGENTS, 4, 1)))
 
     def hire(self, instance: str = "", state: str = "state") -> subprocess.Popen[bytes]:
         """One more worker; under a fixed name it takes the place of a former one at once."""
         url = self.url.replace("/state&", f"/{state}&")
-        return self.start(url=f"{url}&instance={instance}" if instance else url)
+        url = f"{url}&instance={instance}" if instance else url
+        worker = self.start(url=url)
+        self.urls[worker.pid] = url
+        return worker
+
+    def keep(self, *frozen: subprocess.Popen[bytes]) -> bool:
+        """Do what a supervisor does: start those again that have ended. Always false."""
+        for worker in [each for each in self.workers if each not in frozen and each.poll() is not None]:
+            self.ended.append(worker.returncode)
+            assert worker.returncode in {70, 75}, self.said()[-2000:]
+            assert worker.stdout is not None
+            worker.stdout.close()
+            self.workers.remove(worker)
+            url = self.urls[worker.pid]
+            self.urls[self.start(url=url).pid] = url
+        return False
 
     def pushed(self) -> int:
         return len(self.ledger())
@@ -55,9 +74,16 @@ class Team(Bench):
 
 @pytest.fixture
 def team(tmp_path: Path, kafka: str, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    with hired(tmp_path, kafka, name, monkeypatch) as team:
+        yield team
+
+
+@contextmanager
+def hired(folder: Path, servers: str, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    """A team over a cluster, nobody in it yet."""
     with tempfile.TemporaryDirectory(prefix="ls-") as runtime:  # the path of a socket may have 107 bytes
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
-        team = Team(tmp_path, kafka, name)
+        team = Team(folder, servers, name)
         team.runtime = Path(runtime)
         yield team
         team.end()
@@ -122,3 +148,35 @@ def test_three_workers_killed_at_random_moments_lose_and_double_nothing(team: Te
         working[name] = team.hire(name)
         until(lambda before=before: team.pushed() > before + 25, 40)
     check(team, finish(team))
+
+
+def test_a_worker_that_was_frozen_and_goes_on_writes_nothing_old(team: Team) -> None:
+    first, second = team.hire(), team.hire(state="other")
+    until(lambda: team.pushed() > 50, 40)
+    for frozen in (first, second)[: max(1, KILLS // 4)]:
+        frozen.send_signal(signal.SIGSTOP)
+        team.keep(frozen)
+        until(lambda: len(team.alive()) == 2, 5)
+        before = team.pushed()
+        until(lambda before=before: team.pushed() > before + 200, 60)  # its partitions are worked on by the other one
+        frozen.send_signal(signal.SIGCONT)
+        before = team.pushed()
+        until(lambda before=before: team.keep() or team.pushed() > before + 200, 40)
+    print(f"exit codes {team.ended}")
+    check(team, finish(team))
+
+
+def test_brokers_that_end_lose_and_double_nothing(
+    tmp_path: Path, cluster: Callable[..., Cluster], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = cluster()
+    with hired(tmp_path, broken.bootstrap, name, monkeypatch) as team:
+        team.hire("w1"), team.hire("w2")
+        until(lambda: team.pushed() > 50, 40)
+        for end in (broken.kill, broken.stop):
+            end()
+            broken.start()
+            before = team.pushed()
+            until(lambda before=before: team.keep() or team.pushed() > before + 50, 60)
+        print(f"exit codes {team.ended}")
+        check(team, finish(team))

@@ -96,6 +96,7 @@ def build(url: str, folder: Path) -> App:
                 await asyncio.sleep(0.05)
             for record in unit:
                 if record.value not in done:
+                    unit.sure()
                     ledger.write(record.value)
                     await asyncio.sleep(0)
                 count(unit, b"pushed|" + record.key)

@@ -67,6 +67,9 @@ class SimUnit:
     ) -> None:
         self.emits.append((topic, key, value, headers, partition))
 
+    def sure(self) -> None:
+        """Nobody else is there."""
+
     async def save(self) -> None:
         self._world.maybe_crash("before its note is kept")
         self._keep()

@@ -315,6 +315,9 @@ class EmbeddedLog:
         """Turn health red."""
         self._alarm = reason
 
+    def sure(self) -> None:
+        """The lease is the kernel's: whoever takes it from a process that stands still ends that first."""
+
     def health(self) -> Health:
         """Red while nothing can be written, and after an alarm."""
         reason = self._alarm or (self._writer.trouble if self._writer else "")

@@ -3,12 +3,18 @@
 The *range* assignor gives equal ranges of every topic to the members in the order of their names, and all topics have
 as many partitions; so a partition number is one member's in all of them, with the lanes of every agent. The member
 itself reads nothing. It only learns what is its own, and keeps the group told that it is alive.
+
+While it holds lanes, a heartbeat that was answered is a lease until the session would end. A process that was frozen
+and goes on finds its lease over, and ends before it writes to anybody: the brokers would refuse its commits, but a
+business system would take its requests. A thread looks, for the loop may have been what stood still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
@@ -19,11 +25,14 @@ from aiokafka.errors import KafkaError
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained, known
 from stream.engine.kafka.fetch import consumer_of
-from stream.engine.log import EngineError, Given, Taken
+from stream.engine.log import EngineError, Fenced, Given, Taken
 
 NEVER = (1 << 31) - 1
 DRAIN = 30.0
 """Seconds that the group waits for a member to let go of what it has."""
+MARGIN = 1.0
+"""Seconds before the end of a session at which a lease is over: a clock may be slow, a request on its way."""
+LOOK = 0.1
 SHOWN = 5.0
 """Seconds between two notes for Kafka's own tools of how far we are."""
 
@@ -44,6 +53,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._taken: Taken | None = None
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = False
+        self._answered = time.monotonic()
+        self._holding = False
+        self._over = threading.Event()
         self.partitions: frozenset[int] = frozenset()
         self.offsets: Callable[[], Mapping[TopicPartition, int]] = dict
         """How far the lanes are, for Kafka's own tools."""
@@ -68,8 +80,41 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         with explained(address, f"group {address.group}"):
             async with asyncio.timeout(address.timeout + address.session + DRAIN):
                 await consumer.start()
+        self._listen(consumer)
+        threading.Thread(target=self._look, name="lease", daemon=True).start()
         self._watch = asyncio.ensure_future(self._look_after(consumer))
         await self._first
+
+    def _listen(self, consumer: AIOKafkaConsumer) -> None:
+        """Note when the last heartbeat that was answered was sent."""
+        coordinator = consumer._coordinator  # noqa: SLF001 - it tells nobody
+        beat = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def noted() -> bool:
+            sent = time.monotonic()
+            answered: bool = await beat()
+            if answered:
+                self._answered = sent
+            return answered
+
+        coordinator._do_heartbeat = noted  # noqa: SLF001
+
+    def lapsed(self) -> bool:
+        """Whether others may have been given our lanes."""
+        return self._holding and time.monotonic() - self._answered > self._address.session - MARGIN
+
+    def lapse(self) -> Fenced:
+        """The error for that."""
+        silent = time.monotonic() - self._answered
+        return Fenced(
+            f"group {self._address.group}: no heartbeat was answered for {silent:.0f} s; others may have our lanes"
+        )
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK):
+            if self.lapsed():
+                self._on_fatal(self.lapse())
+                return
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Let go before anybody else may take hold."""
@@ -79,9 +124,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if revoked and self._taken is not None and not self._left:
             self._show()
             await self._taken()
+            self._holding = False
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Note what is ours; lanes are claimed beside, for the group waits for this call."""
+        self._answered = time.monotonic()
+        self._holding = bool(assigned)
         if self._consumer is not None and assigned:
             self._consumer.pause(*assigned)
         self._change = asyncio.ensure_future(self._take_over(frozenset(tp.partition for tp in assigned)))
@@ -128,6 +176,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def leave(self) -> None:
         """Leave the group; with a fixed name the place is kept until the session is over."""
         self._left = True
+        self._holding = False
+        self._over.set()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)

@@ -188,6 +188,11 @@ class KafkaLog:
     async def heal(self) -> None:
         """Nothing that was noticed."""
 
+    def sure(self) -> None:
+        """Raises ``Fenced`` when the group has not heard of us for so long that it may have given our lanes away."""
+        if self._member is not None and self._member.lapsed():
+            raise self.fatal(self._member.lapse())
+
     def health(self) -> Health:
         """Red after an alarm."""
         return {"state": "red" if self._alarm else "green", "reason": self._alarm}
