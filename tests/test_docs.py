@@ -99,7 +99,18 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path,
         if words[1] in WRITING:
             place = with_documents(place, tmp_path)
             command = command[:4] + [name for word in words[2:] for name in spread(word, place)]
-        looks = words[1] in {"status", "links", "explain", "parked", "conflicts", "pause", "resume", *WRITING}
+        looks = words[1] in {
+            "status",
+            "links",
+            "explain",
+            "parked",
+            "conflicts",
+            "pause",
+            "resume",
+            "tail",
+            "map",
+            *WRITING,
+        }
         done = subprocess.run(
             command, cwd=place, env=environment(place, secrets=not looks), capture_output=True, text=True, check=False
         )

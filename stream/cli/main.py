@@ -25,9 +25,13 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("stream.cli.validate", "Check topics.yaml without touching any system."),
     "import": ("stream.cli.importing", "Work customers' dataflow documents into topics.yaml."),
     "document": ("stream.cli.document", "Write the flows between two systems as a dataflow document."),
+    "config": ("stream.cli.config", "Look at the configuration as a worker sees it."),
+    "map": ("stream.cli.mapping", "Try what a flow makes of a record."),
+    "poll": ("stream.cli.poll", "Have entity types read now, or see what a reading would bring."),
     "status": ("stream.cli.status", "Show systems, links, how many are in step, and what waits."),
     "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
     "doctor": ("stream.cli.doctor", "Look for what may keep a worker from doing its work here."),
+    "tail": ("stream.cli.tail", "Show what goes through a topic, in words."),
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
     "pause": ("stream.cli.pause", "Stop reading and writing a system or an entity type for a while."),
     "resume": ("stream.cli.resume", "Go on with what was paused."),
@@ -47,9 +51,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Try it": ("demo", "qa", "sandbox"),
-    "Say what is kept in step": ("validate", "import", "document", "schema", "asyncapi", "connector"),
-    "Run it": ("run", "topics"),
-    "See how it goes, and why": ("status", "explain", "links", "doctor"),
+    "Say what is kept in step": ("validate", "config", "map", "import", "document", "schema", "asyncapi", "connector"),
+    "Run it": ("run", "poll", "topics"),
+    "See how it goes, and why": ("status", "explain", "links", "tail", "doctor"),
     "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync"),
     "This command line": ("completion", "version"),
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import nsmallest
@@ -86,6 +87,8 @@ class Worker:
         """Per entity type, why its last reading failed."""
         self.read_at: dict[str, Time] = {}
         """Per entity type, when a page was read last."""
+        self.tried: Counter[str] = Counter()
+        """Per entity type, how often a reading ended, well or not."""
         self.whole_at: dict[str, Time] = {}
         """Per entity type, when the reading began that came to the end last: what was changed before is known."""
         self.written: dict[str, int] = dict.fromkeys(topology.systems, 0)
@@ -122,6 +125,20 @@ class Worker:
             except Exception:  # the edge: the others are closed all the same
                 logger.exception("%s: its connections did not close", name)
         logger.info("stopped")
+
+    async def read_now(self, names: Iterable[str], *, patience: float = 45.0) -> dict[str, str]:
+        """Read types at once: for each an empty text, or why it was not read."""
+        found = {name: self.pauses.reason(name) or ("" if name in self.readers else "no such type") for name in names}
+        before = {name: self.tried[name] for name, why in found.items() if not why}
+        for name in before:
+            self.wishes[name].set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(self.tried[name] == count for name, count in before.items()):  # noqa: ASYNC110 - told by counts
+                    await asyncio.sleep(0.02)
+        for name, count in before.items():
+            found[name] = self.errors.get(name, "") if self.tried[name] > count else "not read in time"
+        return found
 
     def go_on(self, types: Iterable[str]) -> None:
         """Read types that were paused at once."""
@@ -306,6 +323,10 @@ def _serving(worker: Worker) -> None:
         worker.hold()
         await worker.recover()
 
+    @app.answers("read")
+    async def read(payload: dict[str, Any]) -> dict[str, Any]:
+        return {"types": await worker.read_now([str(name) for name in payload.get("types") or ()])}
+
     @app.answers("worker")
     async def state(_: dict[str, Any]) -> dict[str, Any]:
         return worker.state()
@@ -401,6 +422,7 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
             worker.errors[name] = f"{type(error).__name__}: {error}"
             worker.meters.failures[name] += 1
             logger.exception("%s: reading failed", name)
+        worker.tried[name] += 1
         if not more:
             with suppress(TimeoutError):
                 async with asyncio.timeout(polled.poll):

@@ -139,7 +139,7 @@ class Teller:
             return _command(command)
         if topic == MAIL:
             return self._message(record)
-        return Said("record", shown(_json(record.value)))
+        return Said("record", shown(plain(record.value)))
 
     def _change(self, type: str, change: Change) -> Said:
         source = change.source
@@ -322,7 +322,10 @@ def _quoted(text: str) -> str:
     return orjson.dumps(text.encode(errors="replace").decode()).decode()
 
 
-def _json(data: bytes) -> Value:
+def plain(data: bytes | None) -> Value:
+    """The bytes of a record as a value: JSON where they are, otherwise text."""
+    if data is None:
+        return None
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -41,12 +41,19 @@ ARGUMENTS: dict[str, list[str]] = {
     "tail": ["parked"],
     "map eval": ["f", REF],
     "poll": ["--once"],
+    "topics describe": ["parked"],
 }
 STARTS = {"run", "qa"}
 """Commands that start something; what they make of a log is tested where they are."""
 WRITES_ITS_OWN = {"import", "init"}
 """Commands that make a configuration."""
-NO_LOG = {"validate", "document", "asyncapi", "doctor", "config show", "map eval", "poll"} | STARTS | WRITES_ITS_OWN
+ON_KAFKA = {"topics plan", "topics apply"}
+NO_LOG = (
+    ON_KAFKA
+    | {"validate", "document", "asyncapi", "doctor", "config show", "map eval", "poll"}
+    | STARTS
+    | WRITES_ITS_OWN
+)
 CONFIGURED = [name for name in ALL if not set(name.split()[:1]) & NO_CONFIGURATION and name not in WRITES_ITS_OWN]
 LOOKING = [name for name in CONFIGURED if name not in NO_LOG]
 

@@ -95,6 +95,7 @@ async def test_a_running_worker_stops_and_goes_on(tmp_path: Path) -> None:
             )
             assert await process.wait() == 0
 
+        await command("poll", "--once")
         await command("pause", "custompms")
         found: dict[str, Any] = {}
         for _ in range(100):
