@@ -129,7 +129,8 @@ class Gate:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return web.Response(status=error.status, text=f"{error.reason}\n")
+            kept = {name: error.headers[name] for name in ("Location", "Allow") if name in error.headers}
+            return web.Response(status=error.status, text=f"{error.reason}\n", headers=kept)
 
 
 def _digest(token: Secret | None) -> bytes | None:

@@ -10,6 +10,7 @@ It opens before the log does, so that a probe gets an answer while a worker star
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import ClassVar
 
 from aiohttp import web
@@ -19,7 +20,11 @@ from stream.engine.log import EngineError
 from stream.engine.worker import Worker
 from stream.operate.metrics import Metrics
 from stream.operate.web.gate import Gate
+from stream.operate.web.live import Live
+from stream.operate.web.numbers import Overview
+from stream.operate.web.pages import Pages
 
+STATIC = Path(__file__).with_name("static")
 LARGEST = 64 << 10
 """Bytes of a request's body: a form with a few fields."""
 
@@ -40,6 +45,8 @@ class Server:
         self._rules = rules
         self._metrics = Metrics(worker)
         self.gate = Gate(rules)
+        self._overview = Overview(worker)
+        self._live = Live(self._overview)
         self._runner: web.AppRunner | None = None
 
     def application(self) -> web.Application:
@@ -49,6 +56,9 @@ class Server:
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/startupz", self.startupz)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/live", self._live.answer)
+        app.router.add_static("/static", STATIC)
+        Pages(self._worker, self.gate, self._overview).add_to(app)
         return app
 
     async def open(self) -> None:
@@ -62,6 +72,7 @@ class Server:
             await self._runner.cleanup()
             where = f"{rules.host}:{rules.port}"
             raise Occupied(f"web.listen: found {where} taken ({error.strerror}); a free one would be right") from None
+        self._live.start()
         port = self._runner.addresses[0][1]
         host = f"[{rules.host}]" if ":" in rules.host else rules.host
         self._worker.web = f"http://{host}:{port}"
@@ -69,6 +80,7 @@ class Server:
 
     async def close(self) -> None:
         """Listen no more."""
+        await self._live.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

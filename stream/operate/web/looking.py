@@ -1,0 +1,193 @@
+"""What the pages read from the log: records, links, what was set aside. Called in threads, each with its own reader.
+
+A person looks while the worker works, so no question may take long: a search stops after two seconds and says so, a
+list after its length.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from stream.codec import decode_conflict, row_of
+from stream.core.row import Row
+from stream.engine.backends import Reader, open_reader
+from stream.errors import BadRecord
+from stream.model import Ref, Stated, Time
+from stream.operate.aside import Aside, asides
+from stream.operate.explain import Explainer
+from stream.operate.survey import Link, links, reason
+from stream.operate.table import JOIN, rows_of
+from stream.operate.words import moment, shown
+from stream.topics import CONFLICTS, PARKED
+from stream.topology import Topology
+
+PATIENCE = 2.0
+"""Seconds that a search may take."""
+MOST = 100
+"""Lines of a list."""
+
+Waiting: TypeAlias = tuple[Ref, str, str, float]
+"""A record out of step: what of it, why, and for how many seconds."""
+
+
+class Hit(Struct, frozen=True):
+    """A record that a search has found, and where: its id, or a field with its value."""
+
+    ref: Ref
+    field: str
+    value: str
+
+
+class Listed(Struct, frozen=True):
+    """Lines of a list, and whether there may be more."""
+
+    lines: Sequence[Any]
+    more: str = ""
+
+
+class Look:
+    """One log, looked into."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+
+    def record(self, ref: Ref) -> dict[str, Any] | None:
+        """All that is known of a record."""
+        with open_reader(self._topology.broker) as reader:
+            return Explainer(reader, self._topology.flows, limit=60)(ref)
+
+    def waiting(self, out: Sequence[tuple[bytes, Time]]) -> list[Waiting]:
+        """Why these rows are out of step."""
+        found = []
+        with open_reader(self._topology.broker) as reader:
+            for key, since in out:
+                row = row_of(reader.row(JOIN, key))
+                what, why = reason(row if isinstance(row, Row) else None)
+                found.append((key.decode(), what, why, time.time() - since / 1e6))
+        return found
+
+    def search(self, text: str, kind: str) -> Listed:
+        """Records whose id or a value of whose fields has this text in it; small and capital letters are the same."""
+        wanted = text.casefold()
+        bytes_ = {form.encode() for form in (text, text.lower(), text.upper(), text.capitalize(), text.title())}
+        hits: list[Hit] = []
+        ends, looked = time.monotonic() + PATIENCE, 0
+        prefixes = [f"{kind}:"] if kind else [f"{name}:" for name in self._topology.types]
+        with open_reader(self._topology.broker) as reader:
+            for prefix in prefixes:
+                for key, data in reader.rows(JOIN, prefix.encode()):
+                    looked += 1
+                    if time.monotonic() > ends:
+                        return Listed(hits, f"stopped after {PATIENCE:.0f} s and {looked} records; choose a type")
+                    ref = key.decode()
+                    if wanted in ref.casefold() or any(form in data for form in bytes_) or not text.isascii():
+                        hits += _hits(ref, data, wanted)
+                    if len(hits) >= MOST:
+                        return Listed(hits[:MOST], f"these are the first {MOST}")
+        return Listed(hits)
+
+    def links(self, flow: str, state: str) -> Listed:
+        """Links, each once; those that are not, as the record sees it that wants one."""
+        found: list[Link] = []
+        ends = time.monotonic() + PATIENCE
+        types = {end for name, each in self._flows() if flow in ("", name) for end in (each.left, each.right)}
+        with open_reader(self._topology.broker) as reader:
+            for kind in sorted(types):
+                for link in links(rows_of(reader, f"{kind}:")):
+                    if time.monotonic() > ends:
+                        return Listed(found, f"stopped after {PATIENCE:.0f} s; choose a flow")
+                    if _wanted(link, flow, state):
+                        found.append(link)
+                        if len(found) == MOST:
+                            return Listed(found, f"these are the first {MOST}")
+        return Listed(found)
+
+    def _flows(self) -> Iterator[tuple[str, Any]]:
+        yield from self._topology.flows.flows.items()
+
+    def conflicts(self) -> Listed:
+        """Values that lost, newest first."""
+        return self._newest(CONFLICTS, _conflict)
+
+    def parked(self) -> Listed:
+        """Records that were set aside, newest first."""
+        return self._newest(PARKED, _parked)
+
+    def open(self) -> dict[str, int]:
+        """How many records stand in the topics for people."""
+        with open_reader(self._topology.broker) as reader:
+            return {topic: reader.count(topic) for topic in (CONFLICTS, PARKED)}
+
+    def aside(self, topic: str, id: str) -> Aside | None:
+        """One record of a topic for people."""
+        with open_reader(self._topology.broker) as reader:
+            return next((each for each in asides(reader, topic) if each.id == id), None)
+
+    def _newest(self, topic: str, plain: Any) -> Listed:
+        found: list[Aside] = []
+        ends, more = time.monotonic() + PATIENCE, ""
+        with open_reader(self._topology.broker) as reader:
+            for each in self._each(reader, topic):
+                if time.monotonic() > ends:
+                    more = f"stopped after {PATIENCE:.0f} s; the command line shows all"
+                    break
+                if not each.settled:
+                    found.append(each)
+        found.sort(key=lambda each: each.record.timestamp, reverse=True)
+        if len(found) > MOST:
+            more = more or f"these are the newest {MOST} of {len(found)}"
+        return Listed([plain(each) for each in found[:MOST]], more)
+
+    @staticmethod
+    def _each(reader: Reader, topic: str) -> Iterator[Aside]:
+        yield from asides(reader, topic)
+
+
+def _hits(ref: Ref, data: bytes, wanted: str) -> list[Hit]:
+    row = row_of(data)
+    if not isinstance(row, Row):
+        return []
+    for field, value in row.remote.items():
+        text = value if isinstance(value, str) else shown(value)
+        if wanted in text.casefold():
+            return [Hit(ref, field, text[:200])]
+    return [Hit(ref, "", "")] if wanted in ref.casefold() else []
+
+
+def _wanted(link: Link, flow: str, state: str) -> bool:
+    if flow not in ("", link.flow):
+        return False
+    if state == "out of step":
+        return not link.in_step
+    if state and link.state != state:
+        return False
+    return link.side == "a" or link.state != "linked"
+
+
+def _conflict(each: Aside) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": each.id, "at": moment(each.record.timestamp * 1000), "ref": each.record.key.decode()}
+    try:
+        conflict = decode_conflict(each.record.value)
+    except BadRecord:
+        return {**told, "field": "cannot be read", "lost": None, "won": None}
+    return {**told, "field": conflict.field, "lost": _stated(conflict.lost), "won": _stated(conflict.won)}
+
+
+def _stated(stated: Stated) -> dict[str, str]:
+    return {"value": shown(stated.value), "at": moment(stated.version.time), "author": stated.author}
+
+
+def _parked(each: Aside) -> dict[str, Any]:
+    about = each.about
+    return {
+        "id": each.id,
+        "at": moment(each.record.timestamp * 1000),
+        "ref": each.record.key.decode(errors="replace"),
+        "kind": about.get("class.name", ""),
+        "why": about.get("exception.message", ""),
+        "from": f"{about.get('topic', '')}/{about.get('partition', '')}/{about.get('offset', '')}",
+    }
