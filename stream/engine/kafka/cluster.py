@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, for_code
 from msgspec import Struct
 
 from stream.engine.kafka.address import Address
-from stream.engine.kafka.errors import Unreachable, explained, quieten, refused
+from stream.engine.kafka.errors import REFUSED, Unreachable, explained, quieten, refused
 from stream.engine.log import EngineError, Mismatch, TopicSettings
 
 FOR_EVER: Final = -1
@@ -94,7 +94,7 @@ async def reach(address: Address) -> None:
             async with asyncio.timeout(address.timeout):
                 connection = await create_conn(host.strip("[]"), int(port), **told)
         except (KafkaError, OSError, TimeoutError) as error:
-            if type(error).__name__ in {"AuthenticationFailedError", "UnsupportedSaslMechanismError"}:
+            if isinstance(error, REFUSED):
                 raise refused(address) from None
             reasons.append(f"{server}: {_why(error, address)}")
         else:
@@ -168,7 +168,8 @@ async def verify(
     found = drift(plan, await existing(address, [topic.name for topic in plan]))
     if missing := [each.topic for each in found if each.what == "topic"]:
         raise Mismatch(
-            f"{address}: found no topic {', '.join(missing)}; linkstream topics apply creates what is missing"
+            f"{address}: found no topic {', '.join(missing)}, or none that {address.principal} may see; "
+            "linkstream topics apply creates what is missing, linkstream topics plan prints the ACLs"
         )
     for each in found:
         if each.what in {"partitions", "cleanup.policy"} and each.found:

@@ -23,6 +23,15 @@ APART = 30.0
 """Seconds between two equal lines of the client; it writes a thousand a second while a broker is away."""
 
 
+REFUSED: Final = (
+    kafka.AuthenticationFailedError,
+    kafka.SaslAuthenticationFailed,
+    kafka.UnsupportedSaslMechanismError,
+    kafka.IllegalSaslStateError,
+)
+"""What the client raises when a broker does not let us in."""
+
+
 class Unreachable(EngineError):
     """No broker answers: try again later."""
 
@@ -99,7 +108,7 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
         lambda _, address, what: _denied(address, what, "the cluster: IDEMPOTENT_WRITE"),
     ),
     ((kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError), _too_large),
-    ((kafka.AuthenticationFailedError, kafka.UnsupportedSaslMechanismError), lambda _, address, __: refused(address)),
+    (REFUSED, lambda _, address, __: refused(address)),
     (kafka.UnknownTopicOrPartitionError, _no_topic),
     ((TimeoutError, OSError, kafka.KafkaConnectionError, kafka.NodeNotReadyError), _away),
 )

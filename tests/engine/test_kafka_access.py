@@ -1,0 +1,268 @@
+"""Getting into a cluster, and the topics on it: what is refused says what would be right, and never a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from connectors.auth import Secret
+from stream.engine.backends import log_at, open_reader, secrets_of, shown
+from stream.engine.kafka import cluster as topics
+from stream.engine.kafka.address import address_of
+from stream.engine.kafka.errors import Unreachable
+from stream.engine.kafka.log import KafkaLog
+from stream.engine.lanes import Lane
+from stream.engine.log import EngineError, Mismatch, Outgoing, TopicSettings
+from stream.errors import BadTopology
+from stream.topology import parse_topology
+from tests.engine.contract import PARTITIONS, TOPICS, lane_of, sent
+from tests.kafka.broker import Cluster
+
+CANARY = "s3cret&canary="
+QUOTED = "s3cret%26canary%3D"
+
+
+# The address
+
+
+def test_an_address_is_read_whole() -> None:
+    address = address_of(
+        f"kafka://a:1,b/?prefix=x.&state=/s&compression=lz4&session=20&user=u&password={QUOTED}&ca=/ca.pem&largest=5000"
+    )
+    assert address.servers == ("a:1", "b:9092")
+    assert (address.prefix, address.group, address.changelog("join")) == (
+        "x.",
+        "x.linkstream",
+        "x.linkstream-join-changelog",
+    )
+    assert (address.mechanism, address.tls, address.password) == ("SCRAM-SHA-512", True, CANARY)
+    assert address.client()["security_protocol"] == "SASL_SSL" if Path("/ca.pem").exists() else True
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("kafka://", "found ''; host:port would be right"),
+        ("kafka://a:x", "found 'a:x'; host:port would be right"),
+        ("kafka://me:pw@a:1", "would be right"),
+        ("kafka://a:1?colour=red", "found option 'colour'; one of prefix,"),
+        ("kafka://a:1?compression=rar", "compression: found 'rar'; zstd, gzip"),
+        ("kafka://a:1?session=0", "session: found '0'; a number of 1 to 1800 would be right"),
+        ("kafka://a:1?user=u", "user and password beside it would be right"),
+        (
+            f"kafka://a:1?mechanism=plain&user=u&password={QUOTED}",
+            "which sends the password open; tls=true would be right",
+        ),
+        ("kafka://a:1?mechanism=oauthbearer", "token_file=/path beside it would be right"),
+        ("kafka://a:1?certificate=/c.pem", "found one of certificate and key; both would be right"),
+        (f"kafka://a:1?password={QUOTED}&prefix=a b", "prefix: found 'a b'; up to 60 letters"),
+    ],
+)
+def test_a_wrong_address_is_told_without_its_secrets(url: str, words: str) -> None:
+    with pytest.raises(Mismatch) as caught:
+        address_of(url)
+    assert words in str(caught.value)
+    assert CANARY not in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+def test_certificates_that_are_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch, match="ca=/no/where: found no such file"):
+        address_of("kafka://a:1?ca=/no/where").client()
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(Mismatch, match=r"certificates and their key in PEM would be right"):
+        address_of(f"kafka://a:1?ca={tmp_path}/ca.pem").client()
+
+
+async def test_a_token_is_read_from_its_file_each_time(tmp_path: Path) -> None:
+    provider = address_of(f"kafka://a:1?token_file={tmp_path}/token&tls=true").client()["sasl_oauth_token_provider"]
+    with pytest.raises(Mismatch, match="found no token there"):
+        await provider.token()
+    for token in ("one", "two"):
+        (tmp_path / "token").write_text(f"{token}\n")
+        assert await provider.token() == token
+
+
+def test_secrets_of_an_address_are_known_and_not_shown() -> None:
+    url = f"kafka://a:1?user=u&password={QUOTED}&tls=true"
+    assert set(secrets_of(url)) == {CANARY, QUOTED}
+    assert shown(url) == "kafka://a:1"
+    assert CANARY not in repr(address_of(url))
+    assert CANARY not in str(address_of(url))
+
+
+def test_topics_yaml_takes_a_mapping_and_keeps_its_secrets() -> None:
+    text = (
+        "broker: {kafka: 'a:1,b:2', user: u, password: '${PASSWORD}', tls: true, session: 20}\n"
+        "systems: {}\ntopics: {}\n"
+    )
+    topology = parse_topology(text.encode(), {"PASSWORD": CANARY})
+    address = address_of(topology.broker)
+    assert (address.servers, address.password, address.session, address.tls) == (("a:1", "b:2"), CANARY, 20.0, True)
+    assert CANARY in [secret.reveal() for secret in topology.secrets() if isinstance(secret, Secret)]
+    with pytest.raises(BadTopology) as caught:
+        parse_topology(text.replace("session: 20", "session: -1").encode(), {"PASSWORD": CANARY})
+    assert CANARY not in str(caught.value)
+
+
+def test_an_address_from_a_variable_is_told_as_it_is_written() -> None:
+    with pytest.raises(BadTopology) as caught:
+        parse_topology(b"broker: ${B}\nsystems: {}\ntopics: {}\n", {"B": f"kafka://a:1?user=u&passwort={CANARY}"})
+    [problem] = caught.value.problems
+    assert problem.startswith("topics.yaml:1:9: found ${B}; ")
+    assert CANARY not in problem
+
+
+# Getting in
+
+
+async def test_no_broker_is_told_and_tried_again_later() -> None:
+    with pytest.raises(
+        Unreachable, match=r"kafka://127.0.0.1:1: no broker answers .*one that runs would be right"
+    ) as caught:
+        await log_at("kafka://127.0.0.1:1?timeout=2").open()
+    assert caught.value.exit_code == 75
+
+
+@pytest.mark.process
+@pytest.mark.timeout(170)
+async def test_who_may_not_is_told_what_is_missing_and_who_may_can_work(
+    cluster: Callable[..., Cluster], name: str, tmp_path: Path
+) -> None:
+    secured = await asyncio.to_thread(lambda: cluster(users={"ann": "right"}))
+    await topics.apply(
+        (plain := address_of(f"kafka://{secured.bootstrap}?prefix={name}.")),
+        (wanted := topics.wanted(plain, TOPICS, ["join", "witness"], PARTITIONS, 1)),
+    )
+
+    def url(password: str, mechanism: str = "scram-sha-512") -> str:
+        options = f"prefix={name}.&state={tmp_path}&user=ann&password={password}&mechanism={mechanism}&timeout=10"
+        return f"kafka://{secured.secured}?{options}"
+
+    for mechanism in ("scram-sha-256", "scram-sha-512", "plain"):
+        with pytest.raises(Mismatch, match="found a user or password that the broker refuses") as refused:
+            await log_at(url("wr0ng-canary", mechanism)).open()
+        assert "wr0ng-canary" not in str(refused.value)
+        log = KafkaLog(url("right", mechanism))
+        await log.open()  # who one is, is believed; what one may do, is another matter
+        await log.close()
+
+    log = KafkaLog(url("right"))
+    await log.open()
+    with pytest.raises(Mismatch, match=r"found no topic .*, or none that User:ann may see"):
+        await log.declare(TOPICS, PARTITIONS, ["join"])
+    topic, group, transactions = [
+        shlex.split(line)[4:] for line in topics.acls(address_of(url("right")), wanted, "User:ann")
+    ]
+    await asyncio.to_thread(secured.allow, "ann", *topic)
+    await log.declare(TOPICS, PARTITIONS, ["join"])
+    with pytest.raises(Mismatch, match=r"User:ann is not allowed to; an ACL would be right for transactional ids"):
+        await lane_of(log)
+    await asyncio.to_thread(secured.allow, "ann", *transactions)
+    await log.publish(sent("a"))
+    lane = await lane_of(log)
+    unit = lane.take(1)
+    unit.emit("out", b"a", b"")
+    await lane.finish(unit)
+    await lane.settled()
+
+    async def nothing(*_: object) -> None: ...
+
+    with pytest.raises(Mismatch, match=r"an ACL would be right for group"):
+        await log.share(["in"], nothing, nothing)
+    await log.close()
+    await asyncio.to_thread(secured.allow, "ann", *group)
+    log = KafkaLog(url("right"))
+    await log.open()
+    await log.declare(TOPICS, PARTITIONS, ["join"])
+    await log.share(["in"], nothing, nothing)
+    await log.close()
+
+
+# Topics
+
+
+async def test_topics_are_created_as_declared_and_drift_is_told(kafka: str, name: str) -> None:
+    address = address_of(f"kafka://{kafka}?prefix={name}.")
+    kept = {"in": TopicSettings(3600.0), "out": TopicSettings()}
+    plan = topics.wanted(address, kept, ["join"], 2, 1)
+    names = [topic.name for topic in plan]
+    assert names == [f"{name}.in", f"{name}.out", f"{name}.linkstream-join-changelog"]
+    assert {drift.what for drift in topics.drift(plan, await topics.existing(address, names))} == {"topic"}
+    assert len(await topics.apply(address, plan)) == 3
+    there = await topics.existing(address, names)
+    assert topics.drift(plan, there) == []
+    assert [there[each].settings["cleanup.policy"] for each in names] == ["delete", "delete", "compact"]
+    assert [there[each].settings["retention.ms"] for each in names[:2]] == ["3600000", "-1"]
+
+    other = topics.wanted(address, {**kept, "in": TopicSettings(60.0)}, ["join"], 2, 1)
+    [drift] = topics.drift(other, await topics.existing(address, names))
+    assert str(drift) == f"{name}.in: retention.ms: found 3600000; 60000 would be right"
+    assert await topics.apply(address, other) == [drift]
+    assert topics.drift(other, await topics.existing(address, names)) == []
+
+    more = topics.wanted(address, kept, ["join"], 4, 1)
+    with pytest.raises(Mismatch, match=r"partitions: found 2 partitions; 4 would be right: .*set it back to 2"):
+        await topics.apply(address, more)
+    with pytest.raises(Mismatch, match="set it back to 2"):
+        await log_at(f"kafka://{kafka}?prefix={name}.").declare(kept, 4, ["join"])
+
+
+async def test_a_changelog_that_is_not_compacted_is_refused(kafka: str, name: str) -> None:
+    url = f"kafka://{kafka}?prefix={name}."
+    address = address_of(url)
+    wrong = [*topics.wanted(address, TOPICS, [], 1, 1)]
+    wrong += topics.wanted(address, {"linkstream-join-changelog": TopicSettings(60.0)}, [], 1, 1)
+    await topics.apply(address, wrong)
+    log = log_at(url)
+    with pytest.raises(Mismatch, match=r"cleanup.policy: found delete; compact would be right: rows would be lost"):
+        await log.declare(TOPICS, 1, ["join"])
+
+
+# Records
+
+
+async def test_a_record_that_is_too_large_is_told_before_anything_is_sent(
+    kafka: str, name: str, tmp_path: Path
+) -> None:
+    url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&largest=20000"
+    address = address_of(url)
+    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], 1, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, 1, ["join"])
+    with pytest.raises(
+        Mismatch, match=r"in: found a record of 30003 bytes \(key b'big'\); at most 20000 would be right"
+    ):
+        await log.publish([Outgoing("in", b"a", b"", (), 0), Outgoing("in", b"big", bytes(30000), (), 0)])
+    await log.close()
+    with open_reader(url) as reader:
+        assert reader.count("in") == 0
+
+
+async def both(lane: Lane) -> None:
+    async with lane.turn() as unit:
+        unit.emit("out", b"small", b"", partition=0)
+        unit.emit("in", b"big", bytes(300_000), partition=0)
+
+
+async def test_a_broker_that_takes_less_than_we_think_fails_the_whole_unit(
+    kafka: str, name: str, tmp_path: Path
+) -> None:
+    url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none"
+    small = address_of(f"{url}&largest=20000")
+    await topics.apply(small, topics.wanted(small, TOPICS, ["join"], 1, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, 1, ["join"])
+    lane = await lane_of(log)
+    async with asyncio.timeout(30):
+        with pytest.raises(EngineError, match="record larger than the broker takes"):
+            await both(lane)
+    await log.close()
+    with open_reader(url) as reader:
+        assert (reader.count("out"), reader.count("in")) == (0, 0)
