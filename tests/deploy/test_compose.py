@@ -9,6 +9,7 @@ itself would do - pull, publish, mount - stays unproven.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import tempfile
 import time
 import tomllib
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +30,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from aiokafka import AIOKafkaConsumer
 
 from connectors.sandbox.server import PERSON
 from tests.kafka.broker import Warden, free_ports
@@ -370,6 +373,46 @@ def test_everything_comes_up_in_its_order_and_an_edit_travels(place: Place) -> N
     made = place.happened("custompms", created)
     place.edit("PMS", f"/tasks/{made['id']}", {"title": "Renamed by a person"})
     place.happened("asana", renamed)
+    described(place)
     for name, process in workers.items():
         process.terminate()
         assert process.wait(20) == 0, place.log(name)
+
+
+def described(place: Place) -> None:
+    """Everything that lies in the topics by now is as ``linkstream asyncapi`` says."""
+    said = place.folder / "topics.log"
+    said.unlink()
+    assert place.start("topics", ["linkstream", "asyncapi", "--format", "json"]).wait(60) == 0, place.log("topics")
+    document = json.loads(said.read_text("utf-8"))
+    checks: dict[str, tuple[Any, Any]] = {}
+    for name, message in document["components"]["messages"].items():
+        parts = (message.get("headers", {}), message["payload"])
+        whole = ({**part, "components": document["components"]} for part in parts)
+        checks[name] = tuple(map(jsonschema.Draft7Validator, whole))
+    seen: Counter[str] = Counter()
+    for record in asyncio.run(everything(place.here("localhost:9092"), list(document["channels"]))):
+        kinds = list(document["channels"][record.topic]["messages"])
+        kind = kinds[record.value is None and "mark" in kinds]
+        seen[kind] += 1
+        if seen[kind] <= 300:
+            headers, payload = checks[kind]
+            headers.validate({name: value.decode() for name, value in record.headers})
+            payload.validate(None if record.value is None else json.loads(record.value))
+    assert all(seen[kind] for kind in ("change", "mark", "mail", "command")), seen
+
+
+async def everything(bootstrap: str, topics: list[str]) -> list[Any]:
+    """What was committed to these topics until now."""
+    found: list[Any] = []
+    consumer = AIOKafkaConsumer(
+        *topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    async with consumer:
+        while not consumer.assignment():
+            await consumer.getmany(timeout_ms=100)
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(each) < end for each, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                found += records
+    return found
