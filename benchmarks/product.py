@@ -90,6 +90,8 @@ def topology(url: str, *, poll: float) -> Topology:
         flows=Flows([FLOW], facts),
         traits={LEFT: TRAITS, RIGHT: TRAITS},
         base_dir=ROOT,
+        resync=86_400.0,
+        resting={},
     )
 
 

@@ -53,7 +53,7 @@ class Topology(Struct, frozen=True, kw_only=True):
     """Of every entity type that a system has, read or not."""
     base_dir: Path
     """Where paths in the file begin."""
-    web: Web | None
+    web: Web | None = None
     """Where the page is served, if anywhere."""
     resting: Resting
     """Flows and pairs that do nothing before a person has decided something, and what."""

@@ -331,8 +331,11 @@ async def live(
 
 
 def _written(config: Path, text: str | None) -> Any:
-    """What stands in a configuration, as JSON can hold it."""
-    return as_json(load(config.read_bytes() if text is None else text.encode()))
+    """What stands in a configuration, as JSON can hold it; but a page, whose port another worker may have."""
+    value = as_json(load(config.read_bytes() if text is None else text.encode()))
+    if isinstance(value, dict):
+        value.pop("web", None)
+    return value
 
 
 def as_json(document: Document) -> Any:

@@ -50,3 +50,10 @@ async def test_a_system_without_a_sandbox_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotTry, match="no sandbox of 'own'"):
         async with sandboxed(config, tmp_path):
             pass
+
+
+async def test_a_stand_serves_no_page_whose_port_another_worker_may_have(tmp_path: Path) -> None:
+    config = tmp_path / "topics.yaml"
+    config.write_text(f"web: {{listen: 127.0.0.1:8900}}\n{FIVE.read_text('utf-8')}", "utf-8")
+    async with sandboxed(config, tmp_path) as stand:
+        assert stand.topology.web is None

@@ -15,8 +15,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from stream.codec import encode
+from stream.engine.ask import ask, publishing
+from stream.engine.log import Outgoing
+from stream.model import Conflict, Stated, Version
+from stream.topics import CONFLICTS, MAIL
 from tests.worker.office import Office
-from tests.worker.rig import TASKS, linked, pairs, rename, rig, settled, shown, status, until
+from tests.worker.rig import TASKS, linked, pairs, parked, rename, rig, settled, shown, status, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -229,9 +234,37 @@ async def test_who_may_only_read_changes_nothing_and_who_may_write_does(tmp_path
                 headers = {"Origin": origin} if origin else {}
                 answer = await writer.request.post(f"{here.url}/types/asana.tasks/read", headers=headers)
                 assert answer.status == 403, origin
+            await _settled_by_clicks(here, page, writer)
             (cookie,) = await writer.context.cookies()
             assert cookie["httpOnly"]
             assert cookie["sameSite"] == "Strict"
             assert WRITE not in cookie["value"]
     finally:
         del os.environ["PAGE_READ"], os.environ["PAGE_WRITE"]
+
+
+async def _settled_by_clicks(here: Visit, reader: Page, writer: Page) -> None:
+    """What was set aside is listed with its reason, and whoever may tries it again or drops it."""
+    left, _ = pairs(here.office)[0]
+    lost = Stated(value="<i>Lost</i>", version=Version(1_700_000_000_000_000, 1, 1), author="custompms.task:9")
+    won = Stated(value="Won", version=Version(1_700_000_000_000_001, 1, 1))
+    conflict = Conflict(ref=left, field="name", lost=lost, won=won, at=1_700_000_000_000_002)
+    junk = [Outgoing(MAIL, left.encode(), b"<script>junk"), Outgoing(CONFLICTS, left.encode(), encode(conflict))]
+    await ask(here.office.topology.broker, "publish", publishing(junk))
+    await until(lambda: parked(here.office), "it is parked")
+    await reader.goto(f"{here.url}/conflicts")
+    line = reader.locator("tbody tr")
+    await expect(line).to_have_count(1)
+    await expect(line).to_contain_text("<i>Lost</i>")
+    await expect(line).to_contain_text("2023-11-14 22:13:20 at custompms.task:9")
+    await reader.goto(f"{here.url}/parked")
+    await expect(reader.locator("tbody tr")).to_contain_text("undecodable")
+    assert await reader.get_by_role("button", name=re.compile("retry|drop")).count() == 0
+    await writer.goto(f"{here.url}/parked")
+    await writer.get_by_role("button", name=re.compile("^retry")).click()
+    await until(
+        lambda: sum(each.value is not None for each in parked(here.office)) == 2, "it is tried and parked again"
+    )
+    await writer.goto(f"{here.url}/parked")
+    await writer.get_by_role("button", name=re.compile("^drop")).click()
+    await expect(writer.get_by_role("status")).to_have_text("none")

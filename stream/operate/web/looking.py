@@ -90,6 +90,17 @@ class Look:
                         return Listed(hits[:MOST], f"these are the first {MOST}")
         return Listed(hits)
 
+    def apart(self, flow: str, out: Sequence[tuple[bytes, Time]]) -> Listed:
+        """The links of these rows that are not in step."""
+        found: list[Link] = []
+        with open_reader(self._topology.broker) as reader:
+            for key, _ in out:
+                row = row_of(reader.row(JOIN, key))
+                if row is not None:
+                    found += [link for link in links([(key.decode(), row)]) if flow in ("", link.flow)]
+        more = f"these are so for longest, of the first {MOST} records" if len(out) >= MOST else ""
+        return Listed([link for link in found if not link.in_step], more)
+
     def links(self, flow: str, state: str) -> Listed:
         """Links, each once; those that are not, as the record sees it that wants one."""
         found: list[Link] = []
@@ -161,8 +172,6 @@ def _hits(ref: Ref, data: bytes, wanted: str) -> list[Hit]:
 def _wanted(link: Link, flow: str, state: str) -> bool:
     if flow not in ("", link.flow):
         return False
-    if state == "out of step":
-        return not link.in_step
     if state and link.state != state:
         return False
     return link.side == "a" or link.state != "linked"

@@ -16,7 +16,7 @@ from yarl import URL
 from stream.engine.worker import Worker
 from stream.operate.aside import retrying, settling
 from stream.operate.web.gate import COOKIE, RIGHT, Gate
-from stream.operate.web.looking import Look
+from stream.operate.web.looking import MOST, Look
 from stream.operate.web.numbers import Overview, age
 from stream.operate.words import shown
 from stream.topics import PARKED
@@ -24,7 +24,8 @@ from stream.topics import PARKED
 PENALTY = 1.0
 """Seconds that a wrong token waits for its answer."""
 
-STATES = ("linked", "out of step", "waiting", "refused", "unknown", "copy", "alone", "severed")
+OUT = "out of step"
+STATES = ("linked", OUT, "waiting", "refused", "unknown", "copy", "alone", "severed")
 
 
 class Pages:
@@ -102,7 +103,10 @@ class Pages:
         flow, state = request.query.get("flow", ""), request.query.get("state", "")
         flow = flow if flow in self._worker.topology.flows.flows else ""
         state = state if state in STATES else ""
-        found = await asyncio.to_thread(self._look.links, flow, state)
+        if state == OUT:
+            found = await asyncio.to_thread(self._look.apart, flow, self._worker.out(MOST))
+        else:
+            found = await asyncio.to_thread(self._look.links, flow, state)
         return self._shown(request, "links", flow=flow, state=state, states=STATES, found=found)
 
     async def conflicts(self, request: web.Request) -> web.Response:
