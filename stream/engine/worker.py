@@ -299,9 +299,10 @@ def _joining(worker: Worker) -> None:
 
     @app.timer(interval=0.2)
     async def wake() -> None:
-        due = [Outgoing(topic, key, value, (), partition) for topic, key, value, partition in worker.join.due()]
-        if due:
-            await app.broker.publish(due)
+        due: dict[int, list[Outgoing]] = {}
+        for topic, key, value, partition in worker.join.due():
+            due.setdefault(partition, []).append(Outgoing(topic, key, value, (), partition))
+        await asyncio.gather(*(app.broker.publish(some) for some in due.values()))  # each stands for itself
 
 
 def _serving(worker: Worker) -> None:

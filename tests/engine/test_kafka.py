@@ -1,21 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from stream.engine.kafka import cluster
+from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.log import KafkaLog
-from tests.engine.contract import PARTITIONS, TOPICS, LogContract
+from stream.engine.kafka.rows import LocalRows, Meta
+from stream.engine.log import Fenced, LaneId
+from tests.engine.contract import PARTITIONS, TOPICS, LogContract, lane_of, sent
 
 AGENTS = ("join", "push", "witness")
 
 
 async def created(url: str) -> None:
     address = address_of(url)
-    await cluster.apply(address, cluster.wanted(address, TOPICS, AGENTS, PARTITIONS, 1))
+    await topics.apply(address, topics.wanted(address, TOPICS, AGENTS, PARTITIONS, 1))
 
 
 @pytest.fixture
@@ -35,3 +38,115 @@ async def log(url: str) -> AsyncIterator[KafkaLog]:
 
 class TestKafkaLog(LogContract):
     """The contract, over a cluster."""
+
+
+# Rows on this machine
+
+
+def copy_of(folder: Path) -> Path:
+    """The file of the lane join/0."""
+    [copy] = folder.glob("*join-0.rows")
+    return copy
+
+
+def forget(folder: Path) -> None:
+    for file in folder.glob("*.rows*"):
+        file.unlink()
+
+
+async def filled(log: KafkaLog, rows: int = 20) -> None:
+    lane = await lane_of(log)
+    for number in range(rows):
+        async with lane.turn() as unit:
+            unit.put(b"k%d" % number, b"%d" % number)
+    await log.release(lane.id)
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each claim took over from the changelog."""
+    counts: list[int] = []
+    apply = LocalRows.apply
+
+    def noted(self: LocalRows, rows: Mapping[bytes, bytes | None], at: int, meta: Meta) -> None:
+        counts.append(len(rows))
+        apply(self, rows, at, meta)
+
+    monkeypatch.setattr(LocalRows, "apply", noted)
+    return counts
+
+
+async def test_a_restart_reads_the_tail_alone(log: KafkaLog, applied: list[int]) -> None:
+    await filled(log)
+    applied.clear()
+    lane = await lane_of(log)
+    assert sum(applied) == 0
+    assert lane.claim.get(b"k7") == b"7"
+
+
+async def test_without_its_copy_a_lane_is_made_anew_from_the_changelog(
+    log: KafkaLog, applied: list[int], tmp_path: Path
+) -> None:
+    await filled(log)
+    await (await lane_of(log)).log.release(LaneId("join", 0))
+    forget(tmp_path)
+    applied.clear()
+    lane = await lane_of(log)
+    assert sum(applied) == 20
+    assert list(lane.claim.scan(b"k1")) == [(b"k%d" % n, b"%d" % n) for n in (1, *range(10, 20))]
+
+
+async def test_a_copy_that_is_behind_catches_up(log: KafkaLog, tmp_path: Path) -> None:
+    await filled(log, 5)
+    copy = copy_of(tmp_path)
+    before = copy.read_bytes()
+    await filled(log, 20)
+    forget(tmp_path)
+    copy.write_bytes(before)
+    lane = await lane_of(log)
+    assert len(list(lane.claim.scan(b"k"))) == 20
+
+
+async def test_a_damaged_copy_is_thrown_away(log: KafkaLog, tmp_path: Path) -> None:
+    await filled(log)
+    copy = copy_of(tmp_path)
+    copy.write_bytes(b"garbage" * 1000)
+    assert (await lane_of(log)).claim.get(b"k7") == b"7"
+
+
+async def test_a_copy_of_another_changelog_is_thrown_away(log: KafkaLog, tmp_path: Path) -> None:
+    """Topics are deleted and applied anew, and the new changelog has grown longer than the old one was."""
+    await filled(log)
+    copy = copy_of(tmp_path)
+    before = copy.read_bytes()
+    async with topics.administering(log.address) as admin:
+        await admin.delete_topics([log.address.changelog("join")])
+        while log.address.changelog("join") in await admin.list_topics():  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.05)
+    await created(str(log.address) + f"?prefix={log.address.prefix}")
+    forget(tmp_path)
+    lane = await lane_of(log)
+    for _ in range(30):
+        async with lane.turn() as unit:
+            unit.put(b"new", bytes(_))
+    await log.release(lane.id)
+    forget(tmp_path)
+    copy.write_bytes(before)
+    lane = await lane_of(log)
+    assert [key for key, _ in lane.claim.scan(b"")] == [b"new"]
+
+
+async def test_a_copy_takes_nothing_from_a_former_owner(tmp_path: Path) -> None:
+    meta = Meta(b"born", {})
+    former, now = LocalRows(tmp_path / "x.rows"), LocalRows(tmp_path / "x.rows")
+    now.apply({b"k": b"new"}, 7, meta)
+    with pytest.raises(Fenced, match="another process has claimed the lane"):
+        former.apply({b"k": b"old"}, 3, meta)
+    assert (now.get(b"k"), LocalRows(tmp_path / "x.rows").at) == (b"new", 7)
+
+
+async def test_one_partition_is_published_to_without_a_transaction(log: KafkaLog) -> None:
+    await log.publish(sent("a", "b"))
+    await log.publish(sent("c"))
+    lane = await lane_of(log)
+    assert [record.offset for record in lane.take(10)] == [0, 1, 2]  # markers have offsets, too

@@ -55,7 +55,8 @@ class KafkaLog:
         self._fetches: dict[str, Fetch] = {}
         self._epoch = 0
         self._member: Member | None = None
-        self._publisher: Producer | None = None
+        self._publishers: dict[str, Producer] = {}
+        self._name = os.urandom(8).hex()  # of this process alone: commands must not fence a worker
         self._publishing = asyncio.Lock()
         self._alarm = ""
         self._open = False
@@ -95,8 +96,7 @@ class KafkaLog:
             await self._member.leave()
         claims = [*self._claims.values(), *self._former]
         await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
-        if self._publisher is not None:
-            await self._publisher.close()
+        await asyncio.gather(*(publisher.close() for publisher in self._publishers.values()))
         await asyncio.gather(*(claim.close() for claim in claims))
         self._claims.clear()
         self._former.clear()
@@ -152,7 +152,7 @@ class KafkaLog:
         raise Fenced(f"lane {unit.lane}: was let go of")
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
-        """Append in a transaction of its own."""
+        """Append: to one partition as it is, to several in a transaction."""
         parts: dict[TopicPartition, list[Part]] = {}
         for record in records:
             if record.topic not in self.topics:
@@ -167,11 +167,18 @@ class KafkaLog:
         async with self._publishing:
             if not self._open:
                 raise Closed(f"{self.address}: the log is not open")
-            if self._publisher is None:
-                publisher = Producer(self.address, f"{self.address.group}-publish-{os.urandom(8).hex()}")
-                await publisher.open()
-                self._publisher = publisher
-            await self._publisher.transact(parts, "publishing")
+            [(tp, some), *others] = parts.items()
+            if others or not await (await self._publisher("")).append(tp, some):
+                own = f"{self.address.group}-publish-{self._name}"
+                await (await self._publisher(own)).transact(parts, "publishing")
+
+    async def _publisher(self, id: str) -> Producer:
+        """The producer with an id, or the one without."""
+        if id not in self._publishers:
+            producer = Producer(self.address, id)
+            await producer.open()
+            self._publishers[id] = producer
+        return self._publishers[id]
 
     # Health
 

@@ -1,9 +1,12 @@
-"""A transactional producer, and one transaction: everything sent, everything acknowledged, then the commit.
+"""A producer, and what it does at once: one transaction, in which everything is acknowledged before the commit.
 
 ``InitProducerId`` makes us the owner of a transactional id: it ends what a former owner had begun, and whatever that
 one sends afterwards is refused. Two traps of the client are avoided here. It backs off for 100 ms when a transaction
 follows another at once, because the broker still writes the markers of the first. And its commit succeeds although a
 record of it has failed, so every acknowledgement is awaited before.
+
+A producer without an id appends to one partition, in one batch; that needs no transaction, and a process that is killed
+meanwhile leaves none open, for which readers would wait.
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ Part: TypeAlias = tuple[bytes, bytes | None, Headers, int | None]
 
 
 class Producer:
-    """Owns a transactional id."""
+    """Owns a transactional id, or has none."""
 
-    def __init__(self, address: Address, id: str) -> None:
+    def __init__(self, address: Address, id: str = "") -> None:
         self.id = id
         self._address = address
         self._producer: AIOKafkaProducer | None = None
@@ -43,12 +46,13 @@ class Producer:
         """Fence whoever had the id; returns when all of its transactions have ended."""
         address = self._address
         sender.BACKOFF_OVERRIDE = BETWEEN
-        with explained(address, f"transactional id {self.id}"):
+        with explained(address, f"transactional id {self.id}" if self.id else "publishing"):
             producer = AIOKafkaProducer(
                 **address.client(),
-                client_id=self.id,
-                transactional_id=self.id,
+                client_id=self.id or f"{address.group}-publish",
+                transactional_id=self.id or None,
                 transaction_timeout_ms=round(address.transaction * 1000),
+                enable_idempotence=True,
                 compression_type=None if address.compression == "none" else address.compression,
                 max_batch_size=BATCH,
                 max_request_size=max(BATCH, address.largest),
@@ -80,6 +84,18 @@ class Producer:
                 last = {tp: sending.result().offset + count - 1 for tp, sending, count in sent}
                 await producer.commit_transaction()
         return last
+
+    async def append(self, tp: TopicPartition, parts: Iterable[Part]) -> bool:
+        """Append to one partition, all or nothing. No, when that is too much for one batch."""
+        producer = self._producer
+        assert producer is not None
+        with explained(self._address, "publishing"):
+            async with asyncio.timeout(self._address.timeout):
+                batches = list(self._batches(producer, tp, parts))
+                if len(batches) > 1:
+                    return False
+                await (await producer.send_batch(batches[0], tp.topic, partition=tp.partition))
+        return True
 
     def _batches(self, producer: AIOKafkaProducer, tp: TopicPartition, parts: Iterable[Part]) -> Iterable[Any]:
         batch = producer.create_batch()

@@ -1,0 +1,113 @@
+"""Lanes that are taken from a body and given to it: it ends, is called again over the others, or is ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from stream.engine.feed import Feed, attend
+from stream.engine.lanes import Lane
+from stream.engine.memory import MemoryLog, lanes_of
+from tests.engine.contract import PARTITIONS, TOPICS, sent, until
+
+
+class Bench:
+    """A body over one log that notes over which partitions it is called, and what it gets."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self.called: list[list[int]] = []
+        self.got: list[bytes] = []
+        self.ended = 0
+        self.hang = asyncio.Event()
+        self.hang.set()
+
+    async def lanes(self, *partitions: int) -> list[Lane]:
+        await self.log.declare(TOPICS, PARTITIONS)
+        return await lanes_of(self.log, "join", ("in",), partitions)
+
+    def body(self, feed: Feed) -> Callable[[], asyncio.Future[None]]:
+        async def run() -> None:
+            self.called.append([lane.id.partition for lane in feed.lanes])
+            try:
+                async for unit in feed.units():
+                    await self.hang.wait()
+                    self.got += [record.key for record in unit]
+            finally:
+                self.ended += 1
+
+        return lambda: asyncio.ensure_future(run())
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_body_is_called_again_over_other_lanes(bench: Bench) -> None:
+    feed = Feed(await bench.lanes(0, 1), stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    await bench.log.publish(sent("a"))
+    await until(lambda: bench.got == [b"a"])
+    feed.end()
+    await feed.idle.wait()
+    assert bench.ended == 1
+    await bench.log.publish(sent("b", partition=2))
+    feed.begin(await bench.lanes(2))
+    await until(lambda: bench.got == [b"a", b"b"])
+    assert bench.called == [[0, 1], [2]]
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_a_body_without_lanes_waits_for_some(bench: Bench) -> None:
+    feed = Feed([], stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    await until(lambda: bench.called)
+    feed.end()
+    await feed.idle.wait()
+    feed.begin(await bench.lanes(3))
+    await bench.log.publish(sent("a", partition=3))
+    await until(lambda: bench.got == [b"a"])
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_a_body_that_does_not_end_is_ended_and_its_records_come_again(bench: Bench) -> None:
+    feed = Feed(await bench.lanes(0), stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    bench.hang.clear()
+    await bench.log.publish(sent("a"))
+    await until(lambda: feed._out)
+    feed.end()
+    feed.interrupt()
+    await asyncio.wait_for(feed.idle.wait(), 5)
+    assert (bench.got, bench.ended) == ([], 1)
+    bench.hang.set()
+    feed.begin(await bench.lanes(0))
+    await until(lambda: bench.got == [b"a"])
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_ending_for_good_ends_a_body_that_waits_for_lanes(bench: Bench) -> None:
+    feed = Feed(await bench.lanes(0), stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    await until(lambda: bench.called)
+    feed.end()
+    await feed.idle.wait()
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
+    assert len(bench.called) == 1
+
+
+async def test_whoever_cancels_the_agent_cancels_the_body(bench: Bench) -> None:
+    feed = Feed(await bench.lanes(0), stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    await until(lambda: bench.called)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert bench.ended == 1
