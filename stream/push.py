@@ -146,7 +146,7 @@ class Push:
             target = id_of(receipt.target) if job.command.kind == "create" and receipt.target else ""
             number = max(job.command.number, 0 if job.before is None else job.before.number)  # never back
             unit.put(job.ledger, encode_note(Note(number, "done", target=target)))
-        elif job.command.kind != "create" and receipt.outcome in ENDED:
+        elif _ended(job.command, receipt):
             # Read again later, it would find its base by chance, and write over whatever came in between.
             unit.put(job.ledger, encode_note(Note(job.command.number, "done")))
         elif job.kept is not None:
@@ -322,6 +322,12 @@ class Push:
             by_us=entity.by_us,
             ahead=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
         )
+
+
+def _ended(command: Command, receipt: Receipt) -> bool:
+    """Whether a command is over although it wrote nothing: of a removal, also when there was nothing to remove."""
+    ended = (*ENDED, "missing") if command.kind in ("archive", "delete") else ENDED
+    return command.kind != "create" and receipt.outcome in ended
 
 
 def _state(seen: Seen) -> tuple[Time | None, int | None]:

@@ -201,10 +201,11 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
 def attached(turn: Turn, message: Attach) -> None:
     """We were created for the sender: link, with the versions of what it asked for.
 
-    An Attach of before, said again, does not make the link older: the Detach that once followed would end it.
+    An Attach of before, said again, does not make the link older: the Detach that once followed would end it. Nor does
+    one of a link that is over bring it back: the record returned, and what was wanted of it once was written again.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None:
+    if end is None or (edge is not None and message.number <= edge.ended and edge.state != "claiming"):
         return
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != message.sender:
         turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="taken"))

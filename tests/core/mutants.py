@@ -750,6 +750,13 @@ MUTANTS = [
         "test_deleting.TestD2Return.test_a_link_that_is_over_does_not_end_again",
     ),
     mutant(
+        "D2 over",
+        creating.attached,
+        "message.number <= edge.ended and",
+        "False and",
+        "test_deleting.TestD2Return.test_nor_is_it_brought_back_by_an_old_attach",
+    ),
+    mutant(
         "D2 attach",
         creating.attached,
         'edge.state == "linked" and message.number < edge.number',

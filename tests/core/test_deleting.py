@@ -10,7 +10,21 @@ from stream.core.flows import Flows, TypeFacts, View
 from stream.core.matching import key_of
 from stream.core.row import Deletion, Index
 from stream.core.writing import TWICE
-from stream.model import Attach, Claim, Command, Detach, Gone, Nudge, Offer, Propose, Refuse, Register, Wake
+from stream.model import (
+    Attach,
+    Claim,
+    Command,
+    Detach,
+    Gone,
+    Nudge,
+    Offer,
+    Propose,
+    Refuse,
+    Register,
+    Stated,
+    Version,
+    Wake,
+)
 from tests.core.build import (
     ALL,
     BY_NAME,
@@ -424,9 +438,20 @@ class TestD2Return:
         table.bring(B, seen(250, **FULL))
         assert table.edge(B, "f/b").state == "alone"
         table.view = view(flow(delete="delete"))
-        table.tell(B, Attach(edge="f/b", sender=A, number=number, want={}))
+        table.tell(B, Propose(edge="f/b", sender=A, number=number, key=""))
         assert table.edge(B, "f/b").state == "linked"
         assert commands(table.tell(B, detach)) == []
+
+    def test_nor_is_it_brought_back_by_an_old_attach(self) -> None:
+        """All topics were read once more: what had been wanted of the record before it returned was written again."""
+        table = pair("keep")
+        number = table.edge(B, "f/b").number
+        table.bring(B, gone(200))
+        table.bring(A, gone(210))
+        table.bring(B, seen(250, **FULL))
+        want = {"x": Stated("older", Version(START + 240 * SECOND), None, A)}
+        assert table.tell(B, Attach(edge="f/b", sender=A, number=number, want=want)) == []
+        assert table.edge(B, "f/b").state == "alone"
 
     def test_what_is_offered_before_a_tombstone_is_judged_is_taken(self) -> None:
         """The write in flight went well, the record was there, and the offer was never said again."""

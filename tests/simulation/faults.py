@@ -254,7 +254,7 @@ def restore(world: World, *, at_rest: bool) -> None:
     _rest(world, at_rest)
     since, lanes, log = world.backup
     world.tell("the log is set back to its backup")
-    world.happened["restores"] += 1
+    world.happened["logs set back"] += 1
     _set_back(world, since, lanes, log)
     _rest(world, at_rest)
 
@@ -263,7 +263,7 @@ def erase(world: World, *, at_rest: bool) -> None:
     """The log is gone; its witness is there."""
     _rest(world, at_rest)
     world.tell("the log is gone")
-    world.happened["restores"] += 1
+    world.happened["logs set back"] += 1
     world.backup = None
     _set_back(world, 0, {}, {})
     _rest(world, at_rest)

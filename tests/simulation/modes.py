@@ -50,7 +50,6 @@ LAG = 3 * SECOND // 2
 ANY: tuple[Removal, ...] = ("keep", "archive", "delete")
 DELETING = {"delete": 12, "archive": 6}
 RETURNING = {**DELETING, "restore": 8}
-AGAIN = "read again from the start, the deletion of a record that came back may be followed once more"
 FILLED = "a field that was emptied between a create whose answer was lost and its look-up is filled again"
 RESTORED = frozenset({"latest", "lost", "few", "versions"})
 BORN_AGAIN = "versions are born again: what we wrote there ourselves, late, may win over an edit that nobody had read"
@@ -238,10 +237,8 @@ MODES = {
     "deletes, deleted": Mode(steps=DELETING, removals=("delete",)),
     "deletes": Mode(steps=DELETING, removals=ANY, racing=0.1),
     "deletes, unsaid": Mode(steps=DELETING, removals=ANY, quirks={"a": Quirks(tells=False), "c": Quirks(tells=False)}),
-    "deletes, held": Mode(
-        steps={**RETURNING, "orders": 8}, removals=ANY, patience=20 * SECOND, excused=frozenset({"replay"}), why=AGAIN
-    ),
-    "deletes, returns": Mode(steps=RETURNING, removals=ANY, excused=frozenset({"replay"}), why=AGAIN),
+    "deletes, held": Mode(steps={**RETURNING, "orders": 8}, removals=ANY, patience=20 * SECOND),
+    "deletes, returns": Mode(steps=RETURNING, removals=ANY),
     "deletes, seconds, skew": Mode(
         steps=RETURNING,
         removals=ANY,
@@ -250,19 +247,13 @@ MODES = {
             "b": Quirks(seconds=True),
             "c": Quirks(seconds=True, skew=600 * SECOND),
         },
-        excused=frozenset({"replay"}),
-        why=AGAIN,
     ),
-    "deletes, swarm": Mode(steps=RETURNING, removals=ANY, swarm=True, excused=frozenset({"replay"}), why=AGAIN),
-    "deletes, late duplicates": Mode(
-        steps={**RETURNING, "again": 60}, removals=ANY, excused=frozenset({"replay"}), why=AGAIN
-    ),
+    "deletes, swarm": Mode(steps=RETURNING, removals=ANY, swarm=True),
+    "deletes, late duplicates": Mode(steps={**RETURNING, "again": 60}, removals=ANY),
     "deletes, zombies": Mode(
         quirks=everywhere(idempotent=True),
         steps={**RETURNING, "zombie": 60, "revive": 30},
         removals=ANY,
-        excused=frozenset({"replay"}),
-        why=AGAIN,
     ),
     "rollback": Mode(
         steps={"snapshot": 20, "rollback": 15},
@@ -287,6 +278,9 @@ MODES = {
         why=BORN_AGAIN,
     ),
     "restored, swarm": Mode(swarm=True, steps={"back up": 15, "restore log": 12}, excused=RESTORED, why=BORN_AGAIN),
+    "deletes, restored": Mode(
+        steps={**RETURNING, "back up": 15, "restore log": 12}, removals=ANY, excused=RESTORED, why=BORN_AGAIN
+    ),
     "rollback, unseen": Mode(
         steps={"snapshot": 20, "rollback unseen": 15},
         excused=ROLLED | {"doubles", "names", "linked"},

@@ -250,6 +250,8 @@ class Oracle:
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
         if self.world.happened["crowds"] and any(len(flow.match) > 1 for flow in self.world.flows.flows.values()):
             return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
+        if self.removed and self._missed():
+            return []
         for again in ("once", "twice"):
             for (agent, _), lane in world.lanes.items():
                 if agent != "poll":
@@ -260,6 +262,20 @@ class Oracle:
                 more = f"{world.writes - writes} writes and {self._made() - made} creates"
                 return [f"replay: {more} when all topics were read {again} more"]
         return []
+
+    def _missed(self) -> bool:
+        """Whether two that were both away have not found each other again; read once more, their old mail brings them
+        together, and what they differ in is written.
+        """
+        away = {ref for ref in self.removed & self.rows.keys() if self.world.is_there(ref)}
+        apart = {
+            (ref.partition(":")[0], name)
+            for ref in away
+            for name, edge in self.rows[ref].edges.items()
+            if edge.state not in ("linked", "copy")
+        }
+        ends = {(type, self.world.flows.ends(type)[name].flow) for type, name in apart}
+        return any((one, flow) != (two, flow) for one, flow in ends for two, other in ends if flow == other)
 
     def _made(self) -> int:
         return sum(len(system.created) for system in self.world.systems.values())

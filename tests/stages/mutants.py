@@ -6,7 +6,7 @@ histories alone (``tests.simulation.mutants``).
 
 from __future__ import annotations
 
-from stream import look_ups, resync
+from stream import look_ups, push, resync
 from stream.absence import Absence
 from stream.core.census import Census
 from stream.join import Join
@@ -61,9 +61,16 @@ MUTANTS = [
     mutant(
         "A7 ended",
         Push._answer,
-        'elif job.command.kind != "create" and receipt.outcome in ENDED:',
+        "elif _ended(job.command, receipt):",
         "elif False:",
         "test_push.TestUpdates.test_one_that_ended_without_a_write_is_over",
+    ),
+    mutant(
+        "A7 missing",
+        push._ended,
+        '(*ENDED, "missing")',
+        "ENDED",
+        "test_push.TestRemovals.test_one_that_was_missing_is_not_removed_when_it_comes_back",
     ),
     mutant(
         "A7 undone",

@@ -384,6 +384,14 @@ class TestRemovals:
     async def test_one_that_is_not_there_is_missing(self) -> None:
         assert answers(await pushed(delete()))[0].outcome == "missing"
 
+    async def test_one_that_was_missing_is_not_removed_when_it_comes_back(self) -> None:
+        """All topics were read once more: a record that a person had brought back was removed after all."""
+        table = await pushed(delete())
+        system(table).add("t", {"name": "n", "x": "x0"})
+        await again(table, delete())
+        assert [each.outcome for each in answers(table)] == ["missing", "superseded"]
+        assert len(system(table).all("t")) == 1
+
     async def test_after_a_lost_answer_it_is_missing(self) -> None:
         table = await pushed(delete(), record=True, fail=("remove", Unsure("no answer"), {"when": "after"}))
         await again(table, delete())
