@@ -248,10 +248,10 @@ class Oracle:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
         if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
-        if self.world.happened["crowds"] and any(len(flow.match) > 1 for flow in self.world.flows.flows.values()):
+        if self._missed() or (
+            world.happened["crowds"] and any(len(flow.match) > 1 for flow in world.flows.flows.values())
+        ):
             return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
-        if self.removed and self._missed():
-            return []
         for again in ("once", "twice"):
             for (agent, _), lane in world.lanes.items():
                 if agent != "poll":
@@ -275,7 +275,7 @@ class Oracle:
             if edge.state not in ("linked", "copy")
         }
         ends = {(type, self.world.flows.ends(type)[name].flow) for type, name in apart}
-        return any((one, flow) != (two, flow) for one, flow in ends for two, other in ends if flow == other)
+        return any(one != two and flow == other for one, flow in ends for two, other in ends)
 
     def _made(self) -> int:
         return sum(len(system.created) for system in self.world.systems.values())

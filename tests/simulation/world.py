@@ -432,10 +432,13 @@ class World:
     def step_wake(self) -> None:
         for topic, key, value, partition in list(self.join.due()):
             self.append(topic, key, value, (), partition)
-        for partition in range(self.partitions):
-            unit = SimUnit(self, self.lane("join", partition), partition, [])
-            if sweep_of(unit).left:
-                self.commit(unit, lambda unit=unit: self.join.sweep(unit, NEVER))  # type: ignore[misc]
+        for unit in self.sweeping():
+            self.commit(unit, lambda unit=unit: self.join.sweep(unit, NEVER))  # type: ignore[misc]
+
+    def sweeping(self) -> list[SimUnit]:
+        """Units of the partitions whose rows are about to tell everything anew."""
+        units = [SimUnit(self, self.lane("join", partition), partition, []) for partition in range(self.partitions)]
+        return [unit for unit in units if sweep_of(unit).left]
 
     def commit(self, unit: SimUnit, body: Callable[[], Any]) -> None:
         try:
@@ -502,7 +505,8 @@ class World:
                 self.now += 2 * SECOND
                 for system in self.systems.values():
                     system.rewrite()
-            if (self.writes, self.length) != before or any(system.on_the_way for system in self.systems.values()):
+            under_way = any(system.on_the_way for system in self.systems.values()) or any(self.sweeping())
+            if (self.writes, self.length) != before or under_way:
                 busy += 1
                 continue
             alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)
