@@ -27,6 +27,8 @@ CONNECT = (
     "exception.stacktrace",
 )
 """Connect's ten, in its order."""
+_STAGES = {"poll": "TRANSFORMATION", "join": "TRANSFORMATION", "push": "TASK_PUT"}
+"""Connect's word for the stage in which an agent of ours fails altogether."""
 LONGEST = 8000  # characters of a message or a stack trace
 
 
@@ -51,7 +53,7 @@ def parked(
         str(record.offset),
         system or _system(record.topic),
         str(record.partition),
-        stage,
+        _STAGES.get(stage.partition(".")[0], stage),
         reason,
         kind,
         message[:LONGEST],

@@ -447,7 +447,7 @@ class LogContract:
         about = {name.removeprefix("__connect.errors."): value for name, value in parked.headers}
         assert (parked.key, parked.value, about["h"]) == (b"bad", b"\xff\x00", b"1")
         assert about["topic"] == b"in"
-        assert (about["partition"], about["offset"], about["stage"]) == (b"0", b"41", b"join")
+        assert (about["partition"], about["offset"], about["stage"]) == (b"0", b"41", b"TRANSFORMATION")
         assert about["exception.class.name"] == b"builtins.ValueError"
         assert about["exception.message"] == b"cannot read it"
         assert b"cannot read it" in about["exception.stacktrace"]

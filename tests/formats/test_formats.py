@@ -226,6 +226,14 @@ class TestParked:
         assert dict(twice.headers)["__connect.errors.topic"] == b"parked"
 
     @pytest.mark.parametrize(
+        ("stage", "word"),
+        [("join", "TRANSFORMATION"), ("push.asana", "TASK_PUT"), ("VALUE_CONVERTER", "VALUE_CONVERTER")],
+    )
+    def test_its_stage_is_one_of_connects(self, stage: str, word: str) -> None:
+        one = aside(record("links.mail", "k", b""), stage=stage, error="no", reason="no")
+        assert dict(one.headers)["__connect.errors.stage"].decode() == word
+
+    @pytest.mark.parametrize(
         ("topic", "name"),
         [
             ("changes.asana.tasks", "asana"),
