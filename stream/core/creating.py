@@ -168,7 +168,9 @@ def _asked(turn: Turn, field: str, lead: Lead, want: Mapping[str, Stated]) -> bo
 def claimed(turn: Turn, message: Claim) -> None:
     """A record says that we created it."""
     end = turn.ends.get(message.edge)
-    if end is not None:
+    if end is not None and f"{end.edge}|{message.sender}" in turn.row.never:  # a person said so (F5)
+        turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=0, why="copy"))
+    elif end is not None:
         recognise(turn, end, message.sender)
 
 

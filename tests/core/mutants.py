@@ -890,6 +890,20 @@ MUTANTS = [
         "test_orders.TestF5Never.test_another_one_that_matches_is_found",
     ),
     mutant(
+        "F5 mark",
+        seeking.marked,
+        " and not barred",
+        "",
+        "test_orders.TestF5Never.test_a_mark_does_not_link_them_again",
+    ),
+    mutant(
+        "F5 claim",
+        creating.claimed,
+        'f"{end.edge}|{message.sender}" in turn.row.never',
+        "False",
+        "test_orders.TestF5Never.test_nor_does_a_claim_of_one_that_was_not_told",
+    ),
+    mutant(
         "F5 other side",
         proposing._objection,
         "barred or ",

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from stream.core.orders import PARTED
 from stream.core.proposing import BARRED
-from stream.model import Correct, Detach, Offer, Pair, Part, Propose, Version, Wake
+from stream.core.row import Edge
+from stream.model import Claim, Correct, Detach, Offer, Pair, Part, Propose, Version, Wake
 from tests.core.build import A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
 
 EDGE = "f/a"
@@ -180,6 +181,23 @@ class TestF5Never:
         assert (table.edge(A, EDGE).state, table.edge(A, EDGE).reason) == ("refused", BARRED)
         assert table.edge(B, "f/b").state != "linked"
         assert commands(table.bring(A, Wake(resync=True))) == []
+
+    def test_a_mark_does_not_link_them_again(self) -> None:
+        table, command = created()
+        table.done(A, command, 10)
+        table.bring(A, Part(edge=EDGE, peer=B, never=True))
+        table.bring(B, seen(50, marker=f"f|{A}", name="n", x="x1", y=None))
+        assert (table.edge(A, EDGE).state, table.edge(B, "f/b").state) != ("linked", "linked")
+        assert every(Claim, table.out) == []
+
+    def test_nor_does_a_claim_of_one_that_was_not_told(self) -> None:
+        table, command = created()
+        table.done(A, command, 10)
+        table.bring(A, Part(edge=EDGE, peer=B, never=True))
+        table.rows[B] = replace(table.row(B), never=(), edges={"f/b": Edge("claiming", peer=A)})
+        table.bring(A, Claim(edge=EDGE, sender=B))
+        assert table.edge(B, "f/b").state == "copy"
+        assert table.edge(A, EDGE).state != "linked"
 
     def test_another_one_that_matches_is_found(self) -> None:
         table = linked()

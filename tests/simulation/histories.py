@@ -193,7 +193,7 @@ def _faults(drawn: Plan, step: Step) -> Faults:
     return replace(drawn.faults, stalled=partition if start <= step.number < end else -1)
 
 
-def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912  # one arm for each kind of step
+def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912, PLR0915  # one arm for each kind of step
     match step.kind:
         case "found":
             world.people.found()
@@ -213,6 +213,12 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             world.people.copy()
         case "decide":
             world.people.decide()
+        case "try again":
+            world.people.tries_again()
+        case "part" | "never":
+            world.people.parts(never=step.kind == "never")
+        case "pair":
+            world.people.pairs()
         case "replan":
             world.tell("all flows are configured")
             world.count("configured later")

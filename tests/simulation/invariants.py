@@ -137,6 +137,8 @@ ABOUT: dict[str, tuple[str, ...]] = {
     "renaming people": ("names changed",),
     "refuses": ("fields refused",),
     "refuses creates": ("creates refused",),
+    "refuses, tried again": ("fields refused", "tries ordered"),
+    "people link": ("links parted", "links made by people"),
     "ignores": ("fields ignored",),
     "gives less": ("fuller values",),
     "spells": ("values spelled differently",),

@@ -212,6 +212,12 @@ MODES = {
     "racing people": Mode(racing=0.3),
     "renaming people": Mode(renaming=0.2),
     "refuses": Mode(quirks={"b": Quirks(refuses=X2)}),
+    "refuses, tried again": Mode(quirks={"b": Quirks(refuses=X2)}, steps={"try again": 40}),
+    "people link": Mode(
+        steps={"part": 8, "never": 4, "pair": 14},
+        excused=frozenset({"linked", "matched", "names", "replay", "deletions", "few", "lost"}),
+        why="who belongs together is what people say, and what was seen under a former link is not known any more",
+    ),
     "refuses creates": Mode(quirks={"b": Quirks(needs=X2)}),
     "ignores": Mode(quirks={"b": Quirks(ignores=X2)}),
     "gives less": Mode(quirks={"b": Quirks(brief=True)}),

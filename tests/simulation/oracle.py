@@ -79,7 +79,7 @@ class Oracle:
         self.counts: Counter[str] = Counter()
         self.rows: dict[Ref, Row] = world.rows()
         self.links = self._links("linked")
-        self.past = self._links("linked", "severed")
+        self.past = [*self._links("linked", "severed"), *self._barred()]
         self.cuts = any(system.quirks.cuts or system.quirks.brief for system in world.systems.values())
         self.fold = any(system.quirks.rewrites for system in world.systems.values())
 
@@ -93,6 +93,12 @@ class Oracle:
             for name, edge in row.edges.items()
             if edge.state in states and name.endswith("/a") and edge.peer in self.rows
         ]
+
+    def _barred(self) -> list[tuple[Flow, Ref, Ref]]:
+        """Records that were linked until a person said that they never are to be."""
+        flows = self.world.flows.flows
+        said = [(ref, *each.split("|", 1)) for ref, row in self.rows.items() for each in row.never]
+        return [(flows[name[:-2]], ref, peer) for ref, name, peer in said if name.endswith("/a") and peer in self.rows]
 
     def meets(self, when: Condition | None, left: Ref) -> bool:
         return when is None or when.holds({field: self.world.value(left, field) for field in when.reads})

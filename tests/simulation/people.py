@@ -9,7 +9,8 @@ from stream.codec import encode
 from stream.core.fields import PART, SET
 from stream.core.flows import Convert, Flow, marker
 from stream.core.index import MOST
-from stream.model import Decide
+from stream.core.row import Row
+from stream.model import Decide, Pair, Part, Wake
 from stream.topics import MAIL
 from tests.simulation.systems import NOTE, SECOND, ModelSystem
 
@@ -157,6 +158,42 @@ class People:
             self.world.tell("somebody decides that {} became {!r} on {}", ref, peer, end.edge)
             self.world.append(MAIL, ref.encode(), encode(Decide(edge=end.edge, peer=peer)), (), None)
         return bool(doubts)
+
+    def tries_again(self) -> None:
+        """A person says of some record that what was refused may be tried again, or what waits for a time need not."""
+        refs = sorted(self.world.rows())
+        if refs:
+            ref, again = self.world.random.choice(refs), self.world.roll() < 0.5
+            self.world.happened["tries ordered"] += 1
+            self.world.tell("somebody says of {}: {}", ref, "try again" if again else "do not wait")
+            self.world.append(MAIL, ref.encode(), encode(Wake(retry=again, early=not again)), (), None)
+
+    def parts(self, *, never: bool) -> None:
+        """A person ends a link, on either side."""
+        linked = [
+            (ref, name, edge.peer)
+            for ref, row in sorted(self.world.rows().items())
+            for name, edge in row.edges.items()
+            if edge.state == "linked"
+        ]
+        if linked:
+            ref, name, peer = self.world.random.choice(linked)
+            self.world.happened["links parted"] += 1
+            self.world.tell("somebody parts {} and {}{}", ref, peer, " for good" if never else "")
+            self.world.append(MAIL, ref.encode(), encode(Part(edge=name, peer=peer, never=never)), (), None)
+
+    def pairs(self) -> None:
+        """A person links two records that were parted, or whom nothing links."""
+        flow = self.world.random.choice(self.flows)
+        rows = self.world.rows()
+        ends = ((flow.left, f"{flow.name}/a"), (flow.right, f"{flow.name}/b"))
+        refs = sorted(rows)
+        free = [[ref for ref in refs if ref.startswith(f"{type}:") and _free(rows[ref], end)] for type, end in ends]
+        if all(free):
+            left, right = (self.world.random.choice(each) for each in free)
+            self.world.happened["links made by people"] += 1
+            self.world.tell("somebody links {} and {}", left, right)
+            self.world.append(MAIL, left.encode(), encode(Pair(edge=f"{flow.name}/a", peer=right)), (), None)
 
     # Removals
 
@@ -316,3 +353,8 @@ def _codes(flows: list[Flow]) -> set[tuple[str, str]]:
         if left in CODES
         for each in ((flow.left, left), (flow.right, right))
     }
+
+
+def _free(row: Row, name: str) -> bool:
+    edge = row.edges.get(name)
+    return edge is None or edge.state in ("severed", "alone", "refused")

@@ -141,7 +141,9 @@ def fits(shape: str, mode: str) -> bool:
     )
 
 
-NAMING = frozenset({"gives less", "refuses", "refuses creates", "ignores", "spells", "field later"})
+NAMING = frozenset(
+    {"gives less", "refuses", "refuses, tried again", "refuses creates", "ignores", "spells", "field later"}
+)
 ROLES = {
     "topics.yaml": {"asana": "a", "custompms": "b"},
     "twenty": {
