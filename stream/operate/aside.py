@@ -29,6 +29,9 @@ HOW: Final = "linkstream.how"
 
 How = Literal["retried", "dropped", "kept", "reversed"]
 
+NOT_APPLIED: Final = "not applied"
+"""The class of what a row reports: its message was worked in, and something of it could not be done."""
+
 MOST = 100
 """Records that are retried or dropped at once without being told twice."""
 PAGE = 500
@@ -117,7 +120,7 @@ def retrying(aside: Aside) -> list[Outgoing]:
         ref = key.decode(errors="replace")
         type, _, id = ref.partition(":")
         return [Outgoing(POLLS, type.encode(), encode(Order(ref=ref)))] if id else []
-    if stage == "TRANSFORMATION":
+    if about.get("class.name") == NOT_APPLIED:
         return [] if key.startswith(INDEX.encode()) else [Outgoing(MAIL, key, encode(Wake(retry=True)))]
     if not topic or topic == PARKED:
         return []

@@ -11,7 +11,12 @@ import pytest
 
 from connectors.errors import Refused
 from stream.cli.main import execute
+from stream.codec import encode
 from stream.engine.log import Outgoing
+from stream.model import Order, Wake
+from stream.operate.aside import Aside, retrying
+from stream.parking import parked
+from stream.ports import Record
 from stream.topics import MAIL, PARKED
 from tests.cli.kept import Kept, kept
 
@@ -167,3 +172,21 @@ async def test_an_edit_since_has_the_last_word(
     assert await asyncio.to_thread(execute, ["conflicts", "resolve", conflict["id"], "--keep", "lost"]) == 1
     assert "was edited since" in capsys.readouterr().err
     assert len(await types.json("conflicts", "list")) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason", "topic", "value"),
+    [
+        ("join", "the stage failed on this record alone", "links.mail", b"{"),
+        ("push.b", "the stage failed on this record alone", "upserts.b.t", b"{"),
+        ("VALUE_CONVERTER", "undecodable", "changes.a.t", b"{"),
+        ("TRANSFORMATION", "not applied", "links.mail", encode(Wake(retry=True))),
+        ("TASK_POLL", "bad answer", "polls", encode(Order(ref="a.t:1"))),
+    ],
+)
+def test_what_is_tried_again_depends_on_what_went_wrong(stage: str, reason: str, topic: str, value: bytes) -> None:
+    origin = topic if topic != "polls" else "changes.a.t"
+    key, bytes_, headers = parked(Record(origin, 1, 7, b"a.t:1", b"{", 0), stage=stage, error="x", reason=reason)
+    [order] = retrying(Aside("1/0", Record(PARKED, 1, 0, key, bytes_, 0, headers), ""))
+    assert (order.topic, order.value) == (topic, value)
+    assert order.key == (b"a.t" if topic == "polls" else b"a.t:1")
