@@ -57,7 +57,7 @@ mutate: $(READY) ## turn around every line of the core, and list what no test no
 	@test -x .venv-mutate/bin/mutmut || { $(PYTHON) -m venv .venv-mutate \
 		&& .venv-mutate/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock \
 		&& .venv-mutate/bin/python -m pip install --quiet mutmut==3.8.1; } # it asks for a newer click than Faust takes
-	@.venv-mutate/bin/mutmut run $(ARGS) && .venv-mutate/bin/mutmut results
+	@CI=1 .venv-mutate/bin/mutmut run $(ARGS) && .venv-mutate/bin/mutmut results # CI: Hypothesis draws the same, at any pace
 
 mutants: $(READY) ## turn every rule off in random histories, and say which of them notice
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
