@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,6 +181,50 @@ async def test_who_may_not_is_told_what_is_missing_and_who_may_can_work(
     await log.open()
     await log.declare(TOPICS, PARTITIONS, ["join"])
     await log.share(["in"], nothing, nothing)
+    await log.close()
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """A certificate for this machine that has signed itself, its key, and both in one file as brokers want them."""
+    certificate, key, both = folder / "certificate.pem", folder / "key.pem", folder / "both.pem"
+    subject = ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    both.write_text(key.read_text() + certificate.read_text())
+    return certificate, key, both
+
+
+@pytest.mark.process
+@pytest.mark.timeout(120)
+async def test_tls_with_a_client_certificate_and_a_password(
+    cluster: Callable[..., Cluster], name: str, tmp_path: Path
+) -> None:
+    certificate, key, both = certificates(tmp_path)
+    listener = "listener.name.secured.ssl."
+    settings = {
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL",
+        f"{listener}keystore.type": "PEM",
+        f"{listener}keystore.location": str(both),
+        f"{listener}truststore.type": "PEM",
+        f"{listener}truststore.location": str(certificate),
+        f"{listener}client.auth": "required",
+        "super.users": "User:ANONYMOUS;User:ann",
+    }
+    secured = await asyncio.to_thread(lambda: cluster(users={"ann": "right"}, settings=settings))
+    tls = (
+        f"kafka://{secured.secured}?prefix={name}.&state={tmp_path}&timeout=10&user=ann&password=right&ca={certificate}"
+    )
+    with pytest.raises(Unreachable, match="no broker answers"):
+        await log_at(f"{tls}&mechanism=plain").open()  # without the certificate that it asks for
+    with pytest.raises(Unreachable, match=r"self-signed certificate.*one that runs"):
+        await log_at(tls.replace(f"ca={certificate}", "tls=true")).open()
+    address = address_of(url := f"{tls}&certificate={certificate}&key={key}")
+    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], PARTITIONS, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, PARTITIONS, ["join"])
+    await log.publish(sent("a"))
+    assert [record.key for record in (await lane_of(log)).take(1)] == [b"a"]
     await log.close()
 
 
