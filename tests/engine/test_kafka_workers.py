@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.backends import Reader, open_reader
+from stream.engine.backends import Reader, open_reader, socket_at
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
 from stream.engine.wanted import ALWAYS
@@ -147,6 +147,22 @@ def test_three_workers_killed_at_random_moments_lose_and_double_nothing(team: Te
         before = team.pushed()
         working[name] = team.hire(name)
         until(lambda before=before: team.pushed() > before + 25, 40)
+    check(team, finish(team))
+
+
+def test_workers_that_come_and_go_hand_over_what_they_have(team: Team) -> None:
+    for state in ("first", "second", "third"):
+        worker = team.hire(state=state)
+        until(lambda worker=worker: socket_at(team.url, worker.pid).exists(), 40)  # it has its share
+        before = team.pushed()
+        until(lambda before=before: team.pushed() > before + 100, 40)
+        if state == "second":
+            leaving = team.workers[0]
+            leaving.send_signal(signal.SIGTERM)
+            assert leaving.wait(8) == 0
+            before = team.pushed()
+            until(lambda before=before: team.pushed() > before + 100, 40)
+    assert "Traceback" not in team.said()
     check(team, finish(team))
 
 
