@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("stream.cli.demo", "Keep six made-up systems in step before your eyes."),
     "qa": ("stream.cli.qa", "Try out every statement, and tick off the checklist."),
     "run": ("stream.cli.run", "Keep everything in step until stopped."),
+    "init": ("stream.cli.init", "Write a first topics.yaml that validates."),
     "validate": ("stream.cli.validate", "Check topics.yaml without touching any system."),
     "import": ("stream.cli.importing", "Work customers' dataflow documents into topics.yaml."),
     "document": ("stream.cli.document", "Write the flows between two systems as a dataflow document."),
@@ -51,7 +52,17 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Try it": ("demo", "qa", "sandbox"),
-    "Say what is kept in step": ("validate", "config", "map", "import", "document", "schema", "asyncapi", "connector"),
+    "Say what is kept in step": (
+        "init",
+        "validate",
+        "config",
+        "map",
+        "import",
+        "document",
+        "schema",
+        "asyncapi",
+        "connector",
+    ),
     "Run it": ("run", "poll", "topics"),
     "See how it goes, and why": ("status", "explain", "links", "tail", "doctor"),
     "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync"),

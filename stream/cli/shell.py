@@ -16,7 +16,7 @@ from stream.errors import BadTopology
 Format: TypeAlias = Literal["table", "json", "yaml"]
 C = TypeVar("C", bound=Callable[..., Any])
 
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BROKER: Final = re.compile(r"^broker:.*\n(?:[ #].*\n|\n)*", re.MULTILINE)
 """What says where the log is: every command needs that."""
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
@@ -41,7 +41,7 @@ class Shell(NamedTuple):
 
         try:
             text = file.read_text(encoding="utf-8")
-            named = set(_VARIABLE.findall(_BROKER.sub("", text)))
+            named = set(VARIABLE.findall(_BROKER.sub("", text)))
         except (OSError, UnicodeDecodeError):
             named = set()  # the reader says what is wrong
         return read_topology(file, {**dict.fromkeys(named, "http://not.set.invalid"), **self.environment})

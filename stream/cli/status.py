@@ -78,7 +78,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         lag: dict[str, int] = {}
         for each in reader.lags():
             lag[each.agent] = lag.get(each.agent, 0) + each.lag
-        kept = {name: reader.count(name) for name in ("parked", "conflicts")}
+        kept = {name: _open(reader, name) for name in ("parked", "conflicts")}
         size = reader.size()
         held = held_of(reader)
         standing = paused_of(reader, topology.partitions)
@@ -110,6 +110,18 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         "conflicts": kept.get("conflicts", 0),
         "size": size,
     }
+
+
+MOST: Final = 20_000
+"""Records of a topic that are looked at one by one."""
+
+
+def _open(reader: Any, topic: str) -> int:
+    """How many records of ``parked`` or ``conflicts`` nobody has dealt with; of very many, how many there are."""
+    from stream.operate.aside import asides
+
+    count: int = reader.count(topic)
+    return count if count > MOST else sum(not each.settled for each in asides(reader, topic))
 
 
 def _watched(rows: Iterator[tuple[str, Kept]]) -> Iterator[tuple[str, Kept]]:
