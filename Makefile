@@ -8,7 +8,7 @@ ARGS ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench lock reference schema clean
+.PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench lock reference pictures schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -38,6 +38,9 @@ test: $(READY) ## run the tests; one of them: make test ARGS="tests/core -k echo
 prism: $(READY) ## install Stoplight Prism, which reads the vendors' OpenAPI files for tests/fidelity; needs Node
 	@test -x .venv/prism/node_modules/.bin/prism || npm install --silent --no-audit --no-fund --no-package-lock \
 		--prefix .venv/prism @stoplight/prism-cli@5.14.2
+
+pictures: $(READY) ## take the pictures of the page that the documentation shows; needs chromium
+	@$(BIN)/python -m tests.worker.pictures
 
 axe: $(READY) ## install axe-core, which judges the page for people who see or move otherwise; needs npm
 	@test -d .venv/axe/node_modules/axe-core || npm install --silent --no-audit --no-fund --no-package-lock \

@@ -18,10 +18,13 @@ from stream.cli.exits import BadEnvironment, Failed
 from stream.cli.shell import Format, format_option, say
 from stream.model import type_of
 
+BETWEEN = 2.0
+"""Seconds between two edits while somebody looks at the page."""
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stream.operate.demo import Account, Arrival
+    from stream.operate.demo import Account, Arrival, Demo
     from stream.qa.checklist import Checklist
     from stream.qa.stand import Stand
 
@@ -29,9 +32,12 @@ if TYPE_CHECKING:
 @click.command("demo")
 @format_option
 @click.option("--no-checklist", is_flag=True, help="End after the edits.")
+@click.option(
+    "--page", metavar="ADDRESS:PORT", default="", help="Serve the page there, and let people edit until Ctrl-C."
+)
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the log and everything else here.")
 @click.pass_context
-def command(context: click.Context, format: Format, keep: Path | None, no_checklist: bool) -> None:
+def command(context: click.Context, format: Format, page: str, keep: Path | None, no_checklist: bool) -> None:
     """Keep six made-up systems in step before your eyes; takes less than a minute, needs nothing, leaves nothing.
 
     Starts every system of topics.yaml as a small server on this machine, a worker between them, and edits here and
@@ -42,6 +48,8 @@ def command(context: click.Context, format: Format, keep: Path | None, no_checkl
     \b
     Watch:
       linkstream demo
+    Watch it in a browser, too; people go on editing until Ctrl-C:
+      linkstream demo --page 127.0.0.1:8900
     Keep the log, to look at it afterwards:
       linkstream demo --keep var/demo
     """
@@ -53,7 +61,7 @@ def command(context: click.Context, format: Format, keep: Path | None, no_checkl
         except OSError as error:
             raise BadEnvironment(f"{keep}: {error.strerror}; a folder that can be made would be right") from None
         keep = keep.resolve()
-    code = asyncio.run(_until_interrupted(_show(keep, format, checklist=not no_checklist)))
+    code = asyncio.run(_until_interrupted(_show(keep, format, page, checklist=not no_checklist)))
     if code is None:
         raise click.Abort
     context.exit(code)
@@ -76,15 +84,15 @@ async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int | None:
         return None
 
 
-async def _show(keep: Path | None, format: Format, *, checklist: bool) -> int:
+async def _show(keep: Path | None, format: Format, page: str, *, checklist: bool) -> int:
     """Run it in a folder that is kept, or in one that goes away with it."""
     if keep is not None:
-        return await _run(keep, format, checklist=checklist)
+        return await _run(keep, format, page, checklist=checklist)
     with tempfile.TemporaryDirectory(prefix="linkstream-demo-") as folder:
-        return await _run(Path(folder), format, checklist=checklist)
+        return await _run(Path(folder), format, page, checklist=checklist)
 
 
-async def _run(folder: Path, format: Format, *, checklist: bool) -> int:
+async def _run(folder: Path, format: Format, page: str, *, checklist: bool) -> int:
     from rich.console import Console
 
     from stream.cli.qa import show
@@ -94,10 +102,10 @@ async def _run(folder: Path, format: Format, *, checklist: bool) -> int:
 
     console = Console(highlight=False, stderr=format != "table")
     began = time.monotonic()
-    async with sandboxed(_topics(), folder) as stand:
+    async with sandboxed(_topics(), folder, page=page) as stand:
         demo = Demo(stand)
-        for name, box in stand.sandboxes.items():
-            console.print(f"[bold]{name:>14}[/bold]  {box.url}", soft_wrap=True)
+        for name, url in {**{name: box.url for name, box in stand.sandboxes.items()}, **_address(page)}.items():
+            console.print(f"[bold]{name:>14}[/bold]  {url}", soft_wrap=True)
         said: list[Callable[[str], object]] = []
         tryout = Tryout(stand, stand.topology.flows.flows.values(), lambda what: [say(what) for say in said])
         await tryout.prepare()
@@ -130,11 +138,36 @@ async def _run(folder: Path, format: Format, *, checklist: bool) -> int:
             except CannotTry as error:
                 return _failed(console, stand, str(error))
             show(console, ticked, brief=True)
+        if page:
+            console.print(f"\nThe page is at http://{page}; people edit until Ctrl-C.\n")
+            await _edit_on(console, demo)
         drawn = await demo.account()
         code = await stand.worker.stop()
         if code != 0:
             return _failed(console, stand, f"the worker ended with {code}; 0 would be right")
     return _print(console, drawn, ticked, time.monotonic() - began, format)
+
+
+def _address(page: str) -> dict[str, str]:
+    return {"page": f"http://{page}"} if page else {}
+
+
+async def _edit_on(console: Console, demo: Demo) -> None:
+    """Edit as before, each time with other words, for ever."""
+    from msgspec.structs import replace
+
+    from stream.operate.demo import EDITS
+
+    number = 1
+    while True:
+        number += 1
+        demo.forget()
+        for edit in EDITS:
+            value = f"{edit.value} {number}" if isinstance(edit.value, str) and edit.field != "status" else edit.value
+            made = await demo.make(replace(edit, value=value))
+            if made is not None:
+                _say(console, await demo.arrival(*made))
+            await asyncio.sleep(BETWEEN)
 
 
 def _topics() -> Path:

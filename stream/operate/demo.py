@@ -146,6 +146,10 @@ class Demo:
 
     # What people do
 
+    def forget(self) -> None:
+        """Let people edit again what they have edited."""
+        self._edited.clear()
+
     async def make(self, edit: Edit) -> tuple[Edit, Ref, tuple[Copy, ...], float] | None:
         """Make an edit as a person; nothing if there is no record for it."""
         ref = self._chosen(edit)

@@ -254,6 +254,7 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
     settings: Mapping[str, Any] | None = None,
     poll: str | None = POLL,
     text: str | None = None,
+    page: str = "",
     **more: Any,
 ) -> AsyncIterator[Stand]:
     """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
@@ -289,6 +290,7 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
         value["broker"] = f"sqlite:///{folder / 'linkstream.db'}"
         often = {} if poll is None else {"poll": poll}
         value["topics"] = {name: {**(topic or {}), **often} for name, topic in value["topics"].items()}
+        value |= {"web": {"listen": page}} if page else {}
         made = folder / "topics.yaml"
         made.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
         topology = read_topology(made, environment)

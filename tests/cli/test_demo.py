@@ -64,3 +64,11 @@ def test_a_folder_to_keep_is_empty_and_can_be_made(tmp_path: Path) -> None:
             said, _ = running.communicate()
         assert running.returncode == code
         assert said == f"linkstream: {keep}: {words}\n"
+
+
+def test_an_address_for_the_page_that_is_none_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with demo(tmp_path, "--page", "8900") as running:
+        said, _ = running.communicate()
+    assert running.returncode == 2
+    assert "found '8900'; an address with its port, as 127.0.0.1:8900, would be right" in said
+    assert list(tmp_path.iterdir()) == []

@@ -111,7 +111,7 @@ async def test_numbers_go_on_while_somebody_looks_and_say_when_they_do_not(tmp_p
     async with visit(tmp_path) as here:
         page = await here.page()
         await expect(page.locator("#pulse")).to_have_text("live")
-        state = page.locator('[data-live="system custompms state"]')
+        state = page.locator('.card [data-live="system custompms state"]')
         await expect(state).to_have_text("ok")
         await here.office.pms.down()
         await shown(here.office, "custompms", "down")
