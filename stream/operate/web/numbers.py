@@ -82,8 +82,8 @@ class Overview:
         yield "links", (whole(survey.linked), "")
         refused = sum(flow.others.get("not applied", 0) for flow in survey.flows.values())
         text, tone = share(survey.in_step, survey.linked)
-        late = survey.linked - survey.in_step - refused > 0
-        yield "in_step", (text, tone if late or tone == "good" else "warn")
+        waits = survey.linked - survey.in_step - refused > 0
+        yield "in_step", (text, tone if waits or tone == "good" else "warn")
         yield "refused", (f"in {whole(refused)} a value is refused" if refused else "", "warn")
         out = self._worker.out(1)
         seconds = time.time() - out[0][1] / 1e6 if out else 0.0
