@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +148,25 @@ async def test_what_a_reading_would_bring_is_told_and_not_published(
     assert await asyncio.to_thread(execute, ["poll"]) == 2
     assert await asyncio.to_thread(execute, ["poll", "--once", "nonsense"]) == 2
     assert await asyncio.to_thread(execute, ["poll", "--once"]) == 69
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("line", [["status", "--watch"], ["tail", "changes.a.t", "-f"]])
+async def test_what_goes_on_ends_when_it_is_interrupted(line: list[str], tmp_path: Path) -> None:
+    async with kept(tmp_path) as table:
+        table.a.add("t", {"name": "one"})
+        await table.settle()
+    root = Path(__file__).parents[2]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stream.cli.main", *line),
+        env={**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    first = await process.stdout.readline()
+    assert first.strip()
+    assert b"\x1b" not in first
+    process.send_signal(signal.SIGINT)
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, said.decode().splitlines()[-1]) == (130, "linkstream: interrupted")
