@@ -88,6 +88,18 @@ async def test_a_second_loss_before_the_first_was_made_good_reaches_back_as_far(
     assert (await loss(tmp_path, NOW + 600)).since == NOW * 1e6
 
 
+async def test_a_later_backup_of_the_former_life_is_noticed_too(tmp_path: Path) -> None:
+    kept = await backed_up(tmp_path)
+    async with opened(tmp_path) as log:
+        for _ in range(9):
+            await log.publish(sent("c"))
+    shutil.copy(tmp_path / "log.db", tmp_path / "later.db")
+    shutil.copy(kept, tmp_path / "log.db")
+    assert (await loss(tmp_path)).at
+    shutil.copy(tmp_path / "later.db", tmp_path / "log.db")
+    assert "another log" in (await loss(tmp_path, NOW + 120)).reason
+
+
 async def test_rows_that_were_saved_alone_count_too(tmp_path: Path) -> None:
     async with opened(tmp_path) as log:
         lane = await lane_of(log)

@@ -68,10 +68,14 @@ class Office:
 
     async def stop(self) -> int | None:
         """Stop the worker as an operator does; its exit code."""
+        self.let_go()
+        return await self.worker.stop()
+
+    def let_go(self) -> None:
+        """Let go of the log, before its file is replaced."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        return await self.worker.stop()
 
     def alive(self) -> bool:
         """Whether the worker still runs."""

@@ -33,6 +33,7 @@ def back_up(office: Office) -> Path:
 
 def remove(office: Office) -> None:
     """Remove the log; what is beside it goes too, but for its witness."""
+    office.let_go()
     for tail in ("", "-wal", "-shm"):
         file_of(office).with_name(file_of(office).name + tail).unlink(missing_ok=True)
 

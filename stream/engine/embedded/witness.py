@@ -85,10 +85,13 @@ def examine(connection: sqlite3.Connection, witness: Witness, now: Time) -> Loss
         before = loss_of(connection)
         if before.at and not before.healed:
             since = min(since, before.since)
-        count += 1
+        name, count = (
+            secrets.token_hex(8),
+            count + 1,
+        )  # another name: a later backup of the former life is no part of it
         connection.execute(
-            "update life set commits = ?, lost_at = ?, since = ?, reason = ?, healed_at = 0",
-            (count, max(now, before.at + 1), since, reason),
+            "update life set name = ?, commits = ?, lost_at = ?, since = ?, reason = ?, healed_at = 0",
+            (name, count, max(now, before.at + 1), since, reason),
         )
     witness.begin(name, count)
     return loss_of(connection)
