@@ -98,8 +98,8 @@ because rounds of different types are not of one length:
 
 A first load, until every record has its twin and the link is written down: without limits, memory below 300 MiB; and
 with the limit that the vendor documents, within 5 % of the time that it dictates for the writes that are needed,
-however much is read beside them. The sandbox enforces the limit; *too many* is how often it had to refuse. Where others
-use the machine (its *load* at the end), the worker's CPU seconds say more than the clock.
+however much is read beside them, counted from the first write. The sandbox enforces the limit; *too many* is how often
+it refused. Where others use the machine (its *load* at the end), the worker's CPU seconds say more than the clock.
 
 {load}
 

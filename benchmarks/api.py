@@ -240,7 +240,7 @@ async def load(target: str, entities: int, *, limited: bool = False) -> dict[str
         before, began = len(box.truth), time.monotonic()
         await stand.worker.start()
         assert stand.worker.process is not None
-        while limited and not box.world.requests:  # a limit dictates nothing before the first request
+        while limited and len(box.truth) == before:  # until its first write it waits for the other system to be read
             await asyncio.sleep(0.01)
             began = time.monotonic()
         watched, most = psutil.Process(stand.worker.process.pid), 0
