@@ -68,7 +68,8 @@ def whole(said: Type, base: Entity, fields: Mapping[str, Any]) -> dict[str, Any]
 
 
 def laid_out(operation: Operation, said: Type, values: Mapping[str, Any], base: Record | None = None) -> Any:
-    """Answer the body of a request."""
+    """Answer the body of a request. Raises Refused for one value where there is a list of objects."""
+    values = _objects(said, values, base or {})
     if operation.body == "json patch":
         return _patch(said, values, base or {})
     laid: dict[str, Any] = {}
@@ -76,6 +77,35 @@ def laid_out(operation: Operation, said: Type, values: Mapping[str, Any], base: 
         place(laid, path, value)
     body = {operation.wrap: laid} if operation.wrap else laid
     return dict(_form("", body)) if operation.body == "form" else body
+
+
+def _objects(said: Type, values: Mapping[str, Any], base: Record) -> dict[str, Any]:
+    """Answer values in lists of objects as these lists: who stays keeps all that it has, who is new has this alone."""
+    laid: dict[str, Any] = {}
+    for path, value in values.items():
+        names = path.split(".")
+        above = [".".join(names[:count]) for count in range(1, len(names))]
+        listed = next((way for way in above if _is_list(said, base, way)), None)
+        if listed is None:
+            laid[path] = value
+            continue
+        if not isinstance(value, list):
+            what = f"found one value for the objects of {listed}; a list, by set: true, would be right"
+            raise Refused(f"{path}: {what}", fields={path: what})
+        inside, held = path.removeprefix(f"{listed}."), pick(base, listed)
+        known = {str(pick(each, inside)): each for each in (held if isinstance(held, list) else ())}
+        laid[listed] = [known.get(str(each)) or _object(inside, each) for each in value]
+    return laid
+
+
+def _is_list(said: Type, base: Record, path: str) -> bool:
+    return field_type(said, path) == "list" or isinstance(pick(base, path), list)
+
+
+def _object(path: str, value: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    place(made, path, value)
+    return made
 
 
 def _patch(said: Type, values: Mapping[str, Any], base: Record) -> list[dict[str, Any]]:

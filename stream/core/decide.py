@@ -23,6 +23,22 @@ version that it was born with, and a peer takes only what is newer (``offers.tak
 when it stores it is the answer to our write and has our version (``writing._echo``), so it is no edit. A field is
 written only while the record carries an older version than the register (``writing.plan``). Systems that rewrite values
 on their own, later, are slowed down (damping).
+
+That is why a system with a form of its own does not play tennis with its neighbour. We write "e5.50" and it keeps
+"e5": its receipt shows "e5", which gets the version that "e5.50" was born with. The register goes on holding "e5.50" as
+the right value, nothing is newer than that version, so nothing is offered and nothing is written, and the next reading
+shows "e5" as it was known.
+
+Nothing is created twice. Only one record has the right to create for a match value at a time, and keeps it until the
+new record is registered there itself (``index``, ``matching.release``). The intent stands in its row before the command
+goes out, and what is repeated has the old number, by which the sink looks before it sends. The new record carries the
+origin's mark, or waits for the roster, and is attached before it may look for anybody (``seeking.hesitates``).
+
+The loser of a conflict: every record compares the same two versions, so the same value wins everywhere. It stands in
+every register, and is written over the loser wherever a record shows that (``offers.accept``). If the winner was typed
+by somebody who had seen the loser (its ``base``), that is all: it was edited. If not, two people typed at the same
+time, and the loser goes into the topic ``conflicts`` with both versions (``versions.lost_unseen``), told by the record
+at which it was typed, or where it was read too late (``reading.edit``). Nothing but a person puts it back.
 """
 
 from __future__ import annotations

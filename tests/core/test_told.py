@@ -8,7 +8,9 @@ from stream.core.fields import SET
 from stream.core.flows import Pair
 from stream.core.matching import key_of
 from stream.core.proposing import COPY, MANY
+from stream.core.row import Row
 from stream.core.seeking import TAKEN
+from stream.core.turn import Turn
 from stream.model import (
     Accept,
     Answer,
@@ -121,6 +123,21 @@ class TestB5WhoHadSeenWhat:
         table.deliver()
         [conflict] = conflicts(table.out)
         assert START + 100 * SECOND < conflict.at <= table.now
+
+    def test_an_edit_that_is_read_too_late_is_told_by_its_own_record(self) -> None:
+        table = linked()
+        command = only(Command, table.read(A, 30, x="newer"))
+        table.bring(B, table.receipt(command, "refused", fields={"x": "not now"}))
+        [conflict] = conflicts(table.bring(B, seen(25, name="n", x="late", y=None)))
+        assert (conflict.ref, conflict.field, conflict.at) == (B, "x", table.now)
+        assert (conflict.lost.value, conflict.lost.author) == ("late", B)
+        assert (conflict.won.value, conflict.won.author) == ("newer", A)
+        assert conflict.won.version == table.row(A).cells["x"].version
+
+
+def test_d3_no_number_comes_twice_whatever_the_clock_says() -> None:
+    turn = Turn(A, Row(last=START + 5), view(), START)
+    assert [turn.number(), turn.number()] == [START + 6, START + 7]
 
 
 class TestCreates:
