@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from connectors.breaker import Ok
 from stream.engine.worker import Worker
 from stream.operate.survey import FlowCount, Survey, counted
+from stream.operate.web.graph import pairs
 from stream.standing import added_up
 
 Tone: TypeAlias = Literal["", "good", "warn", "bad"]
@@ -140,6 +141,10 @@ class Overview:
             yield f"flow {name} others", (_others(count), "warn" if _troubled(count) else "")
             yield f"flow {name} right", (whole(self._pace.per_minute(f"w {flow.right}")), "")
             yield f"flow {name} left", (whole(self._pace.per_minute(f"w {flow.left}")), "")
+        for pair, names in pairs(self._worker.topology).items():
+            linked = sum(survey.flows[name].linked for name in names)
+            text, tone = share(sum(survey.flows[name].in_step for name in names), linked)
+            yield f"pair {pair}", (f"{whole(linked)} links, {text}" if linked else "no links", tone)
 
 
 def share(part: int, of: int) -> tuple[str, Tone]:

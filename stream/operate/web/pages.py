@@ -16,6 +16,7 @@ from yarl import URL
 from stream.engine.worker import Worker
 from stream.operate.aside import retrying, settling
 from stream.operate.web.gate import COOKIE, RIGHT, Gate
+from stream.operate.web.graph import drawn
 from stream.operate.web.looking import MOST, Look
 from stream.operate.web.numbers import Overview, age
 from stream.operate.words import shown
@@ -78,7 +79,9 @@ class Pages:
             asyncio.to_thread(self._look.waiting, out), asyncio.to_thread(self._look.open)
         )
         numbers = self._overview.numbers()
-        return self._shown(request, "overview", numbers=numbers, waiting=waiting, aside=aside)
+        spots, lines = drawn(self._worker.topology)
+        facts: dict[str, Any] = {"numbers": numbers, "waiting": waiting, "aside": aside, "spots": spots, "lines": lines}
+        return self._shown(request, "overview", **facts)
 
     async def records(self, request: web.Request) -> web.Response:
         """Find a record, or show one."""

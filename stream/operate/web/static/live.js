@@ -21,7 +21,7 @@ source.onmessage = (event) => {
       const mark = place.classList.contains("mark");
       const fresh = !first && place.textContent !== text && !name.endsWith(" read") && !name.endsWith(" behind");
       place.textContent = text;
-      place.className = [tone, mark ? "mark" : "", fresh ? "fresh" : ""].join(" ").trim();
+      place.setAttribute("class", [tone, mark ? "mark" : "", fresh ? "fresh" : ""].join(" ").trim());
     }
   }
   first = false;
