@@ -47,6 +47,10 @@ class Pauses:
         self._types = types
         self._lanes: dict[int, dict[str, Pause]] = {}
 
+    def forget(self) -> None:
+        """Other lanes will be taken over: what the former ones say is somebody else's now, and may be old."""
+        self._lanes.clear()
+
     def load(self, unit: Unit) -> None:
         """Learn what is paused from a lane that was taken over."""
         self._lanes[unit.partition] = paused(unit.get(PAUSED))

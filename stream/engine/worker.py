@@ -253,6 +253,7 @@ def _polling(worker: Worker) -> None:
 
     @app.agent(app.topic(POLLS), name="poll")
     async def poll(stream: Any) -> None:
+        worker.pauses.forget()
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.pauses.load(unit)

@@ -82,6 +82,25 @@ async def test_what_is_not_there_or_not_paused_is_told(tmp_path: Path, capsys: p
         assert reader.count(POLLS) == 0
 
 
+@pytest.mark.usefixtures("place")
+async def test_a_lane_that_is_somebody_elses_now_has_no_say(tmp_path: Path) -> None:
+    async with kept(tmp_path):
+        pass
+    await typed("pause", "b")
+    async with kept(tmp_path) as table:
+        pauses = Pauses({"b.t": "b"})
+        first, second = table.lanes["poll"]
+        async with first.turn() as unit:
+            pauses.load(unit)  # it has not heard of the pause, and goes to another worker
+        pauses.forget()
+        taken = second.take(10)
+        pauses.load(taken)
+        for record in taken:
+            pauses.obey(taken, record)
+        await second.finish(taken)
+        assert pauses.reason("b.t") == "b is paused"
+
+
 async def test_a_running_worker_stops_and_goes_on(tmp_path: Path) -> None:
     async with rig(tmp_path) as office:
         await office.start()
