@@ -262,6 +262,23 @@ class LogContract:
         async with lane.turn() as unit:
             assert [key for key, _ in unit.scan(b"k")] == [b"k%05d" % number for number in range(1234)]
 
+    async def test_a_scan_goes_on_beyond_a_key(self, log: Log) -> None:
+        lane = await lane_of(log)
+        async with lane.turn() as unit:
+            for key in (b"a", b"k1", b"k2", b"k3", b"z"):
+                unit.put(key, b"old")
+        async with lane.turn() as unit:
+            unit.put(b"k1", b"new")
+            unit.put(b"k4", b"new")
+            found = {after: [key for key, _ in unit.scan(b"k", after)] for after in (b"", b"a", b"k1", b"k15", b"k4")}
+        assert found == {
+            b"": [b"k1", b"k2", b"k3", b"k4"],
+            b"a": [b"k1", b"k2", b"k3", b"k4"],
+            b"k1": [b"k2", b"k3", b"k4"],
+            b"k15": [b"k2", b"k3", b"k4"],
+            b"k4": [],
+        }
+
     async def test_save_makes_rows_durable_and_nothing_else(self, log: Log) -> None:
         await log.publish(sent("a"))
         lane = await lane_of(log)
