@@ -119,7 +119,7 @@ async def test_numbers_go_on_while_somebody_looks_and_say_when_they_do_not(tmp_p
         await expect(page.locator('[data-live="system custompms reason"]')).not_to_be_empty()
         await rename(here.office, pairs(here.office)[0][0], "While it was down")
         await expect(page.locator('[data-live="in_step"]')).not_to_have_text("100 %")
-        await expect(page.locator('.graph [data-live="system custompms state"]')).to_have_class("bad")
+        await expect(page.locator('.graph [data-live="system custompms state"]')).to_have_class(re.compile(r"\bbad\b"))
         await expect(page.locator('.graph [data-live="pair asana custompms"]')).not_to_contain_text("100 %")
         await here.office.pms.up()
         await expect(state).to_have_text("ok", timeout=20_000)
