@@ -53,11 +53,12 @@ _trail: ContextVar[list[Asked] | None] = ContextVar("trail", default=None)
 def trail() -> Iterator[list[Asked]]:
     """Collect the requests that are made inside."""
     asked: list[Asked] = []
-    before = _trail.set(asked)
+    before = _trail.get()
+    _trail.set(asked)
     try:
         yield asked
     finally:
-        _trail.reset(before)
+        _trail.set(before)  # a token could not be used where a task that was left is closed: in another context
 
 
 def note(method: str, path: str, status: int, headers: Mapping[str, str]) -> None:
