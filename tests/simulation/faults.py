@@ -301,8 +301,9 @@ def rewriting(world: World) -> None:
         system.rewrite()
 
 
-def orders(world: World, verdict: Literal["go", "keep"]) -> None:
-    """A person lets the deletions of every type go that are held, or keeps the copies."""
+def orders(world: World) -> None:
+    """A person lets the deletions of every type go that are held, or keeps the copies, as the clock has it."""
+    verdict: Literal["go", "keep"] = "go" if world.now % 2 else "keep"
     for entity in sorted(world.join.held):
         world.happened[f"deletions {'released' if verdict == 'go' else 'cancelled'}"] += 1
         world.tell("a person says {!r} to the deletions of {}", verdict, entity)

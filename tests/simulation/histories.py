@@ -178,7 +178,7 @@ def walk(drawn: Plan) -> World:
     world.tell("people and faults rest")
     world.rounds = world.settle()
     while world.join.held or world.people.decide():
-        faults.orders(world, world.random.choice(["go", "keep"]))
+        faults.orders(world)
         world.rounds = world.settle()
     if world.happened["rollbacks"] or (world.happened["late duplicates"] and world.happened["deletes"]):
         faults.resync(world)  # the slow one: a row that was lost as a whole has been read again only now
@@ -206,7 +206,7 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
         case "crowd":
             world.people.crowd()
         case "orders":
-            faults.orders(world, world.random.choice(["go", "keep"]))
+            faults.orders(world)
         case "delete" | "archive" | "restore":
             world.people.removes(step.kind)
         case "copy":
