@@ -260,6 +260,8 @@ MODES = {
         quirks=everywhere(idempotent=True),
         steps={**RETURNING, "zombie": 60, "revive": 30},
         removals=ANY,
+        excused=frozenset({"causal", "latest"}),
+        why="a record that a former pusher made once more shows the value from before an edit; it is taken for an edit",
     ),
     "rollback": Mode(
         steps={"snapshot": 20, "rollback": 15},

@@ -254,9 +254,8 @@ class Oracle:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
         if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
-        if self._missed() or (
-            world.happened["crowds"] and any(len(flow.match) > 1 for flow in world.flows.flows.values())
-        ):
+        doubt = world.happened["crowds"] or world.happened["logs set back"]
+        if self._missed() or (doubt and any(len(flow.match) > 1 for flow in world.flows.flows.values())):
             return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
         for again in ("once", "twice"):
             for (agent, _), lane in world.lanes.items():
@@ -571,7 +570,7 @@ class Oracle:
             for edit in edits:
                 shown = self._shown(edit)
                 self.counts["edits by time"] += 1
-                if edit.value is None and "emptied" in self.excused:
+                if edit.value is None and ("emptied" in self.excused or self._unborn(edit)):
                     continue
                 if self.norm(edit.value) in (final, self.norm(edit.over)):
                     continue  # of the second kind are a system's own forms: they are no edits
@@ -582,6 +581,10 @@ class Oracle:
                         f"{edit.ref} {edit.field}: {edit.value!r} at {edit.at} lost to {final!r} of {max(times)}"
                     )
         return wrong
+
+    def _unborn(self, edit: Edit) -> bool:
+        """Whether an element was removed before anybody knew what else was in its list: a union is taken (A13)."""
+        return SET in edit.field and edit.at <= self.world.met.get(edit.ref, 0)
 
     def _ahead(self, edit: Edit, *, told: bool = False) -> Time:
         """By how much the clock of an edit is known to be ahead; it is judged by the real time then.
