@@ -214,7 +214,9 @@ def declined(turn: Turn, message: Refuse) -> None:
             enlist(turn, end, keys_of(end, turn.row.remote))
             references.tell(turn, end.edge, None)
     elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
-        seeking.look(turn, end)  # it came back, and its counterpart of then is gone
+        # It came back, and its counterpart of then is gone: from now on it is free for others.
+        seeking.look(turn, end)
+        enlist(turn, end, keys_of(end, turn.row.remote))
 
 
 def _try_again(turn: Turn, end: End, edge: Edge) -> None:

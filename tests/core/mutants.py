@@ -757,6 +757,13 @@ MUTANTS = [
         "test_deleting.TestD2Return.test_nor_is_it_brought_back_by_an_old_attach",
     ),
     mutant(
+        "D2 free",
+        proposing.declined,
+        "seeking.look(turn, end)\n        enlist(turn, end, keys_of(end, turn.row.remote))",
+        "seeking.look(turn, end)",
+        "test_deleting.TestD2Return.test_whose_counterpart_is_gone_is_free_for_others",
+    ),
+    mutant(
         "D2 attach",
         creating.attached,
         'edge.state == "linked" and message.number < edge.number',

@@ -453,6 +453,14 @@ class TestD2Return:
         assert table.tell(B, Attach(edge="f/b", sender=A, number=number, want=want)) == []
         assert table.edge(B, "f/b").state == "alone"
 
+    def test_whose_counterpart_is_gone_is_free_for_others(self) -> None:
+        """It came back and stood as taken: its next match was refused for ever."""
+        table = pair("keep")
+        table.bring(B, gone(200))
+        table.bring(A, gone(210))
+        table.bring(B, seen(250, **FULL))
+        assert table.rows[KEY].members == {B: "b"}
+
     def test_what_is_offered_before_a_tombstone_is_judged_is_taken(self) -> None:
         """The write in flight went well, the record was there, and the offer was never said again."""
         table = pair()
