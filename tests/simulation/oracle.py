@@ -254,7 +254,8 @@ class Oracle:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
         if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
-        doubt = world.happened["crowds"] or world.happened["logs set back"]
+        doubt = any(edge.state == "refused" for row in self.rows.values() for edge in row.edges.values())
+        doubt = doubt or world.happened["crowds"] > 0 or world.happened["logs set back"] > 0
         if self._missed() or (doubt and any(len(flow.match) > 1 for flow in world.flows.flows.values())):
             return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
         for again in ("once", "twice"):
