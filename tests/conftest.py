@@ -8,6 +8,7 @@ its own (``name`` below) for topics, groups and transactions. What breaks a brok
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,9 @@ from tests.kafka.broker import Cluster
 from tests.kafka.jars import NoKafka
 
 GIVEN = "LINKSTREAM_TEST_KAFKA"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; processes inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def started(stack: ExitStack, **wanted: Any) -> Cluster:

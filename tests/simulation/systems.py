@@ -217,7 +217,7 @@ class ModelSystem:
         self._next += 1
         id = f"{self._next}"
         values = {path: self.normal(value) for path, value in by_path(fields).items()}
-        values.update(dict.fromkeys(self.quirks.stamps & self.world.fields_of(self, kind), f"stamped {id}"))
+        values.update(dict.fromkeys(sorted(self.quirks.stamps & self.world.fields_of(self, kind)), f"stamped {id}"))
         self.records[kind][id] = {
             "fields": values,
             "updated": self.stamp(),
