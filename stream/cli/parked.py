@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,25 @@ def filters(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def treatment(verb: str) -> Callable[[Any], Any]:
+    """Add what a command takes that treats many records; ``verb`` is what becomes of them."""
+
+    def add(function: Any) -> Any:
+        for option in (
+            click.pass_obj,
+            click.option("--yes", is_flag=True, help="Also more than a hundred at once."),
+            click.option("--dry-run", is_flag=True, help=f"Only say what would be {verb}; exit code 10 if any."),
+            click.argument("ids", nargs=-1),
+            filters,
+            format_option,
+            config_option,
+        ):
+            function = option(function)
+        return function
+
+    return add
 
 
 @command.command("list")
@@ -123,13 +142,7 @@ def show(shell: Shell, config: Path, format: Format, id: str) -> None:
 
 
 @command.command("retry")
-@config_option
-@format_option
-@filters
-@click.argument("ids", nargs=-1)
-@click.option("--dry-run", is_flag=True, help="Only say what would be tried again; exit code 10 if any.")
-@click.option("--yes", is_flag=True, help="Also more than a hundred at once.")
-@click.pass_obj
+@treatment("tried again")
 def retry(  # noqa: PLR0913, PLR0917  # one for each option
     shell: Shell,
     config: Path,
@@ -157,19 +170,11 @@ def retry(  # noqa: PLR0913, PLR0917  # one for each option
         for each in chosen:
             orders |= {(one.topic, one.key, one.value): one for one in retrying(each)}
         publish(topology, [*orders.values(), *(settling(each, "retried") for each in chosen)])
-    text = f"{len(chosen)} {'would be' if dry_run else 'are'} tried again"
-    done(text, format, ids=[each.id for each in chosen], dry_run=dry_run)
-    return _code(chosen, dry_run=dry_run)
+    return _told(chosen, "tried again", format, dry_run=dry_run)
 
 
 @command.command("drop")
-@config_option
-@format_option
-@filters
-@click.argument("ids", nargs=-1)
-@click.option("--dry-run", is_flag=True, help="Only say what would be dropped; exit code 10 if any.")
-@click.option("--yes", is_flag=True, help="Also more than a hundred at once.")
-@click.pass_obj
+@treatment("dropped")
 def drop(  # noqa: PLR0913, PLR0917  # one for each option
     shell: Shell,
     config: Path,
@@ -193,9 +198,7 @@ def drop(  # noqa: PLR0913, PLR0917  # one for each option
     if not dry_run:
         several(len(chosen), MOST, "parked records", sure=yes)
         publish(topology, [settling(each, "dropped") for each in chosen])
-    text = f"{len(chosen)} {'would be' if dry_run else 'are'} dropped"
-    done(text, format, ids=[each.id for each in chosen], dry_run=dry_run)
-    return _code(chosen, dry_run=dry_run)
+    return _told(chosen, "dropped", format, dry_run=dry_run)
 
 
 @command.command("export")
@@ -294,7 +297,10 @@ def _origin(each: Aside) -> Any:
     return replace(each.record, topic=about["topic"], headers=())
 
 
-def _code(chosen: list[Aside], *, dry_run: bool) -> int:
+def _told(chosen: list[Aside], verb: str, format: Format, *, dry_run: bool) -> int:
+    """Say what became of records, or would; the exit code."""
     from stream.cli import exits
 
+    text = f"{len(chosen)} {'would be' if dry_run else 'are'} {verb}"
+    done(text, format, ids=[each.id for each in chosen], dry_run=dry_run)
     return exits.CHANGES if dry_run and chosen else exits.OK

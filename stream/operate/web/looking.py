@@ -14,10 +14,11 @@ from msgspec import Struct
 
 from stream.codec import decode_conflict, row_of
 from stream.core.row import Row
-from stream.engine.backends import Reader, open_reader
+from stream.engine.backends import open_reader
 from stream.errors import BadRecord
 from stream.model import Ref, Stated, Time
-from stream.operate.aside import Aside, asides
+from stream.operate import aside
+from stream.operate.aside import Aside
 from stream.operate.explain import Explainer
 from stream.operate.survey import Link, links, reason
 from stream.operate.table import JOIN, rows_of
@@ -136,13 +137,13 @@ class Look:
     def aside(self, topic: str, id: str) -> Aside | None:
         """One record of a topic for people."""
         with open_reader(self._topology.broker) as reader:
-            return next((each for each in asides(reader, topic) if each.id == id), None)
+            return aside.found(reader, topic, id)
 
     def _newest(self, topic: str, plain: Any) -> Listed:
         found: list[Aside] = []
         ends, more = time.monotonic() + PATIENCE, ""
         with open_reader(self._topology.broker) as reader:
-            for each in self._each(reader, topic):
+            for each in aside.asides(reader, topic):
                 if time.monotonic() > ends:
                     more = f"stopped after {PATIENCE:.0f} s; the command line shows all"
                     break
@@ -152,10 +153,6 @@ class Look:
         if len(found) > MOST:
             more = more or f"these are the newest {MOST} of {len(found)}"
         return Listed([plain(each) for each in found[:MOST]], more)
-
-    @staticmethod
-    def _each(reader: Reader, topic: str) -> Iterator[Aside]:
-        yield from asides(reader, topic)
 
 
 def _hits(ref: Ref, data: bytes, wanted: str) -> list[Hit]:
