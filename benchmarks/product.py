@@ -48,11 +48,11 @@ from stream.engine.backends import open_reader  # noqa: E402
 from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
 from stream.engine.lanes import Lane  # noqa: E402
 from stream.engine.log import LaneId, Outgoing, partition_of  # noqa: E402
-from stream.engine.wanted import topics_of  # noqa: E402
-from stream.engine.worker import build  # noqa: E402
 from stream.model import Change, Receipt, Source  # noqa: E402
 from stream.topics import MAIL  # noqa: E402
 from stream.topology import Topology  # noqa: E402
+from stream.wanted import topics_of  # noqa: E402
+from stream.wiring import build  # noqa: E402
 
 PARTITIONS, PAIRS, RATE, EDITS = 4, 10_000, 200, 2_000
 LEFT, RIGHT = "left.tasks", "right.items"

@@ -32,8 +32,9 @@ def command(shell: Shell, config: Path, format: Literal["yaml", "json"]) -> None
     Of another topics.yaml, as JSON:
       linkstream asyncapi -c deploy/topics.yaml --format json
     """
-    from stream.engine.wanted import ALWAYS, topics_of
+    from stream.engine.log import ALWAYS
     from stream.operate.asyncapi import document
+    from stream.wanted import topics_of
 
     topology = shell.chart(config)
     topics = {**ALWAYS, **topics_of(topology)}

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 
-from stream.engine.worker import Worker
+from stream.worker import Worker
 
 MARKS = {"ok": "ok", "paused": "paused", "down": "DOWN", "locked": "LOCKED"}
 

@@ -19,8 +19,8 @@ from stream.cli.shell import Format, Shell, config_option, format_option, say
 if TYPE_CHECKING:
     from stream.core.flows import Flow
     from stream.core.row import Row
-    from stream.engine.backends import Reader
     from stream.engine.log import Outgoing
+    from stream.engine.reader import Reader
     from stream.topology import Topology
 
 COLUMNS = ["flow", "left", "right"]

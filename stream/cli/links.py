@@ -255,8 +255,8 @@ def _live(topology: Topology, get: Any) -> Iterator[Finding]:
     """Read every type that can carry markers to its end, page by page."""
     import asyncio
 
-    from stream.engine.worker import opened
     from stream.operate import audit
+    from stream.worker import opened
 
     async def close() -> None:
         for endpoint in endpoints.values():

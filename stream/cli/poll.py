@@ -66,8 +66,8 @@ async def _tried(topology: Topology, names: tuple[str, ...]) -> dict[str, dict[s
     """Read from where the worker has got to; compare with what was published."""
     from connectors.errors import ConnectorError
     from stream.engine.backends import open_reader
-    from stream.engine.worker import opened
     from stream.operate.news import news
+    from stream.worker import opened
 
     endpoints = opened(topology)
     found = {}

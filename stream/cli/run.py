@@ -29,7 +29,7 @@ def command(shell: Shell, config: Path, status: bool | None) -> None:
     topology = shell.topology(config)
     shell.log(topology)
     from stream.engine.app import run
-    from stream.engine.worker import build
+    from stream.wiring import build
 
     worker = build(topology)
     if topology.web is not None:

@@ -12,7 +12,7 @@ import rich_click as click
 from stream.cli.shell import Format, Shell, config_option, format_option
 
 if TYPE_CHECKING:
-    from stream.engine.backends import Reader
+    from stream.engine.reader import Reader
     from stream.ports import Record
 
 EVERY: Final = 0.5

@@ -156,7 +156,8 @@ def _on_cluster(topology: Topology) -> bool:
 async def _wanted(topology: Topology) -> tuple[Address, list[Wanted]]:
     from stream.engine.kafka.address import address_of
     from stream.engine.kafka.cluster import copies, reach, wanted
-    from stream.engine.wanted import ALWAYS, agents_of, topics_of
+    from stream.engine.log import ALWAYS
+    from stream.wanted import agents_of, topics_of
 
     address = address_of(topology.broker)
     await reach(address)

@@ -25,9 +25,8 @@ from stream.engine.ask import Desk, Handler, built_in
 from stream.engine.backends import log_at, shown, socket_at
 from stream.engine.feed import Feed
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, LaneId, Log, Staged, TopicSettings
+from stream.engine.log import ALWAYS, EngineError, LaneId, Log, Staged, TopicSettings
 from stream.engine.transport import Transport
-from stream.engine.wanted import ALWAYS
 
 DRAIN = 3.0  # seconds that bodies have to finish their units before they are cancelled
 LATEST = 4.5  # seconds between a signal and the end, whatever still runs

@@ -11,12 +11,13 @@ Failures are named for what the process does next; each carries the exit code th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 from zlib import crc32
 
 from msgspec import Struct
 
 from stream.ports import Headers, Loss, Record
+from stream.topics import PARKED
 
 Health = dict[str, str]
 Given: TypeAlias = Callable[[frozenset[int]], Awaitable[None]]
@@ -70,6 +71,12 @@ class TopicSettings(Struct, frozen=True):
 
     retention: float | None = None
     compact: bool = False
+
+
+DAY: Final = 86_400.0
+
+ALWAYS: Final[Mapping[str, TopicSettings]] = {PARKED: TopicSettings(30 * DAY)}
+"""Topics of every app."""
 
 
 class LaneId(Struct, frozen=True, order=True):

@@ -26,9 +26,9 @@ from stream.engine.backends import is_kafka, open_reader, shown
 from stream.engine.embedded.lease import SILENT, holder_of
 from stream.engine.embedded.schema import place_of
 from stream.engine.log import EngineError
-from stream.engine.wanted import topics_of
-from stream.engine.worker import opened
 from stream.topology import Topology
+from stream.wanted import topics_of
+from stream.worker import opened
 
 Level: TypeAlias = Literal["good", "note", "wrong"]
 

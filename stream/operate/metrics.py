@@ -23,11 +23,11 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from stream.engine.worker import Worker
 from stream.meters import BOUNDS, Spread
 from stream.model import type_of
 from stream.operate.survey import counted
 from stream.standing import added_up
+from stream.worker import Worker
 
 Labels: TypeAlias = tuple[str, ...]
 STATES = ("ok", "paused", "down", "locked")

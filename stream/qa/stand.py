@@ -28,8 +28,9 @@ from stream.codec import row_of
 from stream.core.flows import Flow
 from stream.core.paths import getter
 from stream.core.row import Row
-from stream.engine.backends import Reader, open_reader
+from stream.engine.backends import open_reader
 from stream.engine.log import EngineError
+from stream.engine.reader import Reader
 from stream.model import Ref, id_of, type_of
 from stream.operate.process import WorkerProcess
 from stream.operate.table import JOIN, rows_of

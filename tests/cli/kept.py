@@ -15,10 +15,10 @@ from connectors.memory import TRAITS, MemoryEndpoint
 from stream.engine.backends import open_reader
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.log import TopicSettings
-from stream.engine.wanted import topics_of
 from stream.ports import Record
 from stream.topics import PARKED
 from stream.topology import Topology, read_topology
+from stream.wanted import topics_of
 from tests.stages.build import PARTITIONS, Bench
 
 DECLARED = """\

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.backends import Reader, open_reader, socket_at
+from stream.engine.backends import open_reader, socket_at
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
-from stream.engine.wanted import ALWAYS
+from stream.engine.log import ALWAYS
+from stream.engine.reader import Reader
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import TOPICS
 from tests.kafka.broker import Cluster

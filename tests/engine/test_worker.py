@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from stream.engine.ask import Unanswered, ask, publishing
-from stream.engine.backends import Reader, open_reader
+from stream.engine.backends import open_reader
 from stream.engine.embedded.lease import address_of, holder_of
 from stream.engine.log import EngineError, Outgoing
+from stream.engine.reader import Reader
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
 

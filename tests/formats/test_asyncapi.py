@@ -13,10 +13,10 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 from stream.cli.main import execute
-from stream.engine.wanted import topics_of
 from stream.operate.asyncapi import _servers
 from stream.topics import PARKED
 from stream.topology import parse_topology
+from stream.wanted import topics_of
 from tests.formats.test_formats import RECORDS
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from connectors.endpoint import Room, Usage
 from connectors.memory import MemoryEndpoint
-from stream.engine.worker import Worker, build
 from stream.meters import BOUNDS, Spread
 from stream.operate.metrics import Metrics
 from stream.topology import Topology, read_topology
+from stream.wiring import build
+from stream.worker import Worker
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,8 +17,9 @@ from connectors.sandbox.run import Sandbox
 from connectors.sandbox.table import Table
 from stream.core.flows import Flow
 from stream.core.paths import getter
-from stream.engine.backends import Reader, open_reader
+from stream.engine.backends import open_reader
 from stream.engine.log import EngineError
+from stream.engine.reader import Reader
 from stream.operate.process import WorkerProcess
 from stream.operate.survey import Link, links
 from stream.operate.table import rows_of

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from stream.engine.backends import Lag, TopicInfo
 from stream.engine.embedded import schema
 from stream.engine.embedded.witness import loss_of
 from stream.engine.log import LaneId, Mismatch, partition_of
+from stream.engine.reader import Lag, TopicInfo
 from stream.ports import Loss, Record
 
 PAGE = 500

@@ -17,13 +17,13 @@ from typing import Any, Final, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from stream.engine.backends import Lag, TopicInfo
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.cluster import partitions_of, reach
 from stream.engine.kafka.errors import explained, quieten
 from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.rows import META, decode_meta
 from stream.engine.log import LaneId, Mismatch, partition_of
+from stream.engine.reader import Lag, TopicInfo
 from stream.ports import Loss, Record
 
 T = TypeVar("T")

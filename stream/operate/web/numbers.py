@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from connectors.breaker import Ok
-from stream.engine.worker import Worker
 from stream.operate.survey import FlowCount, Survey, counted
 from stream.operate.web.graph import pairs
 from stream.standing import added_up
+from stream.worker import Worker
 
 Tone: TypeAlias = Literal["", "good", "warn", "bad"]
 Numbers: TypeAlias = Mapping[str, tuple[str, Tone]]

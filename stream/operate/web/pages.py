@@ -13,7 +13,6 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
-from stream.engine.worker import Worker
 from stream.operate.aside import retrying, settling
 from stream.operate.web.gate import COOKIE, RIGHT, Gate
 from stream.operate.web.graph import drawn
@@ -21,6 +20,7 @@ from stream.operate.web.looking import MOST, Look
 from stream.operate.web.numbers import Overview, age
 from stream.operate.words import shown
 from stream.topics import PARKED
+from stream.worker import Worker
 
 PENALTY = 1.0
 """Seconds that a wrong token waits for its answer."""

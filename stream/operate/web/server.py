@@ -17,12 +17,12 @@ from aiohttp import web
 
 from stream.configuration.web import Web, loopback
 from stream.engine.log import EngineError
-from stream.engine.worker import Worker
 from stream.operate.metrics import Metrics
 from stream.operate.web.gate import Gate
 from stream.operate.web.live import Live
 from stream.operate.web.numbers import Overview
 from stream.operate.web.pages import Pages
+from stream.worker import Worker
 
 STATIC = Path(__file__).with_name("static")
 LARGEST = 64 << 10

@@ -6,18 +6,9 @@ a changelog for every agent; until then no worker starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
-
-from stream.engine.log import TopicSettings
-from stream.topics import CONFLICTS, MAIL, PARKED, POLLS, changes, upserts
-
-if TYPE_CHECKING:
-    from stream.topology import Topology
-
-DAY = 86_400.0
-ALWAYS: Final[Mapping[str, TopicSettings]] = {PARKED: TopicSettings(30 * DAY)}
-"""Topics of every app."""
+from stream.engine.log import DAY, TopicSettings
+from stream.topics import CONFLICTS, MAIL, POLLS, changes, upserts
+from stream.topology import Topology
 
 
 def topics_of(topology: Topology) -> dict[str, TopicSettings]:
