@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from stream.cli import exits
 from stream.cli.asking import done, publish, several
@@ -26,7 +27,22 @@ if TYPE_CHECKING:
 COLUMNS = ["flow", "left", "right"]
 MOST = 100
 """Links that are made at once without being told twice."""
-flow_option = click.option("--flow", help="The flow, where several are between the two types.")
+
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def two_records(command: C) -> C:
+    """Add what names two records and the flow between them."""
+    for each in (
+        click.option("--flow", help="The flow, where several are between the two types."),
+        format_option,
+        config_option,
+        click.argument("peer"),
+        click.argument("ref"),
+    ):
+        command = each(command)
+    return command
 
 
 class Wanted(Struct, frozen=True):
@@ -47,52 +63,34 @@ class Wanted(Struct, frozen=True):
 def find(  # one for each option
     shell: Shell, text: str, config: Path, format: Format, kind: str | None, limit: int
 ) -> int:
-    """Find records by what stands in a field, with their counterparts; capitals do not matter.
+    """Find records by what stands in a field or in their id, with their counterparts; capitals do not matter.
 
     \b
       linkstream links find "fjord"
 
-    Exit codes: 0 found, 1 nothing has this in a field.
+    Exit codes: 0 found, 1 nothing has this.
     """
+    from stream.engine.backends import open_reader
+    from stream.operate.search import search
+
     topology = shell.chart(config)
     if kind is not None and kind not in topology.types:
         raise click.UsageError(f"found no entity type {kind!r}; {', '.join(topology.types)} would be right")
-    found = []
-    for each in _holding(topology, text.casefold(), f"{kind}:" if kind else ""):
-        found.append(each)
-        if len(found) == limit:
-            break
+    with open_reader(topology.broker) as reader:
+        found = list(islice(search(reader, text, [kind] if kind else topology.types), limit))
     if format != "table":
-        say(found, format)
-    for each in found if format == "table" else ():
-        peers = "".join(f" = {peer}" for peer in each["peers"])
-        click.echo(f"{each['ref']}{peers}  {each['field']}: {each['value']}")
-    if not found and format == "table":
-        click.echo(f"no record has {text!r} in a field that a flow names")
+        say([structs.asdict(each) for each in found], format)
+        return exits.OK if found else exits.FAILED
+    for each in found:
+        peers = "".join(f" = {peer}" for peer in each.peers)
+        click.echo(f"{each.ref}{peers}" + (f"  {each.field}: {each.value}" if each.field else ""))
+    if not found:
+        click.echo(f"no record has {text!r} in its id or in a field that a flow names")
     return exits.OK if found else exits.FAILED
 
 
-def _holding(topology: Topology, text: str, prefix: str) -> Iterator[dict[str, Any]]:
-    from stream.core.row import Row as Entity
-    from stream.engine.backends import open_reader
-    from stream.operate.table import rows_of
-
-    with open_reader(topology.broker) as reader:
-        for ref, row in rows_of(reader, prefix):
-            if isinstance(row, Entity):
-                for field, value in row.remote.items():
-                    if text in str(value).casefold():
-                        peers = [edge.peer for edge in row.edges.values() if edge.state == "linked"]
-                        yield {"ref": ref, "field": field, "value": value, "peers": peers}
-                        break
-
-
 @click.command("set")
-@click.argument("ref")
-@click.argument("peer")
-@config_option
-@format_option
-@flow_option
+@two_records
 @click.pass_obj
 def set_(  # one for each option
     shell: Shell, ref: str, peer: str, config: Path, format: Format, flow: str | None
@@ -146,11 +144,7 @@ def unlink(shell: Shell, ref: str, config: Path, format: Format, peer: str | Non
 
 
 @click.command("never")
-@click.argument("ref")
-@click.argument("peer")
-@config_option
-@format_option
-@flow_option
+@two_records
 @click.pass_obj
 def never(  # one for each option
     shell: Shell, ref: str, peer: str, config: Path, format: Format, flow: str | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from stream.model import Ref, Stated, Time
 from stream.operate import aside
 from stream.operate.aside import Aside
 from stream.operate.explain import Explainer
+from stream.operate.search import search
 from stream.operate.survey import Link, links, reason
 from stream.operate.table import JOIN, rows_of
 from stream.operate.words import moment, shown
@@ -33,14 +35,6 @@ MOST = 100
 
 Waiting: TypeAlias = tuple[Ref, str, str, float]
 """A record out of step: what of it, why, and for how many seconds."""
-
-
-class Hit(Struct, frozen=True):
-    """A record that a search has found, and where: its id, or a field with its value."""
-
-    ref: Ref
-    field: str
-    value: str
 
 
 class Listed(Struct, frozen=True):
@@ -72,24 +66,18 @@ class Look:
         return found
 
     def search(self, text: str, kind: str) -> Listed:
-        """Records whose id or a value of whose fields has this text in it; small and capital letters are the same."""
-        wanted = text.casefold()
-        bytes_ = {form.encode() for form in (text, text.lower(), text.upper(), text.capitalize(), text.title())}
-        hits: list[Hit] = []
-        ends, looked = time.monotonic() + PATIENCE, 0
-        prefixes = [f"{kind}:"] if kind else [f"{name}:" for name in self._topology.types]
+        """Records whose id or a value of whose fields has this text in it."""
+        ends, more = time.monotonic() + PATIENCE, ""
+
+        def on(looked: int) -> bool:
+            nonlocal more
+            if time.monotonic() > ends:
+                more = f"stopped after {PATIENCE:.0f} s and {looked} records; choose a type"
+            return not more
+
         with open_reader(self._topology.broker) as reader:
-            for prefix in prefixes:
-                for key, data in reader.rows(JOIN, prefix.encode()):
-                    looked += 1
-                    if time.monotonic() > ends:
-                        return Listed(hits, f"stopped after {PATIENCE:.0f} s and {looked} records; choose a type")
-                    ref = key.decode()
-                    if wanted in ref.casefold() or any(form in data for form in bytes_) or not text.isascii():
-                        hits += _hits(ref, data, wanted)
-                    if len(hits) >= MOST:
-                        return Listed(hits[:MOST], f"these are the first {MOST}")
-        return Listed(hits)
+            hits = list(islice(search(reader, text, [kind] if kind else self._topology.types, on), MOST))
+        return Listed(hits, more or (f"these are the first {MOST}" if len(hits) == MOST else ""))
 
     def apart(self, flow: str, out: Sequence[tuple[bytes, Time]]) -> Listed:
         """The links of these rows that are not in step."""
@@ -153,17 +141,6 @@ class Look:
         if len(found) > MOST:
             more = more or f"these are the newest {MOST} of {len(found)}"
         return Listed([plain(each) for each in found[:MOST]], more)
-
-
-def _hits(ref: Ref, data: bytes, wanted: str) -> list[Hit]:
-    row = row_of(data)
-    if not isinstance(row, Row):
-        return []
-    for field, value in row.remote.items():
-        text = value if isinstance(value, str) else shown(value)
-        if wanted in text.casefold():
-            return [Hit(ref, field, text[:200])]
-    return [Hit(ref, "", "")] if wanted in ref.casefold() else []
 
 
 def _wanted(link: Link, flow: str, state: str) -> bool:
