@@ -26,10 +26,11 @@ from connectors.asana_records import KINDS, Kind, dated, entity, flat, gids, sam
 from connectors.endpoint import Cursor, Entity, Page, Reading, Rejected, Time, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import write_time
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.parting import parted
 from connectors.rounds import DAY, is_due, newest
 from connectors.walk import Round, ahead, begin, cursor_of, restart, resume
+from connectors.wire import Answer, Request
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 

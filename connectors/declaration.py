@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 
 from connectors.budget import Limits
 from connectors.fields import TimeFormat
-from connectors.http import Encoding
 from connectors.paging import Paging
+from connectors.wire import Encoding
 
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "date", "time", "object", "list", "any"]
 Statuses: TypeAlias = Annotated[tuple[Annotated[int, Meta(ge=200, le=599)], ...], Meta(description="HTTP statuses")]

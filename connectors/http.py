@@ -10,7 +10,6 @@ An expired token (401) is renewed and the request sent once more: it was refused
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 import zlib
 from collections import Counter
@@ -18,12 +17,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, Literal, TypeAlias
-from urllib.parse import urlencode
+from typing import Any, TypeAlias
 
 import aiohttp
-import orjson
-from msgspec import Struct
 from msgspec.structs import replace
 from yarl import URL
 
@@ -43,32 +39,37 @@ from connectors.auth import (
 from connectors.budget import Budget, Limits, Place
 from connectors.clock import Ahead, date_of
 from connectors.endpoint import Entity, Record, Usage
-from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
+from connectors.errors import BadAnswer, ConnectorError, Refused
 from connectors.foreign import decode
+from connectors.origin import base_of, origin_of, same_origin
 from connectors.trail import note
-from connectors.verdicts import Verdict, retry_after, verdict
+from connectors.verdicts import Verdict, error_of, retry_after, verdict
+from connectors.wire import (
+    MEDIA,
+    SHOWN,
+    Answer,
+    Deadlines,
+    Request,
+    Sizes,
+    TooLarge,
+    broken,
+    read_body,
+    read_refusal,
+    unbelievable,
+    write_body,
+)
 
 Complaint: TypeAlias = tuple[str, dict[str, str]]
 """What a system says about a refusal: in words, and by field."""
 
-Judge: TypeAlias = Callable[["Request", int, Any], Verdict | None]
+Judge: TypeAlias = Callable[[Request, int, Any], Verdict | None]
 """What a refusal's body says about its meaning, where the status does not tell; ``None`` where it does."""
 
 Pause: TypeAlias = Callable[[int, Mapping[str, str]], float | None]
 """What a status and its headers ask for besides ``Retry-After``: seconds without a request."""
 
-Encoding: TypeAlias = Literal["json", "form", "json patch", "merge patch"]
-
-_MEDIA: Mapping[Encoding, str] = {
-    "json": "application/json",
-    "form": "application/x-www-form-urlencoded",
-    "json patch": "application/json-patch+json",  # RFC 6902
-    "merge patch": "application/merge-patch+json",  # RFC 7396
-}
-_READS = frozenset({"GET", "HEAD"})
 _EXPIRED = 401
 _REDIRECTS = 3
-_SHOWN = 300
 _PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
 """The place that the task holds at the moment."""
 FRESH = 2.0
@@ -80,54 +81,6 @@ That is worth a request when the reading is old at the moment in which the write
 or for other records. When it is young it buys nothing that a person could notice, and a third of all that a system is
 asked for an edit.
 """
-
-
-class Request(Struct, frozen=True, kw_only=True):
-    """One request, before credentials. ``path`` is below the base address, or an address that an answer gave."""
-
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: Any = None
-    encoding: Encoding = "json"
-    """How the body is written; a form wants texts by name."""
-    headers: tuple[tuple[str, str], ...] = ()
-    one: bool = False
-    """It is about one record, so that a refusal says nothing about the whole system."""
-    cost: int = 1
-    """As how many requests the system counts it."""
-    success: frozenset[int] = frozenset({200, 201, 202, 204})
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """A successful answer, decoded. ``date`` is the server's clock in microseconds, if it told."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    url: str
-    date: int | None = None
-    asked_at: float = 0.0
-    """When the request left, on the client's own clock."""
-
-
-class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds until a connection, between two reads, and for everything together."""
-
-    connect: float = 5.0
-    read: float = 20.0
-    total: float = 30.0
-
-
-class Sizes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes of the largest answer, as it travels and unpacked."""
-
-    packed: int = 16 << 20
-    unpacked: int = 64 << 20
-
-
-class _TooLarge(Exception):
-    pass
 
 
 _FIXED = Anonymous | Bearer | Basic | ApiKey | OAuth1
@@ -152,7 +105,7 @@ class Client:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base = _base(base)
+        self._base = base_of(base)
         self._auth = auth or Anonymous()
         self.budget = budget or Budget(Limits())
         self._deadlines = deadlines or Deadlines()
@@ -192,7 +145,7 @@ class Client:
             if place is not None:
                 place.left -= request.cost
                 return replace(await self._follow(request), asked_at=self._clock())
-            write = request.method not in _READS
+            write = request.writes
             listed = not write and not request.one
             async with self.budget.slot(write=write, path=request.path, cost=request.cost, listed=listed):
                 asked_at = self._clock()
@@ -249,10 +202,10 @@ class Client:
                 auth = await self._credentials(refused=auth)
                 status, headers, body = await self._send(request, url, auth, with_query=hop == 0)
             location = headers.get("location")
-            if status not in {301, 302, 303, 307, 308} or request.method not in _READS or location is None:
+            if status not in {301, 302, 303, 307, 308} or request.writes or location is None:
                 return self._understand(request, url, status, headers, body)
             url = same_origin(self._base, url, location)
-        raise BadAnswer(f"{_name(request)}: found {_REDIRECTS + 1} redirections in a row; an answer would be right")
+        raise BadAnswer(f"{request.name}: found {_REDIRECTS + 1} redirections in a row; an answer would be right")
 
     async def _credentials(self, refused: Bearer | None = None) -> Auth:
         if isinstance(self._auth, _FIXED):
@@ -270,12 +223,12 @@ class Client:
         self, request: Request, url: URL, auth: Auth, *, with_query: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         headers, query = credentials(auth)
-        if _origin(url) != _origin(self._base):
-            raise BadAnswer(f"{_name(request)}: found the address {url.origin()}; {self._base.origin()} would be right")
+        if origin_of(url) != origin_of(self._base):
+            raise BadAnswer(f"{request.name}: found the address {url.origin()}; {self._base.origin()} would be right")
         url = url.update_query((*(request.query if with_query else ()), *query)) if request.query or query else url
         own = {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
-        body = None if request.body is None else _written(request)
-        kind = {} if body is None else {"Content-Type": _MEDIA[request.encoding]}
+        body = None if request.body is None else write_body(request)
+        kind = {} if body is None else {"Content-Type": MEDIA[request.encoding]}
         sent, at = SimpleNamespace(begun=False), self._now()
         try:
             async with (
@@ -293,12 +246,12 @@ class Client:
                 self.ahead.hear(told, at, self._now())
                 note(request.method, url.path, response.status, told)
                 self._answers[request.method, str(response.status)] += 1
-                return response.status, told, await _body(response, self._sizes)
+                return response.status, told, await read_body(response, self._sizes)
         except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
             self._answers[request.method, "none"] += 1
-            raise _broken(request, error, begun=sent.begun) from None
-        except _TooLarge as error:
-            raise _unbelievable(request, f"found {error}; less would be right") from None
+            raise broken(request, error, begun=sent.begun) from None
+        except TooLarge as error:
+            raise unbelievable(request, f"found {error}; less would be right") from None
 
     def _understand(self, request: Request, url: URL, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         if status not in request.success:
@@ -307,25 +260,25 @@ class Client:
         if wait:
             self.budget.shut(wait)
         try:
-            value = decode(body, _name(request))
+            value = decode(body, request.name)
         except BadAnswer as error:
-            raise _unbelievable(request, str(error).partition(": ")[2], error.body) from None
+            raise unbelievable(request, str(error).partition(": ")[2], error.body) from None
         return Answer(status=status, headers=headers, body=value, url=self._bare(url), date=_date(headers))
 
     def _refusal(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ConnectorError:
-        found = _said(headers, body)
+        found = read_refusal(headers, body)
         meaning = self._judge(request, status, found)
         after = None
         if meaning is None:
-            write = request.method not in _READS
+            write = request.writes
             meaning = self._verdicts.get(status) or verdict(status, write=write, one=request.one)
             asked = retry_after(headers.get("retry-after"), self._now()) if status in {429, 503} else None
             after = self._pause(status, headers) if asked is None else asked
         if after:
             self.budget.shut(after)
         said, fields = self._complaint(found)
-        message = f"{_name(request)}: found status {status}{f' ({said[:_SHOWN]})' if said else ''}"
-        return _error(meaning, message, after=after, fields=fields, body=body[:_SHOWN])
+        message = f"{request.name}: found status {status}{f' ({said[:SHOWN]})' if said else ''}"
+        return error_of(meaning, message, after=after, fields=fields, body=body[:SHOWN])
 
     def _redacted(self, error: ConnectorError) -> ConnectorError:
         error.args = tuple(self._redactor.text(str(part)) for part in error.args)
@@ -365,105 +318,8 @@ class Client:
         return self._session
 
 
-def same_origin(base: URL, here: URL, link: str) -> URL:
-    """Resolve an address that an answer gave. Raises BadAnswer unless it leads to the configured origin."""
-    try:
-        url = here.join(URL(link))
-        theirs = _origin(url)
-    except ValueError:
-        raise BadAnswer(f"{here.path}: found the address {link[:_SHOWN]!r}; a valid one would be right") from None
-    if theirs != _origin(base) or url.user is not None or url.password is not None:
-        raise BadAnswer(f"{here.path}: found a link to {theirs[1]}; one to {base.origin()} would be right")
-    return url
-
-
-def _origin(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.host, url.port
-
-
-def _base(text: str) -> URL:
-    url = URL(text)
-    if url.user is not None or url.password is not None:
-        raise ValueError("url: found a name or a password; credentials belong into their own settings")
-    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host or "")):
-        raise ValueError(f"url: found {url.scheme}://{url.host}; https would be right (http only for this machine)")
-    return url.with_query(None).with_fragment(None)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 async def _begin(_session: object, context: SimpleNamespace, _parameters: object) -> None:
     context.trace_request_ctx.begun = True
-
-
-async def _body(response: aiohttp.ClientResponse, sizes: Sizes) -> bytes:
-    """Read the body and unpack it, never holding more than the limits allow."""
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
-        raise _TooLarge(f"the encoding {encoding[:40]!r}")
-    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding != "identity" else None
-    packed = 0
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        packed += len(chunk)
-        if packed > sizes.packed:
-            raise _TooLarge(f"more than {sizes.packed} bytes")
-        body += chunk if unpack is None else unpack.decompress(chunk, sizes.unpacked - len(body) + 1)
-        if len(body) > sizes.unpacked:
-            raise _TooLarge(f"more than {sizes.unpacked} bytes unpacked")
-    if unpack is not None and packed and not unpack.eof:
-        raise ValueError("packed data that ends too early")
-    return bytes(body)
-
-
-def _broken(request: Request, error: Exception, *, begun: bool) -> ConnectorError:
-    what = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__} {error}"[:_SHOWN]
-    if begun and request.method not in _READS:
-        return Unsure(f"{_name(request)}: found {what}; whether it was done is unknown")
-    return Retry(f"{_name(request)}: found {what}; asking again later may work")
-
-
-def _unbelievable(request: Request, what: str, body: bytes = b"") -> ConnectorError:
-    """Name the error for a success that cannot be understood: a write was most likely done."""
-    if request.method in _READS:
-        return BadAnswer(f"{_name(request)}: {what}", body=body)
-    return Unsure(f"{_name(request)}: {what}; whether it was done is unknown")
-
-
-def _error(  # noqa: PLR0911 - one line for each verdict
-    meaning: Verdict, message: str, *, after: float | None, fields: dict[str, str], body: bytes
-) -> ConnectorError:
-    match meaning:
-        case Verdict.RETRY:
-            return Retry(f"{message}; asking again later may work", after=after)
-        case Verdict.UNSURE:
-            return Unsure(f"{message}; whether it was done is unknown")
-        case Verdict.STALE:
-            return Stale(f"{message}; reading it again and merging would be right")
-        case Verdict.MISSING:
-            return Missing(f"{message}; there is no such record")
-        case Verdict.REFUSED:
-            return Refused(f"{message}; the system does not take this", fields=fields)
-        case Verdict.LOCKED:
-            return Locked(f"{message}; valid credentials with enough rights would be right")
-        case Verdict.BAD:
-            return BadAnswer(f"{message}; a success would be right", body=body)
-
-
-def _written(request: Request) -> bytes:
-    try:
-        return urlencode(request.body).encode() if request.encoding == "form" else orjson.dumps(request.body)
-    except (TypeError, ValueError) as error:
-        raise Refused(f"{_name(request)}: found a body that cannot be sent ({error}); JSON would be right") from None
-
-
-def _name(request: Request) -> str:
-    return f"{request.method} {request.path.partition('?')[0]}"
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
@@ -473,15 +329,6 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 def _date(headers: Mapping[str, str]) -> int | None:
     date = date_of(headers)
     return None if date is None else round(date) * 1_000_000
-
-
-def _said(headers: Mapping[str, str], body: bytes) -> Any:
-    """Read the body of a refusal: JSON, or plain text in one line."""
-    try:
-        return decode(body)
-    except BadAnswer:
-        plain = headers.get("content-type", "").startswith("text/plain")
-        return " ".join(body[:_SHOWN].decode("utf-8", "replace").split()) if plain else None
 
 
 def _no_complaint(_body: Any) -> Complaint:

@@ -17,10 +17,11 @@ from msgspec import Struct
 from connectors.declaration import Declaration, Operation, Parent, Type
 from connectors.errors import BadAnswer, Missing, Refused
 from connectors.fields import ABSENT, pick
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.paging import Seen, advance, ask
 from connectors.proofreading import PLACEHOLDER
 from connectors.records import kind, sorted_out
+from connectors.wire import Answer, Request
 
 State: TypeAlias = dict[str, Any]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]

@@ -22,7 +22,7 @@ from msgspec import Struct
 from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Stale, Unsure
 from connectors.fields import pick, write_time
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.marks import short
 from connectors.powerofficego_records import (
     CHANGED,
@@ -40,6 +40,7 @@ from connectors.powerofficego_records import (
 )
 from connectors.rounds import is_due, newest
 from connectors.walk import ahead, begin, cursor_of, resume
+from connectors.wire import Answer, Request
 
 _SECOND = 1_000_000
 _EMPTY = 204

@@ -20,10 +20,11 @@ from connectors.declaration import Declaration, Operation, Type
 from connectors.endpoint import Cursor, Entity, Page, Reading, Traits, Usage
 from connectors.errors import BadAnswer, ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import ABSENT, pick, read_time, write_time
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.listing import Lists, Pairs, filled, request
 from connectors.records import entity, fields_in, is_deleted, kind, nested, sorted_out, traits
 from connectors.rounds import DAY, Round, is_due, newest, next_since, resume
+from connectors.wire import Answer, Request
 
 _SECOND = 1_000_000
 _SHOWN = 500

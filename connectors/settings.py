@@ -17,8 +17,9 @@ from msgspec import Struct
 from connectors.auth import Anonymous, Auth, Secret, Tokens
 from connectors.breaker import Settings as BreakerSettings
 from connectors.budget import Budget, Limits
-from connectors.http import Client, Complaint, Deadlines, Judge, Pause
+from connectors.http import Client, Complaint, Judge, Pause
 from connectors.verdicts import Verdict
+from connectors.wire import Deadlines
 
 Budgets = MutableMapping[str, Budget]
 

@@ -22,13 +22,14 @@ import orjson
 
 from connectors.endpoint import Cursor, Entity, Page, Reading, Record, Time, Traits, Usage
 from connectors.errors import BadAnswer, Missing, Refused, Stale
-from connectors.http import Client, Request
+from connectors.http import Client
 from connectors.marks import join, short
 from connectors.trello_creates import SLUG, Creates, at, held, send
 from connectors.trello_lists import Lists, Scope
 from connectors.trello_records import KINDS, Kind, entity, is_id, opened, same, signed, sorted_out
 from connectors.trello_rounds import Rounds
 from connectors.trello_writes import changeable, checked, long_enough, slug_for
+from connectors.wire import Request
 
 _SECOND = 1_000_000
 _SKEW = 300 * _SECOND

@@ -17,11 +17,12 @@ from urllib.parse import quote
 from connectors.endpoint import Entity
 from connectors.errors import ConnectorError, Missing, Refused, Stale, Unsure
 from connectors.fields import pick
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.marks import join, short
 from connectors.trello_lists import Lists
 from connectors.trello_records import KINDS, Kind, entity, is_id, opening, signed
 from connectors.trello_writes import long_enough, slug_for
+from connectors.wire import Answer, Request
 
 SLUG = 90
 """Letters of a slug that is our marker."""

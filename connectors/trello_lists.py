@@ -25,8 +25,9 @@ from msgspec import Struct
 from connectors.endpoint import Rejected, Time
 from connectors.errors import BadAnswer, Missing, Refused
 from connectors.fields import pick, read_time, write_time
-from connectors.http import Answer, Client, Request
+from connectors.http import Client
 from connectors.trello_records import COMMENT, KINDS, is_id
+from connectors.wire import Answer, Request
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 

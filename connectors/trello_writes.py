@@ -16,9 +16,10 @@ from typing import Any
 from connectors.endpoint import Record
 from connectors.errors import Refused
 from connectors.fields import pick
-from connectors.http import Complaint, Request
+from connectors.http import Complaint
 from connectors.trello_records import COMMENT, LONGEST, Kind
 from connectors.verdicts import Verdict
+from connectors.wire import Request
 
 SHORTEST = 3
 """Letters of a slug."""

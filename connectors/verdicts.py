@@ -10,6 +10,8 @@ import math
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
+
 LONGEST_WAIT = 900.0
 """Seconds; a system that asks for more is asked again after this."""
 
@@ -82,3 +84,24 @@ def retry_after(text: str | None, now: float) -> float | None:
         except ValueError:
             return None
     return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
+
+
+def error_of(  # noqa: PLR0911 - one line for each verdict
+    meaning: Verdict, message: str, *, after: float | None, fields: dict[str, str], body: bytes
+) -> ConnectorError:
+    """The error for a refusal, told what would be right."""
+    match meaning:
+        case Verdict.RETRY:
+            return Retry(f"{message}; asking again later may work", after=after)
+        case Verdict.UNSURE:
+            return Unsure(f"{message}; whether it was done is unknown")
+        case Verdict.STALE:
+            return Stale(f"{message}; reading it again and merging would be right")
+        case Verdict.MISSING:
+            return Missing(f"{message}; there is no such record")
+        case Verdict.REFUSED:
+            return Refused(f"{message}; the system does not take this", fields=fields)
+        case Verdict.LOCKED:
+            return Locked(f"{message}; valid credentials with enough rights would be right")
+        case Verdict.BAD:
+            return BadAnswer(f"{message}; a success would be right", body=body)

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from connectors.clock import Ahead, date_of
-from connectors.http import Request
+from connectors.wire import Request
 from tests.connectors.test_http import answering, client
 
 NOW = 1_780_000_000.0

@@ -17,8 +17,10 @@ from yarl import URL
 from connectors.auth import ApiKey, Basic, Bearer, Redactor, Secret
 from connectors.budget import Budget, Limits
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
-from connectors.http import Client, Deadlines, Request, Sizes, same_origin
+from connectors.http import Client
+from connectors.origin import same_origin
 from connectors.verdicts import LONGEST_WAIT, Verdict, retry_after, verdict
+from connectors.wire import Deadlines, Request, Sizes
 
 TOKEN = "canary-4f1d8a77c2"
 GET = Request(method="GET", path="/x", one=True)

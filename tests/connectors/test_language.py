@@ -11,9 +11,9 @@ from aiohttp import web
 from connectors.auth import ApiKey, Secret
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import read_time, write_time
-from connectors.http import Request
 from connectors.marks import short
 from connectors.registry import BadSettings, open_endpoint, settings_of
+from connectors.wire import Request
 from tests.connectors.contract import read_all
 from tests.connectors.test_http import server
 from tests.connectors.test_rest import PLAIN, Things, said, things

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from connectors.auth import Grant, Secret
 from connectors.errors import ConnectorError, Locked, Retry
-from connectors.http import Client, Request
+from connectors.http import Client
 from connectors.oauth import OAuth2, token_url
+from connectors.wire import Request
 from tests.connectors.test_http import server
 
 SECRET, REFRESH, KEY = "canary-secret-1", "canary-refresh-1", "canary-subscription-1"

@@ -13,13 +13,13 @@ from connectors.budget import Budget
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import write_time
-from connectors.http import Request
 from connectors.powerofficego_records import KINDS, complaint, entity, judge, patch, pause, sorted_out
 from connectors.registry import BadSettings, open_endpoint
 from connectors.sandbox.powerofficego import APPLICATION, PATCH, SUBSCRIPTION
 from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM
 from connectors.verdicts import Verdict
+from connectors.wire import Request
 from tests.connectors.benches import HERE, PowerOfficeBench
 from tests.connectors.contract import long_ago, read_all
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.http import Request
 from connectors.trail import trail
+from connectors.wire import Request
 from tests.connectors.test_http import TOKEN, answering, client
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Missing, Refused, Retry, Stale, Unsure
-from connectors.http import Request
 from connectors.marks import long, short
 from connectors.registry import open_endpoint
 from connectors.sandbox.run import serve
@@ -21,6 +20,7 @@ from connectors.sandbox.trello_door import KEY
 from connectors.trello_records import LONGEST, opened, signed, sorted_out
 from connectors.trello_writes import complaint, is_slug_of, judge, pause, slug
 from connectors.verdicts import Verdict
+from connectors.wire import Request
 from tests.connectors.benches import HERE, TrelloBench
 from tests.connectors.contract import long_ago, read_all
 
