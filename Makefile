@@ -8,11 +8,11 @@ ARGS ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench lock reference pictures schema clean
+.PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
-		|| grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST)
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything; at once when nothing has changed
 	@echo "setup: .venv is up to date"
@@ -77,6 +77,9 @@ demo: $(READY) ## two systems on this machine, kept in step before your eyes
 
 bench: $(READY) ## measure all, side by side with stock Faust; writes docs/benchmarks.md
 	@$(BIN)/python benchmarks/all.py $(ARGS)
+
+bench-kafka: $(READY) ## the same on Kafka, beside Kafka Streams, Quix and stock Faust; small: ARGS="--rounds 1"
+	@$(BIN)/python benchmarks/kafka/engines.py $(ARGS)
 
 lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
 	@$(BIN)/python requirements/lock.py $(ARGS)

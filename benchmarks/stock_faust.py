@@ -26,7 +26,7 @@ from faust.types import TP, ConsumerMessage
 from faust.types.tuples import RecordMetadata
 
 from benchmarks.engine import CHANGES, PARTITIONS, TOPICS, UPSERTS
-from benchmarks.neutral_join import Row, decode_change, decode_row, encode, merge, report
+from benchmarks.neutral import Row, decode_change, decode_row, encode, merge, report
 from stream.engine.app import Worker
 from stream.engine.embedded.log import EmbeddedClaim, EmbeddedLog
 from stream.engine.log import LaneId, Outgoing, Staged, partition_of
