@@ -9,51 +9,15 @@ from __future__ import annotations
 
 import asyncio
 
-from msgspec import Struct
-
-from connectors.endpoint import Record
-from connectors.errors import ConnectorError, Missing, Refused
+from connectors.errors import ConnectorError, Missing
 from stream.core.flows import Flow, Pair
 from stream.core.paths import getter
 from stream.model import Ref, Value, type_of
 from stream.qa import checklist
 from stream.qa.checklist import Result, Statement, Verdict, ordered
 from stream.qa.stand import Stand
-from stream.qa.values import Words, converted, same
-
-
-class Side(Struct, frozen=True):
-    """One side of a field pair, as an edit starts from it."""
-
-    pair: Pair
-    left: bool
-
-    @property
-    def field(self) -> str:
-        """The field that is edited."""
-        return self.pair.left if self.left else self.pair.right
-
-    @property
-    def shows(self) -> str:
-        """The field that is to follow."""
-        return self.pair.right if self.left else self.pair.left
-
-    @property
-    def leads(self) -> bool:
-        """Whether the pair's direction lets an edit through."""
-        return self.pair.direction != ("backward" if self.left else "forward")
-
-    def there(self, value: Value) -> Value:
-        """A value in the other side's words. Raises ValueError."""
-        return converted(value, self.pair.conversion.to if self.left else self.pair.conversion.back)
-
-
-class Expected(Struct, frozen=True):
-    """What an edit must lead to."""
-
-    side: Side
-    value: Value
-    target: Ref
+from stream.qa.tester import Expected, Side, Tester, is_writable
+from stream.qa.values import same
 
 
 class Trial:
@@ -62,7 +26,7 @@ class Trial:
     def __init__(self, flow: Flow, stand: Stand) -> None:
         self.flow = flow
         self.stand = stand
-        self.words = Words(flow.name.replace(".", " ").replace("~", " "))
+        self.tester = Tester(flow, stand)
         self.results: list[Result] = []
         self.matching: tuple[Ref, Ref] | None = None
         self.pair: tuple[Ref, Ref] | None = None
@@ -109,87 +73,21 @@ class Trial:
         """Make both records; or, where nobody can make one, the other one like one that was there."""
         flow, stand = self.flow, self.stand
         try:
-            left = await self._make(flow.left, left=True)
+            left = await self.tester.make(flow.left, left=True)
         except ConnectorError as error:
             self.unmade = str(error)
             there = await stand.some(flow.left)
             if there is None:
                 return None
-            return f"{flow.left}:{there.id}", await self._make(flow.right, left=False, alike=there.record)
+            return f"{flow.left}:{there.id}", await self.tester.make(flow.right, left=False, alike=there.record)
         try:
-            return left, await self._make(flow.right, left=False, alike=(await stand.read(left)).record)
+            return left, await self.tester.make(flow.right, left=False, alike=(await stand.read(left)).record)
         except ConnectorError as error:
             self.unmade = str(error)
             there = await stand.some(flow.right)
             if there is None:
                 return None
-            return await self._make(flow.left, left=True, alike=there.record), f"{flow.right}:{there.id}"
-
-    async def _make(self, type: str, *, left: bool, alike: Record | None = None) -> Ref:
-        """Make a record; what the system does not take is tried once more as other records have it."""
-        wanted = await self._new(left=left)
-        if alike is not None:
-            wanted |= self._alike(alike, left=left)
-        try:
-            return await self.stand.make(type, wanted)
-        except Refused as error:
-            for field in error.fields:
-                known = await self.stand.known(type, field)
-                if not known:
-                    raise
-                wanted[field] = known[0]
-            if not error.fields:
-                raise
-        return await self.stand.make(type, wanted)
-
-    def _alike(self, other: Record, *, left: bool) -> dict[str, Value]:
-        """The fields by which a record matches another one: the worker may not see all that a person sees."""
-        pairs = [pair for alternative in self.flow.match for pair in alternative]
-        found = {pair[not left]: getter(pair[left])(other) for pair in pairs}
-        return {field: value for field, value in found.items() if value not in (None, "")}
-
-    async def _new(self, *, left: bool) -> dict[str, Value]:
-        """The fields of a new record: every one that can be written and that the tester has a word for."""
-        type = self.flow.left if left else self.flow.right
-        traits = self.stand.traits(type)
-        wanted: dict[str, Value] = {}
-        for side in self._sides(type, left=left):
-            if side.field in wanted or not _writable(traits.writable, side.field):
-                continue
-            value = await self._named(side) if side.pair.reference else await self._worded(type, side, None)
-            if value is not None:
-                wanted[side.field] = value
-        for field in sorted(traits.required - wanted.keys()):
-            known = await self.stand.known(type, field)
-            wanted[field] = known[0] if known else self.words.text()
-        for each in self.flow.match[:1]:
-            for one, other in each:
-                wanted.setdefault(one if left else other, self.words.text())
-        return wanted
-
-    async def _worded(self, type: str, side: Side, now: Value) -> Value | None:
-        """Another word for a field, spelt as other records have it."""
-        known = await self.stand.known(type, side.field)
-        return self.words.another(side.pair, left=side.left, now=now, like=known[0] if known else None)
-
-    def _sides(self, type: str, *, left: bool) -> list[Side]:
-        """The pairs of this flow, and then those of all others: a system may want fields that this one leaves out."""
-        others = [flow for flow in self.stand.topology.flows.flows.values() if flow is not self.flow]
-        return [
-            *(Side(pair, left) for pair in self.flow.pairs),
-            *(Side(pair, left=True) for flow in others if flow.left == type for pair in flow.pairs),
-            *(Side(pair, left=False) for flow in others if flow.right == type for pair in flow.pairs),
-        ]
-
-    async def _named(self, side: Side) -> Value:
-        """The id of some record that a reference may name, as the field holds it."""
-        through = self.stand.topology.flows.flows[side.pair.reference or ""]
-        type = through.left if side.left else through.right
-        there = next(iter(await self.stand.samples(type)), None)
-        if there is None:
-            return None
-        id: Value = int(there.id) if self.stand.traits(type).id == "integer" else there.id
-        return [id] if side.left and side.pair.conversion.name == "first" else id
+            return await self.tester.make(flow.left, left=True, alike=there.record), f"{flow.right}:{there.id}"
 
     # Linking
 
@@ -236,7 +134,7 @@ class Trial:
             self.note(checklist.CREATION, "not applied", "the statement only links")
             return
         try:
-            left = await self._make(flow.left, left=True)
+            left = await self.tester.make(flow.left, left=True)
         except ConnectorError as error:
             self.unmade = str(error)
             await self.stand.until(lambda: self.stand.pairs(self.flow))
@@ -287,7 +185,7 @@ class Trial:
         return not self._takes(ref, field) or "read-only" in self._why_not(ref, field)
 
     def _takes(self, ref: Ref, field: str) -> bool:
-        return _writable(self.stand.traits(type_of(ref)).writable, field)
+        return is_writable(self.stand.traits(type_of(ref)).writable, field)
 
     # Edits
 
@@ -306,15 +204,17 @@ class Trial:
         await self._both()
         await self._latest()
 
-    def _ends(self, *, left: bool) -> tuple[Ref, Ref]:
+    async def _typed(self, side: Side) -> Expected | None:
+        """Type another value on one side of the pair. Raises ConnectorError."""
         assert self.pair is not None
-        return self.pair if left else (self.pair[1], self.pair[0])
+        here, there = self.pair if side.left else reversed(self.pair)
+        return await self.tester.type(side, here, there)
 
     async def _edit(self, check: str, side: Side) -> None:
         """Edit one field on one side, and see it on the other; or see why it cannot be applied."""
         shown = f"{side.field} -> {side.shows}"
         try:
-            expected = await self.typed(side)
+            expected = await self._typed(side)
         except ConnectorError as error:
             self.note(check, "not applied", f"the tester cannot edit it: {error}", field=shown)
             return
@@ -322,40 +222,6 @@ class Trial:
             self.note(check, "not applied", "the tester knows no other value for it", field=shown)
             return
         await self._arrives(check, expected, shown)
-
-    async def typed(self, side: Side) -> Expected | None:
-        """Type another value. Raises ConnectorError."""
-        here, there = self._ends(left=side.left)
-        record = (await self.stand.read(here)).record
-        now = getter(side.field)(record)
-        if side.pair.reference is not None:
-            return await self._referred(side, here, there, now)
-        known = await self.stand.known(type_of(here), side.field)
-        words = [await self._worded(type_of(here), side, now), *(value for value in known if value != now)]
-        words = [word for word in words if word is not None][:_TWO]
-        for word in words:
-            try:
-                held = getter(side.field)((await self.stand.edit(here, {side.field: word})).record)
-            except Refused:
-                if word is words[-1]:
-                    raise
-                continue
-            return Expected(side, side.there(held), there)
-        return None
-
-    async def _referred(self, side: Side, here: Ref, there: Ref, now: Value) -> Expected | None:
-        """Refer to another record, which has a counterpart."""
-        through = self.stand.topology.flows.flows[side.pair.reference or ""]
-        for left, right in self.stand.pairs(through):
-            mine, its = (left, right) if side.left else (right, left)
-            id, twin = mine.partition(":")[2], its.partition(":")[2]
-            if str(now) in (id, f"['{id}']"):
-                continue
-            integer = self.stand.traits(type_of(mine)).id == "integer"
-            value: Value = int(id) if integer else id
-            await self.stand.edit(here, {side.field: [value] if isinstance(now, list) else value})
-            return Expected(side, int(twin) if self.stand.traits(type_of(its)).id == "integer" else twin, there)
-        return None
 
     async def _arrives(self, check: str, expected: Expected, shown: str) -> None:
         """Wait until an edit stands on the other side, or until it is said why it does not."""
@@ -413,7 +279,7 @@ class Trial:
             self.note(checklist.BOTH, "not applied", "fewer than two fields can be written on both sides")
             return
         typed = await asyncio.gather(
-            self.typed(Side(pairs[0], left=True)), self.typed(Side(pairs[1], left=False)), return_exceptions=True
+            self._typed(Side(pairs[0], left=True)), self._typed(Side(pairs[1], left=False)), return_exceptions=True
         )
         problems = []
         for expected in typed:
@@ -432,9 +298,9 @@ class Trial:
             return
         pair = pairs[0]
         try:
-            await self.typed(Side(pair, left=True))
+            await self._typed(Side(pair, left=True))
             await asyncio.sleep(_APART)
-            expected = await self.typed(Side(pair, left=False))
+            expected = await self._typed(Side(pair, left=False))
         except ConnectorError as error:
             self.note(checklist.LATEST, "failed", str(error), field=pair.left)
             return
@@ -452,7 +318,7 @@ class Trial:
             return
         for left, pair in zip((True, False), self.two_way()[:_TWO], strict=False):
             try:
-                expected = await self.typed(Side(pair, left))
+                expected = await self._typed(Side(pair, left))
             except ConnectorError:
                 continue
             if expected is not None:
@@ -525,10 +391,6 @@ class Trial:
 _TWO = 2
 _APART = 1.3
 """Seconds between two edits of which one is the later one, by any clock."""
-
-
-def _writable(writable: frozenset[str] | None, field: str) -> bool:
-    return writable is None or field in writable or field.partition(".")[0] in writable
 
 
 def _first(value: Value) -> Value:
