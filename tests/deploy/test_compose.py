@@ -23,7 +23,7 @@ import tomllib
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,8 @@ def test_compose_itself_would_find_what_is_wrong(service: str, key: str, value: 
 
 def test_versions_are_those_of_the_tests_and_of_the_project() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{VERSION}"
+    for service in SERVICES.values():
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"]), "a tag of which there is one"
     assert {service["image"] for service in OURS.values()} == {f"linkstream:{PROJECT['version']}"}
     [[_, base]] = [line for line in DOCKERFILE if line[0] == "ARG"]
     python = re.fullmatch(r"PYTHON=python:(\d+\.\d+)\.\d+-slim-\w+", base)
@@ -95,8 +97,8 @@ def test_what_waits_for_another_waits_for_one_that_is_there_and_can_be_waited_fo
             assert condition in ("service_healthy", "service_completed_successfully")
         assert "healthcheck" in service  # the image's own would ask everybody for a worker's health
         assert service["network_mode"] in ("bridge", "service:machine")
-        volumes = {volume.partition(":")[0] for volume in service.get("volumes", ())}
-        assert volumes <= set(COMPOSE["volumes"])
+        for source, _, _ in (volume.partition(":") for volume in service.get("volumes", ())):
+            assert (ROOT / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
 
 
 def test_our_containers_may_do_no_more_than_they_must() -> None:
@@ -106,6 +108,8 @@ def test_our_containers_may_do_no_more_than_they_must() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert USER > 0
     for service in SERVICES.values():
+        assert service in OURS.values() or "ALL" in service["cap_drop"]
+        assert all(volume.endswith(":ro") for volume in service.get("volumes", ()) if volume.startswith("."))
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
         assert "privileged" not in service
 
@@ -116,6 +120,8 @@ def test_every_port_that_somebody_listens_at_is_published_and_no_other() -> None
         first, _, last = port.split(":")[1].partition("-")
         published |= set(range(int(first), int(last or first) + 1))
     listening = {int(service["command"][service["command"].index("--port") + 1]) for service in SANDBOXES.values()}
+    watching = json.dumps([SERVICES[name] for name in ("prometheus", "grafana", "kafbat")])
+    listening |= {int(port) for port in re.findall(r'(?:listen-address=0.0.0.0:|_PORT": ")(\d+)', watching)}
     assert published == listening | {9092}
     assert "localhost:9092" in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
 
@@ -128,6 +134,28 @@ def test_the_variables_are_those_of_topics_yaml() -> None:
         if service.get("command", [""])[0] in ("run", "topics"):
             assert service["env_file"] == "deploy/sandboxes.env"
             assert service["environment"]["LINKSTREAM_BROKER"].startswith("kafka://localhost:9092")
+
+
+def test_what_watches_looks_at_what_is_there() -> None:
+    workers = {service["environment"]["LINKSTREAM_WEB"] for name, service in OURS.items() if name.startswith("worker")}
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    [job] = config["scrape_configs"]
+    assert {target for each in job["static_configs"] for target in each["targets"]} == workers
+    assert all((ROOT / "deploy/prometheus" / name).exists() for name in config["rule_files"])
+
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text("utf-8"))["datasources"]
+    assert f"--web.listen-address=0.0.0.0:{source['url'].rpartition(':')[2]}" in SERVICES["prometheus"]["command"]
+    [provider] = yaml.safe_load((provisioning / "dashboards/linkstream.yml").read_text("utf-8"))["providers"]
+    mounted = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home in mounted
+    assert Path(home).parent == Path(provider["options"]["path"])
+    assert "/etc/grafana/provisioning" in mounted
+
+    kafbat = SERVICES["kafbat"]["environment"]
+    listeners = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert listeners == f"PLAINTEXT://{kafbat['KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS']}"
 
 
 def test_what_the_image_is_built_from_is_sent_to_the_builder() -> None:
@@ -162,7 +190,7 @@ class Place:
         self._warden = Warden(folder)
         stack.callback(self.close)
         self._running: list[subprocess.Popen[bytes]] = []
-        wanted = ["9092", "9093", "8901", "8902", *(str(port) for port in range(8801, 8807))]
+        wanted = ["9090", "9092", "9093", "8901", "8902", *(str(port) for port in range(8801, 8807))]
         self.ports = dict(zip(wanted, map(str, free_ports(len(wanted))), strict=True))
         self.python, self.drops = interpreter()
         self._environment = {name: value for name, value in os.environ.items() if name in ("LANG", "HOME", "TZ")}
@@ -244,6 +272,40 @@ class Place:
         form = [*run, "kafka.tools.StorageTool", "format", "-t", said["CLUSTER_ID"], "-c", str(config)]
         subprocess.run(form, check=True, capture_output=True)
         self._popen("kafka", [*run, "kafka.Kafka", str(config)], own, dict(os.environ))
+
+    def prometheus(self) -> bool:
+        """Start Prometheus with its own command and its mounted files; whether there is one."""
+        program = shutil.which("prometheus")
+        if program is None:
+            return False
+        own, words = self.folder / "prometheus", list(SERVICES["prometheus"]["command"])
+        for source, target, *_ in (volume.split(":") for volume in SERVICES["prometheus"]["volumes"]):
+            into = own / Path(target).name
+            into.mkdir(parents=True)
+            for file in (ROOT / source).iterdir() if source.startswith("./") else ():
+                (into / file.name).write_text(self.here(file.read_text("utf-8")), "utf-8")
+            words = [word.replace(f"={target}", f"={into}") for word in words]
+        command = [program, *(self.here(word).replace("0.0.0.0", "127.0.0.1") for word in words)]
+        self._popen("prometheus", command, own, dict(os.environ))
+        return True
+
+    def scraped(self) -> None:
+        """Wait until Prometheus has heard both workers, and its rules have been asked."""
+        until = time.monotonic() + 60
+        while True:
+            with suppress(OSError):
+                targets = self._told("targets")["activeTargets"]
+                rules = [rule for group in self._told("rules")["groups"] for rule in group["rules"]]
+                if all(rule["health"] == "ok" for rule in rules) and {each["health"] for each in targets} == {"up"}:
+                    assert len(targets) == 2
+                    assert len(rules) > 12
+                    return
+            assert time.monotonic() < until, self.log("prometheus")
+            time.sleep(0.5)
+
+    def _told(self, what: str) -> Any:
+        with urllib.request.urlopen(self.here(f"http://127.0.0.1:9090/api/v1/{what}")) as answer:
+            return json.load(answer)["data"]
 
     def healthy(self, name: str) -> None:
         """Wait until a service's own health check says so."""
@@ -364,6 +426,8 @@ def test_everything_comes_up_in_its_order_and_an_edit_travels(place: Place) -> N
         place.healthy(name)
         place.check(name, json.loads(next(rest for word, rest in IMAGE if word == "HEALTHCHECK").partition("CMD ")[2]))
 
+    watched = place.prometheus()
+
     def created(one: dict[str, Any]) -> bool:
         return (one["author"], one["type"], one["op"]) == ("linkstream", "task", "create")
 
@@ -374,6 +438,8 @@ def test_everything_comes_up_in_its_order_and_an_edit_travels(place: Place) -> N
     place.edit("PMS", f"/tasks/{made['id']}", {"title": "Renamed by a person"})
     place.happened("asana", renamed)
     described(place)
+    if watched:
+        place.scraped()
     for name, process in workers.items():
         process.terminate()
         assert process.wait(20) == 0, place.log(name)

@@ -52,7 +52,11 @@ def asked(expression: str) -> set[str]:
 
 
 def test_rules_are_right_and_each_fires_when_it_should(promtool: str) -> None:
-    for arguments in (["check", "rules", RULES.name], ["test", "rules", CASES.name]):
+    for arguments in (
+        ["check", "rules", RULES.name],
+        ["test", "rules", CASES.name],
+        ["check", "config", "prometheus.yml"],
+    ):
         done = subprocess.run([promtool, *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
