@@ -17,13 +17,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "requirements"
-LOCKS = {"run.lock": [], "dev.lock": ["--group", "dev", "--constraints", "requirements/run.lock"]}
+LOCKS = {"run.lock": [], "dev.lock": ["--group", "dev", "--extra", "otel", "--constraints", "requirements/run.lock"]}
 
 
 def wanted() -> str:
     """A first line for what pyproject.toml asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked = [project["build-system"]["requires"], project["project"]["dependencies"], project["dependency-groups"]]
+    asked.append(project["project"]["optional-dependencies"])
     return f"# pyproject: {hashlib.sha256(json.dumps(asked).encode()).hexdigest()}"
 
 

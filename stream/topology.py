@@ -25,7 +25,7 @@ from stream.configuration.resting import Resting, awake
 from stream.configuration.systems import Kinds, Polled, System, Systems, read_systems
 from stream.configuration.variables import fill
 from stream.configuration.web import Web, read_web
-from stream.configuration.written import seconds
+from stream.configuration.written import WrittenTraces, seconds
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.engine.backends import KINDS, is_kafka, secrets_of, shown
 from stream.engine.kafka.address import address_of
@@ -55,6 +55,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     """Where paths in the file begin."""
     web: Web | None = None
     """Where the page is served, if anywhere."""
+    traces: WrittenTraces | None = None
+    """Where traces go, and of how many changes."""
     resting: Resting
     """Flows and pairs that do nothing before a person has decided something, and what."""
 
@@ -116,6 +118,7 @@ def parse_topology(
         traits=systems.traits,
         base_dir=base_dir,
         web=web,
+        traces=parts.traces,
         resting=resting,
     )
 

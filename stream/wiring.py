@@ -103,7 +103,8 @@ def _joining(worker: Worker) -> None:
         sweeping = [asyncio.ensure_future(_sweep_on(worker, lane)) for lane in stream.lanes]
         try:
             async for unit in stream.units(JOIN):
-                worker.join(unit)
+                with worker.traces.unit("join", unit) as traced:
+                    worker.join(traced)
         finally:
             await _ended(sweeping)
 
@@ -160,7 +161,8 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
     )
     async def push(stream: Any) -> None:
         async for unit in stream.units(PUSH):
-            await push_unit(unit)
+            with worker.traces.unit("push", unit) as traced:
+                await push_unit(traced)
             worker.written[system] += len(unit)
 
 
@@ -215,7 +217,7 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
             continue
         began = began or clock()
         try:
-            more = await reader.read(lane.turn)
+            more = await reader.read(worker.traces.turns(name, lane.turn))
             _went_well(worker, name)
             if not more:
                 worker.whole_at[name], began = began, 0

@@ -27,6 +27,7 @@ from stream.poll import Reader
 from stream.standing import added_up
 from stream.topics import CONFLICTS, PARKED
 from stream.topology import Polled, Topology
+from stream.traces import Traces
 from stream.wanted import topics_of
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Worker:
         self.late = 0.0
         """Seconds by which the event loop was late when it looked last."""
         self.watchdog = Watchdog(frozenset({"join"}))
+        self.traces = Traces()
+        """Traces, where somebody asked for them."""
         self.web = ""
         """Where its page is, while there is one."""
         self.app.on_landed = self._landed
@@ -101,6 +104,7 @@ class Worker:
                 await endpoint.close()
             except Exception:  # the edge: the others are closed all the same
                 logger.exception("%s: its connections did not close", name)
+        await self.traces.close()
         logger.info("stopped")
 
     async def read_now(self, names: Iterable[str], *, patience: float = 45.0) -> dict[str, str]:

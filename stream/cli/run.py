@@ -32,6 +32,10 @@ def command(shell: Shell, config: Path, status: bool | None) -> None:
     from stream.wiring import build
 
     worker = build(topology)
+    if topology.traces is not None:
+        from stream.traces import opened
+
+        worker.traces = opened(topology.traces)
     if topology.web is not None:
         from stream.operate.web.server import attach
 

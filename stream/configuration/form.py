@@ -13,7 +13,15 @@ import msgspec
 
 from connectors.document import Path
 from stream.configuration.report import Report, near
-from stream.configuration.written import WrittenFlow, WrittenSystem, WrittenTopic, WrittenTopology, WrittenWeb, schema
+from stream.configuration.written import (
+    WrittenFlow,
+    WrittenSystem,
+    WrittenTopic,
+    WrittenTopology,
+    WrittenTraces,
+    WrittenWeb,
+    schema,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +35,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     resync: str
     web: WrittenWeb | None
+    traces: WrittenTraces | None
     systems: dict[str, WrittenSystem]
     topics: dict[str, WrittenTopic]
     flows: dict[int, WrittenFlow]
@@ -48,6 +57,7 @@ def read_form(value: Any, report: Report) -> Parts:
         partitions=written.partitions,
         resync=written.resync,
         web=written.web,
+        traces=written.traces,
         systems=written.systems,
         topics={name: topic or WrittenTopic() for name, topic in written.topics.items()},
         flows=dict(enumerate(written.flows)),
@@ -67,6 +77,7 @@ def _salvaged(value: Any) -> Parts:
         partitions=1,
         resync="24h",
         web=None,
+        traces=None,
         systems=dict(_sound(systems.items(), WrittenSystem)),
         topics=dict(_sound(((name, topic or {}) for name, topic in topics.items()), WrittenTopic)),
         flows=dict(_sound(enumerate(flows if isinstance(flows, list) else ()), WrittenFlow)),
@@ -175,6 +186,7 @@ _FORMS = {
     _form("WrittenTopology", "properties", "systems", "propertyNames"): "a name of letters, digits, - and _",
     _form("WrittenTopology", "properties", "topics", "propertyNames"): "<system>.<type>",
     _form("WrittenWeb", "properties", "listen"): "an address with its port, as 127.0.0.1:8900,",
+    _form("WrittenTraces", "properties", "to"): "an address as http://127.0.0.1:4318/v1/traces",
     _form("WrittenFlow", "properties", "name"): "a name of letters, digits, -, _, . and ~",
     _form("WrittenField", "properties", "to"): "a path as address.city",
 }

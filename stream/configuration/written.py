@@ -220,6 +220,16 @@ class WrittenWeb(_Written, frozen=True, kw_only=True):
     ] = []
 
 
+class WrittenTraces(_Written, frozen=True, kw_only=True):
+    """Traces of OpenTelemetry, for a share of all changes; wants the extra: pip install 'linkstream[otel]'."""
+
+    to: Annotated[
+        str,
+        Meta(pattern=r"^https?://[^\s@]+$", description="Where a collector takes them: OTLP over HTTP."),
+    ] = "http://127.0.0.1:4318/v1/traces"
+    sample: Annotated[float, Meta(ge=0, le=1, description="The share of changes that are traced: 1 for all.")] = 0.01
+
+
 class WrittenBroker(_Written, frozen=True, kw_only=True):
     """A Kafka cluster as the log, and how to get in."""
 
@@ -288,6 +298,10 @@ class WrittenTopology(_Written, frozen=True, kw_only=True):
     web: Annotated[
         WrittenWeb | None,
         Meta(description="The page, /metrics and health. Without it there are none."),
+    ] = None
+    traces: Annotated[
+        WrittenTraces | None,
+        Meta(description="Traces from the page that was read to the last write. Without it there are none."),
     ] = None
     systems: Annotated[
         dict[Name, WrittenSystem],

@@ -280,7 +280,7 @@ class Place:
             return False
         own, words = self.folder / "prometheus", list(SERVICES["prometheus"]["command"])
         for source, target, *_ in (volume.split(":") for volume in SERVICES["prometheus"]["volumes"]):
-            into = own / Path(target).name
+            into = own / target.strip("/").replace("/", "-")
             into.mkdir(parents=True)
             for file in (ROOT / source).iterdir() if source.startswith("./") else ():
                 (into / file.name).write_text(self.here(file.read_text("utf-8")), "utf-8")
