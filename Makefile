@@ -5,6 +5,7 @@ BIN := .venv/bin
 LOCK := $(shell cat requirements/dev.lock pyproject.toml | sha256sum | cut -c1-16)
 READY := .venv/ready-$(LOCK)
 ARGS ?=
+BROKER ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
@@ -72,8 +73,12 @@ check: $(READY) ## lint, format, imports, types, pins; changes nothing
 	@$(BIN)/mypy
 	@$(BIN)/python requirements/lock.py --check
 
-demo: $(READY) ## two systems on this machine, kept in step before your eyes
-	@$(BIN)/linkstream demo $(ARGS)
+demo: $(READY) ## six systems on this machine, kept in step before your eyes; two workers on Kafka: make demo BROKER=kafka
+ifeq ($(BROKER),kafka)
+	@$(BIN)/python -m tests.kafka.lend $(BIN)/linkstream demo --broker kafka://{} $(ARGS)
+else
+	@$(BIN)/linkstream demo $(if $(BROKER),--broker $(BROKER)) $(ARGS)
+endif
 
 bench: $(READY) ## measure all, side by side with stock Faust; writes docs/benchmarks.md
 	@$(BIN)/python benchmarks/all.py $(ARGS)

@@ -6,9 +6,15 @@ a changelog for every agent; until then no worker starts.
 
 from __future__ import annotations
 
-from stream.engine.log import DAY, TopicSettings
+from typing import TYPE_CHECKING
+
+from stream.engine.log import ALWAYS, DAY, TopicSettings
 from stream.topics import CONFLICTS, MAIL, POLLS, changes, upserts
 from stream.topology import Topology
+
+if TYPE_CHECKING:
+    from stream.engine.kafka.address import Address
+    from stream.engine.kafka.cluster import Wanted
 
 
 def topics_of(topology: Topology) -> dict[str, TopicSettings]:
@@ -28,3 +34,14 @@ def agents_of(topology: Topology) -> list[str]:
 def push_agent(system: str) -> str:
     """The agent that writes to a system."""
     return f"push.{system}"
+
+
+async def on_cluster(topology: Topology) -> tuple[Address, list[Wanted]]:
+    """Everything that workers need, on the cluster that the topology names. Raises ``Unreachable``, ``Mismatch``."""
+    from stream.engine.kafka.address import address_of  # noqa: PLC0415 - a log in a file needs no Kafka client
+    from stream.engine.kafka.cluster import copies, reach, wanted  # noqa: PLC0415
+
+    address = address_of(topology.broker)
+    await reach(address)
+    topics = {**ALWAYS, **topics_of(topology)}
+    return address, wanted(address, topics, agents_of(topology), topology.partitions, await copies(address))

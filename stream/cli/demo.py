@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import tempfile
 import time
@@ -10,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 import rich_click as click
 
 from stream.cli import exits
 from stream.cli.exits import BadEnvironment, Failed
 from stream.cli.shell import Format, format_option, say
+from stream.engine.backends import shown
 from stream.model import type_of
 
 BETWEEN = 2.0
@@ -35,9 +38,17 @@ if TYPE_CHECKING:
 @click.option(
     "--page", metavar="ADDRESS:PORT", default="", help="Serve the page there, and let people edit until Ctrl-C."
 )
+@click.option(
+    "--broker",
+    metavar="kafka://HOST:PORT",
+    default="",
+    help="Run it on this Kafka, with two workers; its topics are removed again. Options as in topics.yaml.",
+)
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the log and everything else here.")
 @click.pass_context
-def command(context: click.Context, format: Format, page: str, keep: Path | None, no_checklist: bool) -> None:
+def command(
+    context: click.Context, format: Format, page: str, broker: str, keep: Path | None, no_checklist: bool
+) -> None:
     """Keep six made-up systems in step before your eyes; takes less than a minute, needs nothing, leaves nothing.
 
     Starts every system of topics.yaml as a small server on this machine, a worker between them, and edits here and
@@ -52,7 +63,11 @@ def command(context: click.Context, format: Format, page: str, keep: Path | None
       linkstream demo --page 127.0.0.1:8900
     Keep the log, to look at it afterwards:
       linkstream demo --keep var/demo
+    On a Kafka that runs already, with two workers, one of which is killed (make demo BROKER=kafka brings one):
+      linkstream demo --broker kafka://localhost:9092
     """
+    if broker and not broker.startswith("kafka://"):
+        raise click.BadParameter(f"found {shown(broker)!r}; kafka://host:9092 would be right", param_hint="--broker")
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise Failed(f"{keep}: found files in it; an empty or a new folder would be right")
@@ -61,7 +76,7 @@ def command(context: click.Context, format: Format, page: str, keep: Path | None
         except OSError as error:
             raise BadEnvironment(f"{keep}: {error.strerror}; a folder that can be made would be right") from None
         keep = keep.resolve()
-    code = asyncio.run(_until_interrupted(_show(keep, format, page, checklist=not no_checklist)))
+    code = asyncio.run(_until_interrupted(_show(keep, format, page, broker, checklist=not no_checklist)))
     if code is None:
         raise click.Abort
     context.exit(code)
@@ -84,50 +99,55 @@ async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int | None:
         return None
 
 
-async def _show(keep: Path | None, format: Format, page: str, *, checklist: bool) -> int:
+async def _show(keep: Path | None, format: Format, page: str, broker: str, *, checklist: bool) -> int:
     """Run it in a folder that is kept, or in one that goes away with it."""
     if keep is not None:
-        return await _run(keep, format, page, checklist=checklist)
+        own = _own(broker, keep)
+        code = await _run(keep, format, page, own, checklist=checklist, keep=True)
+        if broker:
+            prefix = dict(parse_qsl(own.partition("?")[2]))["prefix"]
+            click.echo(f"the topics on {shown(broker)} are kept; their names begin with {prefix}", err=True)
+        return code
     with tempfile.TemporaryDirectory(prefix="linkstream-demo-") as folder:
-        return await _run(Path(folder), format, page, checklist=checklist)
+        return await _run(Path(folder), format, page, _own(broker, Path(folder)), checklist=checklist)
 
 
-async def _run(folder: Path, format: Format, page: str, *, checklist: bool) -> int:
+def _own(broker: str, folder: Path) -> str:
+    """The address of a cluster, with names and a folder that nobody else has."""
+    if not broker:
+        return ""
+    options = {"prefix": f"demo-{secrets.token_hex(4)}.", "state": str(folder / "state"), "session": "6"}
+    url, _, given = broker.partition("?")
+    return f"{url}?{urlencode({**options, **dict(parse_qsl(given))})}"
+
+
+async def _run(folder: Path, format: Format, page: str, broker: str, *, checklist: bool, keep: bool = False) -> int:
     from rich.console import Console
 
     from stream.cli.qa import show
-    from stream.operate.demo import EDITS, LATER, Demo, linked
+    from stream.operate.demo import Demo, lent, linked
     from stream.qa.run import Tryout
     from stream.qa.stand import CannotTry, sandboxed
 
     console = Console(highlight=False, stderr=format != "table")
     began = time.monotonic()
-    async with sandboxed(_topics(), folder, page=page) as stand:
+    async with sandboxed(_topics(), folder, page=page, broker=broker) as stand, lent(stand, keep=keep):
         demo = Demo(stand)
         for name, url in {**{name: box.url for name, box in stand.sandboxes.items()}, **_address(page)}.items():
             console.print(f"[bold]{name:>14}[/bold]  {url}", soft_wrap=True)
         said: list[Callable[[str], object]] = []
         tryout = Tryout(stand, stand.topology.flows.flows.values(), lambda what: [say(what) for say in said])
         await tryout.prepare()
-        await stand.worker.start()
-        with console.status("a worker starts, and links what is there"):
+        for worker in stand.workers:
+            await worker.start()
+        several = len(stand.workers) > 1
+        with console.status(f"{'two workers start' if several else 'a worker starts'}, and link what is there"):
             found = await linked(demo)
         if found is None:
             return _failed(console, stand, "the records were not linked in time")
         flows = len(stand.topology.flows.flows)
         console.print(f"\n{found.linked} links of {flows} flows after {time.monotonic() - began:.1f} s. People edit:\n")
-        for edit in EDITS:
-            made = await demo.make(edit)
-            if made is not None:
-                _say(console, await demo.arrival(*made))
-        await stand.worker.kill()
-        console.print("  [red]kill -9[/red]: the worker is gone; people go on")
-        later = [made for edit in LATER if (made := await demo.make(edit)) is not None]
-        since = time.monotonic()
-        await stand.worker.start()
-        console.print("  a new worker starts")
-        for edit, ref, copies, _ in later:
-            _say(console, await demo.arrival(edit, ref, copies, since))
+        await _edit(console, demo)
         ticked: Checklist | None = None
         if checklist:
             console.print("\nNow every statement is tried out, as a tester would; the worker is killed once more.\n")
@@ -142,10 +162,37 @@ async def _run(folder: Path, format: Format, page: str, *, checklist: bool) -> i
             console.print(f"\nThe page is at http://{page}; people edit until Ctrl-C.\n")
             await _edit_on(console, demo)
         drawn = await demo.account()
-        code = await stand.worker.stop()
-        if code != 0:
-            return _failed(console, stand, f"the worker ended with {code}; 0 would be right")
+        if wrong := [code for code in await stand.rest() if code != 0]:
+            return _failed(console, stand, f"a worker ended with {wrong[0]}; 0 would be right")
     return _print(console, drawn, ticked, time.monotonic() - began, format)
+
+
+async def _edit(console: Console, demo: Demo) -> None:
+    """People edit, and go on while a worker is killed; if it was not the only one, the other takes its work over."""
+    from stream.operate.demo import EDITS, LATER
+
+    for edit in EDITS:
+        made = await demo.make(edit)
+        if made is not None:
+            _say(console, await demo.arrival(*made))
+    stand = demo.stand
+    several = len(stand.workers) > 1
+    await stand.worker.kill()
+    console.print(f"  [red]kill -9[/red]: {'one' if several else 'the'} worker is gone; people go on")
+    since = time.monotonic()
+    later = [made for edit in LATER if (made := await demo.make(edit)) is not None]
+    if several:
+        console.print("  the other worker takes its partitions over")
+    else:
+        since = time.monotonic()
+        await stand.worker.start()
+        console.print("  a new worker starts")
+    for edit, ref, copies, _ in later:
+        _say(console, await demo.arrival(edit, ref, copies, since))
+    if several:
+        await stand.worker.start()
+        if await stand.until(stand.worker.ready) is not None:
+            console.print("  a new worker has joined it")
 
 
 def _address(page: str) -> dict[str, str]:

@@ -12,8 +12,6 @@ from stream.cli import exits
 from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
-    from stream.engine.kafka.address import Address
-    from stream.engine.kafka.cluster import Wanted
     from stream.topology import Topology
 
 
@@ -66,18 +64,19 @@ def plan(shell: Shell, config: Path, format: Format, principal: str) -> int:
     if not _on_cluster(topology):
         return exits.OK
     from stream.engine.kafka.cluster import acls, drift, existing, remedy
+    from stream.wanted import on_cluster
 
-    address, wanted = asyncio.run(_wanted(topology))
+    address, wanted = asyncio.run(on_cluster(topology))
     found = drift(wanted, asyncio.run(existing(address, [topic.name for topic in wanted])))
-    needed = acls(address, wanted, principal or address.principal)
+    allowed = acls(address, wanted, principal or address.principal)
     if format != "table":
         drifts = [{"topic": d.topic, "what": d.what, "found": d.found, "wanted": d.wanted} for d in found]
-        say({"drift": drifts, "acls": needed}, format)
+        say({"drift": drifts, "acls": allowed}, format)
     else:
         for each in found:
             click.echo(f"{_sign(each.found)} {each}{remedy(each)}")
         click.echo(f"{len(wanted)} topics, {len(found)} differences\n\nACLs, where the cluster asks for them:")
-        for line in needed:
+        for line in allowed:
             click.echo(f"  {line}")
     if any(not each.applicable for each in found):
         return exits.MISFIT
@@ -94,8 +93,9 @@ def apply(shell: Shell, config: Path, format: Format) -> None:
     if not _on_cluster(topology):
         return
     from stream.engine.kafka import cluster
+    from stream.wanted import on_cluster
 
-    address, wanted = asyncio.run(_wanted(topology))
+    address, wanted = asyncio.run(on_cluster(topology))
     done = asyncio.run(cluster.apply(address, wanted))
     if format != "table":
         say([{"topic": each.topic, "what": each.what, "was": each.found, "is": each.wanted} for each in done], format)
@@ -151,18 +151,6 @@ def _on_cluster(topology: Topology) -> bool:
         return True
     click.echo("the log is a file, which makes its topics by itself: nothing to do")
     return False
-
-
-async def _wanted(topology: Topology) -> tuple[Address, list[Wanted]]:
-    from stream.engine.kafka.address import address_of
-    from stream.engine.kafka.cluster import copies, reach, wanted
-    from stream.engine.log import ALWAYS
-    from stream.wanted import agents_of, topics_of
-
-    address = address_of(topology.broker)
-    await reach(address)
-    topics = {**ALWAYS, **topics_of(topology)}
-    return address, wanted(address, topics, agents_of(topology), topology.partitions, await copies(address))
 
 
 def _sign(found: str) -> str:

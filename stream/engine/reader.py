@@ -42,6 +42,9 @@ class Lag(Struct, frozen=True):
 class Reader(Protocol):
     """A log, opened for reading, while its workers run or when none does. Sees what is committed."""
 
+    fresh: float
+    """Seconds for which rows that were looked at may stand for the latest."""
+
     def __enter__(self) -> Self:
         """A reader is closed at the end of its ``with``."""
         ...

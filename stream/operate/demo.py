@@ -1,5 +1,7 @@
 """The demo: every system as a sandbox, all statements at once, people who edit, and a worker that is killed.
 
+Over a file there is one worker, and a new one takes its place. Over a cluster there are two, and the other one goes on.
+
 An edit is made in one system and awaited in every record that must follow it, over as many links as it takes: an Asana
 task, its PMS task, the Trello card of that, and a comment on the card. Whatever is claimed at the end is drawn from
 the systems themselves; the checklist is that of ``linkstream qa``.
@@ -10,20 +12,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
 from stream.core.flows import End
 from stream.core.paths import getter
 from stream.core.row import Row
-from stream.engine.backends import open_reader
+from stream.engine.backends import is_kafka
 from stream.engine.log import EngineError
 from stream.model import Ref, Value, type_of
 from stream.operate.survey import Survey, survey
 from stream.operate.table import rows_of
 from stream.qa.stand import Stand
 from stream.qa.values import converted, same
+from stream.wanted import on_cluster
 
 PATIENCE = 15.0
 """Seconds after which an edit that has not arrived is missed."""
@@ -102,15 +106,13 @@ class Demo:
     def surveyed(self) -> Survey | None:
         """The table of links, counted; nothing while there is none."""
         try:
-            with open_reader(self.stand.topology.broker) as reader:
-                return survey(rows_of(reader), self.stand.topology.flows, most=0)
+            return survey(rows_of(self.stand.reader), self.stand.topology.flows, most=0)
         except EngineError:
             return None
 
     def _chosen(self, edit: Edit) -> Ref | None:
         """A record of the type that is linked, has followers and was not edited yet."""
-        with open_reader(self.stand.topology.broker) as reader:
-            rows = [(ref, row) for ref, row in rows_of(reader, f"{edit.type}:") if isinstance(row, Row)]
+        rows = [(ref, row) for ref, row in rows_of(self.stand.reader, f"{edit.type}:") if isinstance(row, Row)]
         for ref, row in rows:
             if ref in self._edited or row.remote.get(edit.field) == edit.value:
                 continue
@@ -196,11 +198,29 @@ class Demo:
             missed=sum(arrival.seconds is None for arrival in self.arrivals),
             median=times[len(times) // 2] if times else 0.0,
             doubled=await self.doubled(),
-            killed=self.stand.worker.killed,
+            killed=sum(worker.killed for worker in self.stand.workers),
         )
 
 
-async def linked(demo: Demo, patience: float = 25.0) -> Survey | None:
+@asynccontextmanager
+async def lent(stand: Stand, *, keep: bool) -> AsyncIterator[None]:
+    """The stand's topics on its cluster; gone when it is over, unless they are kept. Nothing to do for a file."""
+    if not is_kafka(stand.topology.broker):
+        yield
+        return
+    from stream.engine.kafka import cluster  # noqa: PLC0415 - a demo over a file loads no Kafka client for it
+
+    address, topics = await on_cluster(stand.topology)
+    await cluster.apply(address, topics)
+    try:
+        yield
+    finally:
+        await stand.rest()
+        if not keep:
+            await cluster.remove(address, topics)
+
+
+async def linked(demo: Demo, patience: float = 60.0) -> Survey | None:
     """Wait until all that can be linked is: nothing new for two seconds."""
     began = changed = time.monotonic()
     last: tuple[int, int] | None = None

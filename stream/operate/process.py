@@ -65,6 +65,10 @@ class WorkerProcess:
         """Whether it still runs."""
         return self.process is not None and self.process.returncode is None
 
+    def ready(self) -> bool:
+        """Whether it answers: on a cluster, where every process has its own address, that it has its share."""
+        return self.process is not None and socket_at(self._broker, self.process.pid).exists()
+
     def last_words(self, lines: int = 12) -> list[str]:
         """The end of what it said."""
         log = self.folder / "worker.log"

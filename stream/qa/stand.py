@@ -11,7 +11,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -50,6 +51,9 @@ ENOUGH = 30
 AGAIN = 5
 """How often a person who was overtaken looks again before an edit."""
 
+FRESH = 0.1
+"""Seconds for which a row of a cluster is not looked at again: many look, and the systems wait meanwhile."""
+
 FREE = {"windows": [[100_000, 1.0]], "below": {}, "reads": 32, "writes": 16}
 """Sandboxes without limits are asked without limits."""
 
@@ -64,13 +68,13 @@ class Stand:
     def __init__(
         self,
         topology: Topology,
-        worker: WorkerProcess,
+        workers: Sequence[WorkerProcess],
         testers: Mapping[str, Endpoint],
         sandboxes: Mapping[str, Sandbox],
         patience: float,
     ) -> None:
         self.topology = topology
-        self.worker = worker
+        self.workers = workers
         self.sandboxes = sandboxes
         self.patience = patience
         self.live = not sandboxes
@@ -81,6 +85,21 @@ class Stand:
         self._samples: dict[str, tuple[Entity, ...]] = {}
         self._testers = testers
         self._reader: Reader | None = None
+        self._commands: Counter[tuple[str, bytes]] = Counter()
+        self._counted: dict[tuple[str, int], int] = {}
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """The first of its workers, or the only one."""
+        return self.workers[0]
+
+    @property
+    def reader(self) -> Reader:
+        """The log, opened for reading. Raises EngineError while it is not there."""
+        if self._reader is None:
+            self._reader = open_reader(self.topology.broker)
+            self._reader.fresh = FRESH
+        return self._reader
 
     # A tester's hands
 
@@ -170,9 +189,7 @@ class Stand:
     def row(self, ref: Ref) -> Row | None:
         """What the worker knows of a record."""
         try:
-            if self._reader is None:
-                self._reader = open_reader(self.topology.broker)
-            row = row_of(self._reader.row(JOIN, ref.encode()))
+            row = row_of(self.reader.row(JOIN, ref.encode()))
         except EngineError:
             return None  # the log is not there yet
         return row if isinstance(row, Row) else None
@@ -186,8 +203,7 @@ class Stand:
     def pairs(self, flow: Flow) -> list[tuple[Ref, Ref]]:
         """All links of a flow."""
         try:
-            with open_reader(self.topology.broker) as reader:
-                rows = [(ref, row) for ref, row in rows_of(reader, f"{flow.left}:") if isinstance(row, Row)]
+            rows = [(ref, row) for ref, row in rows_of(self.reader, f"{flow.left}:") if isinstance(row, Row)]
         except EngineError:
             return []
         edges = [(ref, row.edges.get(f"{flow.name}/a")) for ref, row in rows]
@@ -195,19 +211,18 @@ class Stand:
 
     def commands(self, *refs: Ref) -> int:
         """How many writes the worker has ordered so far for these records."""
-        wanted = {ref.encode() for ref in refs}
-        found = 0
+        wanted = {(type_of(ref), ref.encode()) for ref in refs}
         try:
-            with open_reader(self.topology.broker) as reader:
-                for type in {type_of(ref) for ref in refs}:
-                    for partition in range(self.topology.partitions):
-                        start = 0
-                        while records := reader.records(upserts(type), partition, start=start):
-                            found += sum(record.key in wanted for record in records)
-                            start = records[-1].offset + 1
+            for type in {type_of(ref) for ref in refs}:
+                for partition in range(self.topology.partitions):
+                    while records := self.reader.records(
+                        upserts(type), partition, start=self._counted.get((type, partition), 0)
+                    ):
+                        self._commands.update((type, record.key) for record in records)
+                        self._counted[type, partition] = records[-1].offset + 1
         except EngineError:
-            return found
-        return found
+            pass  # the log is not there yet
+        return sum(self._commands[each] for each in wanted)
 
     async def until(self, true: Callable[[], Any], patience: float | None = None) -> float | None:
         """Wait for something to come true; the seconds that it took, or nothing."""
@@ -230,9 +245,13 @@ class Stand:
                 left.append(f"{ref}: {error}")
         return left
 
+    async def rest(self) -> list[int | None]:
+        """Stop the workers; their exit codes."""
+        return [await worker.stop() for worker in self.workers]
+
     async def close(self) -> None:
         """Take the stand down."""
-        await self.worker.stop()
+        await self.rest()
         if self._reader is not None:
             self._reader.close()
         for endpoint in self._testers.values():
@@ -256,6 +275,7 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
     poll: str | None = POLL,
     text: str | None = None,
     page: str = "",
+    broker: str = "",
     **more: Any,
 ) -> AsyncIterator[Stand]:
     """A stand on sandboxes of all systems that a configuration names. Raises CannotTry, BadTopology.
@@ -263,7 +283,7 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
     ``door`` may put something between a sandbox and whoever calls it: told of the system's name, its kind and its
     sandbox, it answers the address to call. ``settings`` go to every system, and are that there is no limit if they are
     not given; ``poll`` to every entity type, unless it is ``None``; ``more`` to every sandbox. ``text`` stands for what
-    is in the file.
+    is in the file. ``broker`` is a cluster, which two workers share; otherwise the log is a file in the folder.
     """
     value = _written(config, text)
     systems = value.get("systems", {})
@@ -288,18 +308,24 @@ async def sandboxed(  # noqa: PLR0913 - each has a default but the first two
                 variable = f"QA_{name}_{key}".upper()
                 environment[variable] = secret
                 systems[name][key] = f"${{{variable}}}"
-        value["broker"] = f"sqlite:///{folder / 'linkstream.db'}"
+        value["broker"] = "${LINKSTREAM_BROKER}" if broker else f"sqlite:///{folder / 'linkstream.db'}"
+        environment |= {"LINKSTREAM_BROKER": broker} if broker else {}  # it may hold a password
         often = {} if poll is None else {"poll": poll}
         value["topics"] = {name: {**(topic or {}), **often} for name, topic in value["topics"].items()}
-        value |= {"web": {"listen": page}} if page else {}
-        made = folder / "topics.yaml"
-        made.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # JSON is YAML as well
+        made, second = folder / "topics.yaml", folder / "second.yaml"
+        text = json.dumps({**value, **({"web": {"listen": page}} if page else {})}, ensure_ascii=False, indent=1)
+        made.write_text(text, "utf-8")  # JSON is YAML as well
         topology = read_topology(made, environment)
+        configs = [made]
+        if broker:
+            second.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")  # one serves the page
+            configs.append(second)
         testers = {}
         for name, system in topology.systems.items():
             mine = {**plain[name], **boxes[name].secrets(person=True)}
             testers[name] = open_endpoint(f"tester at {name}", system.connector, mine, topology.base_dir)
-        stand = Stand(topology, WorkerProcess(folder, made, topology.broker, environment), testers, boxes, patience)
+        workers = [WorkerProcess(folder, each, topology.broker, environment) for each in configs]
+        stand = Stand(topology, workers, testers, boxes, patience)
         try:
             yield stand
         finally:
@@ -324,7 +350,7 @@ async def live(
         }
         slowest = max((polled.poll for polled in topology.types.values()), default=60.0)
         worker = WorkerProcess(folder, written, broker, environment)
-        stand = Stand(topology, worker, testers, {}, 60.0 + 3 * slowest)
+        stand = Stand(topology, [worker], testers, {}, 60.0 + 3 * slowest)
         try:
             yield stand
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from stream.engine.kafka.address import address_of
+from stream.engine.kafka.cluster import partitions_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,3 +77,26 @@ def test_an_address_for_the_page_that_is_none_is_said_before_anything_starts(tmp
     assert running.returncode == 2
     assert "found '8900'; an address with its port, as 127.0.0.1:8900, would be right" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.process
+@pytest.mark.timeout(150)
+def test_on_kafka_a_second_worker_goes_on_and_no_topic_is_left(tmp_path: Path, kafka: str, name: str) -> None:
+    broker = f"kafka://{kafka}?prefix={name}."
+    with demo(tmp_path, "--no-checklist", "--format", "json", "--broker", broker) as running:
+        said, _ = running.communicate()
+    assert running.returncode == 0, said
+    assert said.index("one worker is gone") < said.index("takes its partitions over") < said.index("has joined it")
+    figures = json.loads(said[said.rindex("\n{") :])
+    assert figures["good"]
+    assert (figures["workers killed"], figures["records doubled"], figures["edits that never arrived"]) == (1, 0, 0)
+    assert figures["edits shown"] == 11
+    assert asyncio.run(partitions_of(address_of(broker))) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_kind_of_log_is_no_cluster(tmp_path: Path) -> None:
+    with demo(tmp_path, "--broker", "sqlite:///x.db") as running:
+        said, _ = running.communicate()
+    assert running.returncode == 2
+    assert "found 'sqlite:///x.db'; kafka://host:9092 would be right" in said

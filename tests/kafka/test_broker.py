@@ -158,3 +158,31 @@ def test_what_is_missing_is_named(variable: str, found: str, tmp_path: Path, mon
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     with pytest.raises(NoKafka, match=found):
         java() if variable == "PATH" else jars()
+
+
+def lend(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if name not in ("LINKSTREAM_TEST_KAFKA", "JAVA_HOME")}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.kafka.lend", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**own, **environment},
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_a_command_is_lent_a_broker_or_told_what_is_missing(tmp_path: Path) -> None:
+    done = lend("true", PATH=os.fspath(tmp_path))
+    assert (done.returncode, "kafka: found no Java; Java 17 or newer would be right" in done.stderr) == (3, True)
+    given = lend(sys.executable, "-c", "import sys; sys.exit(sys.argv[1] != 'a:1')", "{}", LINKSTREAM_TEST_KAFKA="a:1")
+    assert given.returncode == 0
+    try:
+        java(), jars()
+    except NoKafka as reason:
+        pytest.skip(f"Kafka: {reason}")
+    (tmp_path / "java").symlink_to(java())
+    done = lend("true", PATH=os.fspath(tmp_path), XDG_CACHE_HOME=os.fspath(tmp_path))
+    assert (done.returncode, "Maven would be right, to fetch what pom.xml names" in done.stderr) == (3, True)
+    code = "import socket, sys; socket.create_connection(sys.argv[1].split(':')).close(); sys.exit(7)"
+    assert lend(sys.executable, "-c", code, "{}").returncode == 7

@@ -24,6 +24,7 @@ class Reader:
     def __init__(self, url: str) -> None:
         self.path: Path = schema.place_of(url).path
         self._connection = schema.open_reader(self.path)
+        self.fresh = 0.0  # a look into a file costs nothing
 
     def __enter__(self) -> Self:
         return self

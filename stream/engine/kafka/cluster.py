@@ -227,6 +227,14 @@ async def apply(address: Address, topics: Iterable[Wanted]) -> list[Drift]:
     return found
 
 
+async def remove(address: Address, topics: Iterable[Wanted]) -> None:
+    """Delete topics, with all that is in them; those that are there."""
+    names = await existing(address, [topic.name for topic in topics])
+    async with administering(address) as admin:
+        if names:
+            _check(address, [(*each, "") for each in (await admin.delete_topics(list(names))).topic_error_codes])
+
+
 async def _visible(address: Address, names: set[str]) -> None:
     """Brokers hear of new topics one after the other."""
     async with asyncio.timeout(address.timeout):

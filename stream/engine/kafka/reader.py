@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Self, TypeVar
@@ -45,6 +46,9 @@ class KafkaReader:
         self._thread.start()
         self._consumer: AIOKafkaConsumer | None = None
         self._tables: dict[TopicPartition, tuple[int | None, dict[bytes, bytes]]] = {}
+        self._looked: dict[TopicPartition, float] = {}
+        self.fresh = 0.0
+        """Seconds for which rows that were looked at may stand for the latest."""
         try:
             self._known: Mapping[str, int] = self._do(self._open())
         except BaseException:
@@ -213,6 +217,9 @@ class KafkaReader:
         """The rows of a lane; once they were read, only what came since is."""
         tp = TopicPartition(self.address.changelog(agent), partition)
         start, rows = self._tables.get(tp, (None, {}))
+        if start is not None and time.monotonic() - self._looked[tp] < self.fresh:
+            return rows
+        self._looked[tp] = time.monotonic()
         end = (await self._ends((tp,)))[tp]
         if start == end:
             return rows
@@ -337,7 +344,7 @@ class KafkaReader:
             for tp, start in starts.items():
                 if start is not None:
                     self.consumer.seek(tp, start)
-            open_ = set(starts)
+            open_ = {tp for tp, start in starts.items() if start is None or start < ends[tp]}
             while open_ and not until():
                 fetched = await self.consumer.getmany(*open_, timeout_ms=50)
                 for records in fetched.values():
