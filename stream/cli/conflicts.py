@@ -105,26 +105,19 @@ def resolve(shell: Shell, config: Path, format: Format, id: str, keep: str) -> N
 
     Exit codes: 0 done, 1 there is no such conflict, or it was edited since.
     """
-    from stream.codec import encode
-    from stream.engine.log import Outgoing
-    from stream.model import Correct
-    from stream.operate.aside import settling
-    from stream.topics import MAIL
+    from stream.engine.backends import open_reader
+    from stream.operate.orders import Overtaken, resolving
 
     topology = shell.chart(config)
-    each, conflict = _conflict(topology, id)
-    if each.settled:
-        raise Failed(f"{id}: found it {each.settled} already; an open one would be right")
-    if keep == "won":
-        publish(topology, [settling(each, "kept")])
-        done(f"{id}: what won stays", format, id=id, keep=keep)
-        return
-    version = _version(topology, conflict)
-    if version != conflict.won.version:
-        raise Failed(f"{conflict.ref} {conflict.field}: was edited since; what it holds now stays (linkstream explain)")
-    order = encode(Correct(field=conflict.field, value=conflict.lost.value, over=conflict.won.version))
-    publish(topology, [Outgoing(MAIL, conflict.ref.encode(), order), settling(each, "reversed")])
-    done(f"{id}: what lost goes to all copies", format, id=id, keep=keep)
+    each, _ = _conflict(topology, id)
+    try:
+        with open_reader(topology.broker) as reader:
+            orders = resolving(reader, each, "won" if keep == "won" else "lost")
+    except Overtaken as error:
+        raise Failed(str(error)) from None
+    publish(topology, orders)
+    what = "what won stays" if keep == "won" else "what lost goes to all copies"
+    done(f"{id}: {what}", format, id=id, keep=keep)
 
 
 def _conflicts(topology: Topology) -> Iterator[tuple[Aside, Conflict]]:
@@ -149,26 +142,14 @@ def _conflict(topology: Topology, id: str) -> tuple[Aside, Conflict]:
     raise Failed(f"{id}: found no such conflict; `linkstream conflicts list --all` shows what there is")
 
 
-def _row(topology: Topology, conflict: Conflict) -> Any:
-    from stream.codec import row_of
-    from stream.core.row import Row
+def _now(topology: Topology, conflict: Conflict) -> Any:
     from stream.engine.backends import open_reader
-    from stream.operate.table import JOIN
+    from stream.operate.orders import row_at
 
     with open_reader(topology.broker) as reader:
-        row = row_of(reader.row(JOIN, conflict.ref.encode()))
-    return row if isinstance(row, Row) else Row()
-
-
-def _now(topology: Topology, conflict: Conflict) -> Any:
-    row = _row(topology, conflict)
+        row = row_at(reader, conflict.ref)
     cell = row.cells.get(conflict.field)
     return cell.newer[0] if cell is not None and cell.newer else row.remote.get(conflict.field)
-
-
-def _version(topology: Topology, conflict: Conflict) -> Any:
-    cell = _row(topology, conflict).cells.get(conflict.field)
-    return None if cell is None else cell.version
 
 
 def _plain(each: Aside, conflict: Conflict) -> dict[str, Any]:

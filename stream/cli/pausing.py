@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 
 def order(topology: Topology, what: str, format: Format, *, on: bool, why: str = "") -> None:
     """Pause something, or have it go on. Raises UsageError for what is not there, Failed for what is not paused."""
-    from stream.codec import encode
     from stream.engine.backends import open_reader
-    from stream.engine.log import Outgoing
-    from stream.model import Hold
+    from stream.operate.orders import holding
     from stream.operate.table import paused_of
-    from stream.pauses import PAUSED
-    from stream.topics import POLLS
 
     if what not in topology.systems and what not in topology.types:
         known = ", ".join([*topology.systems, *topology.types])
@@ -34,6 +30,5 @@ def order(topology: Topology, what: str, format: Format, *, on: bool, why: str =
     if not on and what not in standing and not waiting:
         named = ", ".join(standing) or "nothing is"
         raise Failed(f"{what}: found it not paused; {named} paused")
-    hold = encode(Hold(what=what, on=on, at=time.time_ns() // 1000, why=why))
-    publish(topology, [Outgoing(POLLS, PAUSED, hold, (), partition) for partition in range(topology.partitions)])
+    publish(topology, holding(topology, what, time.time_ns() // 1000, on=on, why=why))
     done(f"{what}: {'is paused' if on else 'goes on'}", format, what=what, paused=on)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from msgspec import UNSET, Struct
 
@@ -14,6 +15,7 @@ from stream.configuration.written import WrittenWeb
 SHORTEST = 16
 """Characters of a token that cannot be guessed."""
 
+PLACES = {"topic", "partition", "offset"}
 _PORTS = 65_536
 
 
@@ -25,6 +27,8 @@ class Web(Struct, frozen=True, kw_only=True):
     token: Secret | None
     write_token: Secret | None
     hosts: frozenset[str]
+    topic_link: str = ""
+    """Where a browser of the log shows a record, with {topic}, {partition} and {offset}."""
 
 
 def read_web(written: WrittenWeb | None, report: Report) -> Web | None:
@@ -50,7 +54,19 @@ def read_web(written: WrittenWeb | None, report: Report) -> Web | None:
         token=tokens["token"],
         write_token=tokens["write_token"],
         hosts=frozenset(name.lower() for name in written.hosts),
+        topic_link=_link(written.topic_link, report),
     )
+
+
+def _link(text: str, report: Report) -> str:
+    """The template; empty where there is none."""
+    parts = re.findall(r"\{(.*?)\}", text)
+    if text and (not re.match(r"https?://[^/{]+/", text) or "topic" not in parts or {*parts} - PLACES):
+        found = report.shown(("web", "topic_link"), text)
+        wanted = "http://host/... with {topic}, and where they belong {partition} and {offset},"
+        report.add(("web", "topic_link"), f"found {found}; {wanted} would be right")
+        return ""
+    return text
 
 
 def _token(name: str, value: object, report: Report) -> Secret:

@@ -218,6 +218,13 @@ class WrittenWeb(_Written, frozen=True, kw_only=True):
         list[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}$")]],
         Meta(description="Names under which browsers may ask for it, besides addresses and localhost."),
     ] = []
+    topic_link: Annotated[
+        str,
+        Meta(
+            description="Where a browser of the log, such as Kafbat UI, shows a record: an address with {topic}, and "
+            "{partition} and {offset}. The page links to it."
+        ),
+    ] = ""
 
 
 class WrittenTraces(_Written, frozen=True, kw_only=True):

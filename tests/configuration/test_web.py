@@ -59,3 +59,13 @@ def test_what_is_wrong_is_said_without_the_secret(lines: dict[str, str], said: s
 def test_tokens_are_among_the_secrets_that_logs_leave_out() -> None:
     found = read(web(token='"${TOKEN}"', write_token='"${TOKEN}"'), LONG)
     assert [secret.reveal() for secret in found.secrets()].count(LONG["TOKEN"]) == 3
+
+
+def test_where_a_browser_shows_records_is_an_address_with_a_topic() -> None:
+    link = "http://127.0.0.1:8080/ui/clusters/local/all-topics/{topic}/messages?partitions={partition}&offset={offset}"
+    found = read(web(topic_link=f"'{link}'")).web
+    assert found is not None
+    assert found.topic_link == link
+    for wrong in ("javascript:alert({topic})", "http://host/", "http://{topic}/", "http://h/{topic}{nonsense}", "x"):
+        (said,) = problems(web(topic_link=f"'{wrong}'"))
+        assert "http://host/... with {topic}, and where they belong" in said

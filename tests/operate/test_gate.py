@@ -105,6 +105,67 @@ def test_a_ticket_opens_one_right_of_one_process() -> None:
     assert len({one.ticket("read"), one.ticket("write"), other.ticket("read"), READ}) == 4
 
 
+async def posted(session: aiohttp.ClientSession, url: str, stamp: str, **headers: str) -> int:
+    """Send a form of the page, to a place that is none."""
+    data = {"stamp": stamp} if stamp else {}
+    headers = {"Origin": url, **headers}
+    async with session.post(f"{url}/types/none/read", data=data, headers=headers, allow_redirects=False) as answer:
+        return answer.status
+
+
+@asynccontextmanager
+async def stamped(folder: Path, web: Web) -> AsyncIterator[tuple[str, aiohttp.ClientSession, str]]:
+    made = worker(folder)
+    server = Server(made, web)
+    await server.open()
+    try:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            yield made.web, session, server.gate.stamp
+    finally:
+        await server.close()
+
+
+LET = 404
+"""The gate let it through: there is no such type."""
+
+
+async def test_at_this_machine_a_form_of_ours_changes_something_and_no_other(tmp_path: Path) -> None:
+    async with stamped(tmp_path, rules(hosts=("page.example.com",))) as (url, session, stamp):
+        assert await posted(session, url, stamp) == LET
+        for wrong in ("", "x", stamp[:-1], stamp + "0"):
+            assert await posted(session, url, wrong) == 403, wrong
+        assert await posted(session, url, stamp, Origin="https://evil.example.com") == 403
+        for header in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"):
+            assert await posted(session, url, stamp, **{header: "127.0.0.1"}) == 403, header
+        proxied = {"Host": "page.example.com", "Origin": "https://page.example.com"}
+        assert await posted(session, url, stamp, **proxied) == 403
+        assert await status(session, f"{url}/metrics", **proxied) == 200  # to read
+
+
+async def test_a_token_that_only_reads_changes_nothing_even_with_a_form_of_ours(tmp_path: Path) -> None:
+    async with stamped(tmp_path, rules(token=READ, write=WRITE)) as (url, session, stamp):
+        assert await posted(session, url, stamp) == 401
+        assert await posted(session, url, stamp, Authorization=f"Bearer {READ}") == 403
+        assert await posted(session, url, "", Authorization=f"Bearer {WRITE}") == LET
+        form = {"data": {"token": WRITE}, "headers": {"Origin": url}, "allow_redirects": False}
+        async with session.post(f"{url}/enter", **form) as answer:  # type: ignore[arg-type]
+            assert answer.status == 303
+        assert await posted(session, url, "") == 403  # by the cookie, but the form is none of ours
+        assert await posted(session, url, stamp) == LET
+
+
+async def test_with_a_token_to_read_nobody_at_this_machine_changes_anything(tmp_path: Path) -> None:
+    async with stamped(tmp_path, rules(token=READ)) as (url, session, stamp):
+        assert await posted(session, url, stamp) == 401
+        assert await posted(session, url, stamp, Authorization=f"Bearer {READ}") == 403
+
+
+async def test_while_there_is_no_log_the_page_says_so(tmp_path: Path) -> None:
+    async with served(tmp_path, rules()) as (url, session), session.get(url) as answer:
+        assert answer.status == 503
+        assert "no such file; a worker creates it" in await answer.text()
+
+
 async def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     async with served(tmp_path, rules()) as (url, _):
         port = int(url.rpartition(":")[2])

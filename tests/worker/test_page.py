@@ -17,8 +17,10 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stream.codec import encode
 from stream.engine.ask import ask, publishing
+from stream.engine.backends import open_reader
 from stream.engine.log import Outgoing
 from stream.model import Conflict, Stated, Version
+from stream.operate.orders import row_at
 from stream.topics import CONFLICTS, MAIL
 from tests.worker.office import Office
 from tests.worker.rig import TASKS, linked, pairs, parked, rename, rig, settled, shown, status, until
@@ -92,7 +94,7 @@ async def test_an_edit_is_found_followed_and_explained_by_clicks(tmp_path: Path)
         await page.get_by_label("Find a record").fill("BYGGELEDER")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Records")
-        await page.get_by_role("link", name=left, exact=True).click()
+        await page.get_by_role("rowheader", name=left).get_by_role("link").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(left)
         assert await page.locator("main b").count() == 0  # what people write is text, never a part of the page
         field = page.locator("tr", has=page.get_by_role("rowheader", name="name", exact=True))
@@ -235,9 +237,12 @@ async def test_who_may_only_read_changes_nothing_and_who_may_write_does(tmp_path
             await expect(writer.locator("#pulse")).to_have_text("live")
             await writer.get_by_role("button", name="Read asana.tasks now").click()
             await expect(writer.get_by_role("heading", level=1)).to_contain_text("Overview")
-            for origin in ("https://evil.example.com", ""):
+            stamp = await writer.locator("input[name=stamp]").first.input_value()
+            for origin, form in (("https://evil.example.com", stamp), ("", stamp), (here.url, "guessed")):
                 headers = {"Origin": origin} if origin else {}
-                answer = await writer.request.post(f"{here.url}/types/asana.tasks/read", headers=headers)
+                answer = await writer.request.post(
+                    f"{here.url}/types/asana.tasks/read", headers=headers, form={"stamp": form}
+                )
                 assert answer.status == 403, origin
             await _settled_by_clicks(here, page, writer)
             (cookie,) = await writer.context.cookies()
@@ -246,6 +251,71 @@ async def test_who_may_only_read_changes_nothing_and_who_may_write_does(tmp_path
             assert WRITE not in cookie["value"]
     finally:
         del os.environ["PAGE_READ"], os.environ["PAGE_WRITE"]
+
+
+async def test_a_conflict_is_decided_by_a_click_and_what_lost_goes_to_all_copies(tmp_path: Path) -> None:
+    async with visit(tmp_path) as here:
+        office = here.office
+        await office.kill()  # two people type while nobody looks
+        left, right = pairs(office)[0]
+        await rename(office, left, "Typed first")
+        await rename(office, right, "Typed second")
+        await office.start()
+        await until(lambda: office.record(left)["name"] == "Typed second", "the later edit wins")
+        await settled(office)
+        here.url = (await status(office))["worker"]["web"]
+        page = await here.page("/conflicts")
+        line = page.locator("tbody tr")
+        await expect(line).to_contain_text("Typed first")
+        await page.get_by_role("button", name=re.compile("^Bring back what lost")).click()
+        await expect(page.get_by_role("status")).to_contain_text("goes to all copies")
+        await expect(page.locator("#count")).to_have_text("none")
+        await until(lambda: office.record(right)["title"] == "Typed first", "what lost is there")
+        await until(lambda: office.record(left)["name"] == "Typed first", "on both sides")
+        assert here.complaints == []
+
+
+async def test_a_system_and_a_type_are_paused_and_resumed_by_clicks_and_all_lookers_see_it(tmp_path: Path) -> None:
+    async with visit(tmp_path) as here:
+        watcher, page = await here.page(), await here.page(java_script_enabled=False)
+        await page.get_by_label("Pause custompms", exact=True).click()
+        await page.get_by_label("Why custompms is paused").fill("until <six>")
+        await page.get_by_role("button", name="Pause custompms now").click()
+        await expect(page.get_by_role("status").first).to_contain_text("It is paused")
+        said = '[data-live="system custompms paused"]'
+        await expect(page.locator(said)).to_have_text("paused by a person: until <six>")
+        await expect(watcher.locator(said)).to_have_text("paused by a person: until <six>")  # told, not loaded again
+        left, right = pairs(here.office)[0]
+        writes = here.office.writes()
+        await rename(here.office, left, "Waits for the click")
+        await until(lambda: _waits(here.office, right), "the write waits")
+        assert here.office.writes() == writes
+        await page.get_by_role("button", name="Resume custompms").click()
+        await expect(page.get_by_role("status").first).to_contain_text("It goes on")
+        await until(lambda: here.office.record(right)["title"] == "Waits for the click", "what waited is written")
+        await page.get_by_label("Pause asana.tasks", exact=True).click()
+        await page.get_by_role("button", name="Pause asana.tasks now").click()
+        await expect(watcher.locator('[data-live="type asana.tasks note"]')).to_have_text("asana.tasks is paused")
+        await page.get_by_role("button", name="Resume asana.tasks").click()
+        await expect(watcher.locator('[data-live="type asana.tasks note"]')).to_have_text("")
+        assert here.complaints == []
+
+
+def _waits(office: Office, ref: str) -> bool:
+    with open_reader(office.topology.broker) as reader:
+        row = row_at(reader, ref)
+    return row.writing is not None and row.writing.attempt > 0
+
+
+@looking
+async def test_charts_are_drawn_and_go_on(here: Visit) -> None:
+    page = await here.page()
+    await expect(page.locator(".charts canvas")).to_have_count(3)
+    known = await page.evaluate("points.length")
+    assert known >= 1
+    await page.wait_for_function("known => points.length > known", arg=known, timeout=20_000)
+    drawn = "Math.max(...[...document.querySelectorAll('.charts canvas')].map(one => one.width))"
+    assert await page.evaluate(drawn) > 200
 
 
 async def _settled_by_clicks(here: Visit, reader: Page, writer: Page) -> None:
@@ -272,4 +342,5 @@ async def _settled_by_clicks(here: Visit, reader: Page, writer: Page) -> None:
     )
     await writer.goto(f"{here.url}/parked")
     await writer.get_by_role("button", name=re.compile("^drop")).click()
-    await expect(writer.get_by_role("status")).to_have_text("none")
+    await expect(writer.get_by_role("status")).to_contain_text("It needs no more attention")
+    await expect(writer.locator("#count")).to_have_text("none")

@@ -7,6 +7,9 @@ Somebody who measures how long a comparison takes: tokens are compared by digest
 
 Health needs no token: it says one word. A token comes in the header ``Authorization: Bearer``, or from the page's form
 in a cookie, which holds a digest under a key of this process, so that it opens nothing else and ends with it.
+
+Where no token is set, only this machine is served, and whoever sits at it may also change something; what came through
+a proxy may not. Every form of the page carries a stamp of this process, so that no other page can have one sent.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from connectors.auth import Secret
-from stream.configuration.web import Web
+from stream.configuration.web import Web, loopback
 
 Right: TypeAlias = Literal["none", "read", "write"]
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,6 +33,9 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RIGHT: web.RequestKey[Right] = web.RequestKey("right", str)  # type: ignore[arg-type]  # one of three texts
 """What the request that is being answered may do."""
 COOKIE = "linkstream"
+STAMP = "stamp"
+"""The field of every form that says that it is ours."""
+PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 OPEN = frozenset({"/livez", "/readyz", "/startupz", "/enter"})
 """Paths for everybody; and what is below /static."""
 READS = frozenset({"GET", "HEAD"})
@@ -79,7 +85,31 @@ class Gate:
         for right in ("write", "read"):
             if hmac.compare_digest(shown, self.ticket(right).encode()):
                 return right
-        return "none" if self.closed else "read"
+        if self.closed:
+            return "none"
+        return "write" if self._at_this_machine(request) else "read"
+
+    def _at_this_machine(self, request: web.Request) -> bool:
+        """Whether somebody asks from here, and by an address of this machine: no proxy stands between."""
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        proxied = any(header in request.headers for header in PROXIED)
+        return loopback(request.remote or "") and loopback(name) and not proxied
+
+    @property
+    def stamp(self) -> str:
+        """What a form of ours carries."""
+        return hmac.new(self._key, b"form", "sha256").hexdigest()
+
+    async def _forbidden(self, request: web.Request, right: Right) -> str:
+        """Why nothing is changed; a program that shows its token sends no form of ours."""
+        if right != "write":
+            return "found who may only read; web.write_token would be right"
+        if request.headers.get("Authorization", "").lower().startswith("bearer "):
+            return ""
+        shown = str((await request.post()).get(STAMP, ""))
+        if hmac.compare_digest(shown.encode(), self.stamp.encode()):
+            return ""
+        return "found an old form, or none of ours; the page loaded again would be right"
 
     def known(self, host: str | None) -> bool:
         """Whether a Host header is an address, or a name of ours: no stranger's name that leads here."""
@@ -123,8 +153,8 @@ class Gate:
             if request.method in READS and "text/html" in request.headers.get("Accept", ""):
                 return web.Response(status=303, headers={"Location": "/enter"})
             return web.Response(status=401, text="a token would be right\n", headers={"WWW-Authenticate": "Bearer"})
-        if not free and request.method not in READS and right != "write":
-            return web.Response(status=403, text="found a token that only reads; write_token would be right\n")
+        if not free and request.method not in READS and (why := await self._forbidden(request, right)):
+            return web.Response(status=403, text=f"{why}\n")
         request[RIGHT] = right
         try:
             return await handler(request)

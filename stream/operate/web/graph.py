@@ -9,6 +9,8 @@ from msgspec import Struct
 from stream.topology import Topology
 
 WIDTH, HEIGHT = 900, 300
+ROOM = 38
+"""From the middle of the highest and the lowest system to the edge of the picture."""
 _ACROSS, _DOWN = 350, 112
 
 

@@ -10,6 +10,7 @@ import asyncio
 
 import orjson
 from aiohttp import web
+from msgspec.json import encode
 
 from stream.operate.web.gate import HEADERS
 from stream.operate.web.numbers import Numbers, Overview
@@ -57,6 +58,7 @@ class Live:
         kind = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers={**HEADERS, **kind})
         known: dict[str, tuple[str, str]] = {}
+        drawn = 0
         self._lookers += 1
         try:
             await response.prepare(request)
@@ -64,7 +66,12 @@ class Live:
                 newest = self._overview.numbers() if not known else self._newest
                 changed = {name: said for name, said in newest.items() if known.get(name) != said}
                 known |= changed
-                await response.write(b"data: " + orjson.dumps(changed) + b"\n\n" if changed else b": \n\n")
+                point = self._overview.points[-1] if self._overview.points else None
+                news = b"data: " + orjson.dumps(changed) + b"\n\n" if changed else b": \n\n"
+                if point is not None and point.at > drawn:
+                    drawn = point.at
+                    news += b"event: point\ndata: " + encode(point) + b"\n\n"
+                await response.write(news)
                 async with self._told:
                     await self._told.wait()
         except ConnectionError:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 from stream.codec import decode_conflict, row_of
 from stream.core.row import Row
 from stream.engine.backends import open_reader
+from stream.engine.log import Outgoing
 from stream.errors import BadRecord
 from stream.model import Ref, Stated, Time
 from stream.operate import aside
 from stream.operate.aside import Aside
 from stream.operate.explain import Explainer
+from stream.operate.orders import resolving
 from stream.operate.search import search
 from stream.operate.survey import Link, links, reason
 from stream.operate.table import JOIN, rows_of
@@ -126,6 +128,11 @@ class Look:
         """One record of a topic for people."""
         with open_reader(self._topology.broker) as reader:
             return aside.found(reader, topic, id)
+
+    def resolving(self, each: Aside, keep: Literal["lost", "won"]) -> list[Outgoing]:
+        """The orders that settle a conflict. Raises Overtaken, BadRecord."""
+        with open_reader(self._topology.broker) as reader:
+            return resolving(reader, each, keep)
 
     def _newest(self, topic: str, plain: Any) -> Listed:
         found: list[Aside] = []

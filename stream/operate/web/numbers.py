@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 from connectors.breaker import Ok
 from stream.operate.survey import FlowCount, Survey, counted
 from stream.operate.web.graph import pairs
@@ -22,6 +24,8 @@ Tone: TypeAlias = Literal["", "good", "warn", "bad"]
 Numbers: TypeAlias = Mapping[str, tuple[str, Tone]]
 
 MINUTE = 60.0
+EVERY, POINTS = 10.0, 2160
+"""Seconds between two points of the charts, and how many are kept."""
 LATE = 300.0
 """Seconds for which nobody should be behind."""
 
@@ -47,12 +51,25 @@ class Pace:
         return self._samples[-1][1].get(name, 0) - self._samples[0][1].get(name, 0)
 
 
+class Point(Struct, frozen=True, array_like=True):
+    """One moment of the charts."""
+
+    at: int
+    in_step: float | None
+    read: int
+    written: int
+    waiting: int
+
+
 class Overview:
     """Looks at one worker."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._pace = Pace()
+        self._kept = -EVERY
+        self.points: deque[Point] = deque(maxlen=POINTS)
+        """How it was, a point for each ten seconds of the last six hours."""
 
     def sample(self) -> None:
         """Once a second: note how much was done."""
@@ -64,7 +81,20 @@ class Overview:
         for (family, type), count in meters.emitted.items():
             if family == "changes":
                 counts[f"c {type}"] = count
-        self._pace.take(time.monotonic(), counts)
+        now = time.monotonic()
+        self._pace.take(now, counts)
+        if now - self._kept >= EVERY:
+            self._kept = now
+            self.points.append(self.point())
+
+    def point(self) -> Point:
+        """How it is now, for the charts."""
+        survey, pace = self.survey(), self._pace
+        step = round(100 * survey.in_step / survey.linked, 2) if survey.linked else None
+        read, written = (
+            sum(pace.per_minute(f"{kind} {name}") for name in self._worker.topology.types) for kind in "cw"
+        )
+        return Point(round(time.time()), step, read, written, sum(self._worker.lag().values()))
 
     def survey(self) -> Survey:
         """The links of this worker's partitions, counted."""
@@ -101,8 +131,12 @@ class Overview:
         for name, endpoint in self._worker.endpoints.items():
             state = endpoint.state()
             tag = type(state).__struct_config__.tag
+            pause = self._worker.pauses.all().get(name)
+            tag = "paused" if pause else tag
             yield f"system {name} state", (str(tag), _TONES[str(tag)])
             yield f"system {name} reason", (getattr(state, "reason", ""), "")
+            why = f": {pause.why}" if pause and pause.why else ""
+            yield f"system {name} paused", (f"paused by a person{why}" if pause else "", "warn")
             usage = endpoint.usage()
             rooms = [room.left / room.count for room in usage.rooms if room.count]
             left = min(rooms, default=1.0)
@@ -123,7 +157,7 @@ class Overview:
             late = "warn" if whole_at and behind > 3 * polled.poll + LATE else ""
             yield f"type {name} behind", (age(behind) if whole_at else "", late)
             yield f"type {name} records", (whole(survey.entities.get(name, 0)), "")
-            paused = worker.pauses.reason(name)
+            paused = "" if polled.system in worker.pauses.all() else worker.pauses.reason(name)
             there = isinstance(worker.endpoints[polled.system].state(), Ok)
             error = worker.errors.get(name, "") if there else ""  # the system itself says it for all its types
             yield f"type {name} note", (paused or error, "warn" if paused else "bad")

@@ -18,7 +18,7 @@ from aiohttp import web
 from stream.configuration.web import Web, loopback
 from stream.engine.log import EngineError
 from stream.operate.metrics import Metrics
-from stream.operate.web.gate import Gate
+from stream.operate.web.gate import Gate, Handler
 from stream.operate.web.live import Live
 from stream.operate.web.numbers import Overview
 from stream.operate.web.pages import Pages
@@ -51,7 +51,7 @@ class Server:
 
     def application(self) -> web.Application:
         """The routes, behind the gate."""
-        app = web.Application(middlewares=[self.gate.middleware], client_max_size=LARGEST)
+        app = web.Application(middlewares=[self.gate.middleware, _without_log], client_max_size=LARGEST)
         app.router.add_get("/livez", self.livez)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/startupz", self.startupz)
@@ -106,6 +106,15 @@ class Server:
         """Everything for Prometheus."""
         body, kind = self._metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
+
+
+@web.middleware
+async def _without_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page that the log cannot tell anything for, at the start or when it is out of reach, says why."""
+    try:
+        return await handler(request)
+    except EngineError as error:
+        return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
 
 
 def _said(reason: str) -> web.Response:

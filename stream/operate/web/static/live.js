@@ -26,6 +26,7 @@ source.onmessage = (event) => {
   }
   first = false;
 };
+source.addEventListener("point", (event) => add(JSON.parse(event.data)));
 source.onopen = () => { first = true; say("live", "on"); };
 source.onerror = () => say("the worker does not answer; these numbers are old", "off");
 addEventListener("pagehide", () => source.close());
