@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from stream.engine.log import Claim, EngineError, LaneId, Log, Outgoing, Staged
-from stream.engine.rows import Missing, Rows
+from stream.engine.rows import Missing, Rows, overlaid
 from stream.ports import Headers, Record
 
 FEW = 4
@@ -231,19 +231,7 @@ class Lane:
 
     def scan(self, prefix: bytes, after: bytes, own: Mapping[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
         """Committed rows under those in flight under ``own``, in key order."""
-        staged = (item for rows in (self._flying, own) for item in rows.items())
-        over = {key: row for key, row in staged if key.startswith(prefix) and key > after}
-        above = deque(sorted(over))
-        for key, row in self.claim.scan(prefix, after):
-            while above and above[0] < key:
-                first = above.popleft()
-                if (mine := over[first]) is not None:
-                    yield first, mine
-            if key not in over:
-                yield key, row
-        for key in above:
-            if (mine := over[key]) is not None:
-                yield key, mine
+        return overlaid(self.claim.scan(prefix, after), (self._flying, own), prefix, after)
 
     async def save(self, rows: Mapping[bytes, bytes | None]) -> None:
         """Make rows durable now, without offsets or records."""

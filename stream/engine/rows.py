@@ -5,7 +5,8 @@ A row that was looked up and is not there is remembered too (``None``). Bounded 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, final
 
 
@@ -56,3 +57,25 @@ class Rows:
         """Remember many."""
         self._young.update(rows)
         self._grow(sum(map(len, rows)) + sum(len(row) for row in rows.values() if row is not None))
+
+
+def overlaid(
+    below: Iterable[tuple[bytes, bytes]],
+    above: Iterable[Mapping[bytes, bytes | None]],
+    prefix: bytes,
+    after: bytes = b"",
+) -> Iterator[tuple[bytes, bytes]]:
+    """Rows under newer ones, the newest last, in key order, by prefix and from beyond ``after``."""
+    staged = (item for rows in above for item in rows.items())
+    over = {key: row for key, row in staged if key.startswith(prefix) and key > after}
+    waiting = deque(sorted(over))
+    for key, row in below:
+        while waiting and waiting[0] < key:
+            first = waiting.popleft()
+            if (newer := over[first]) is not None:
+                yield first, newer
+        if key not in over:
+            yield key, row
+    for key in waiting:
+        if (newer := over[key]) is not None:
+            yield key, newer

@@ -141,9 +141,35 @@ async def test_a_copy_takes_nothing_from_a_former_owner(tmp_path: Path) -> None:
     meta = Meta(b"born", {})
     former, now = LocalRows(tmp_path / "x.rows"), LocalRows(tmp_path / "x.rows")
     now.apply({b"k": b"new"}, 7, meta)
+    await now.keep()
+    former.apply({b"k": b"old"}, 3, meta)
     with pytest.raises(Fenced, match="another process has claimed the lane"):
-        former.apply({b"k": b"old"}, 3, meta)
-    assert (now.get(b"k"), LocalRows(tmp_path / "x.rows").at) == (b"new", 7)
+        await former.keep()
+    anew = LocalRows(tmp_path / "x.rows")
+    assert (anew.get(b"k"), anew.at) == (b"new", 7)
+
+
+async def test_rows_are_the_same_wherever_they_are_kept(tmp_path: Path) -> None:
+    """In the file, on their way there, fresh; and each hides what is older."""
+    meta = Meta(b"born", {})
+    rows = LocalRows(tmp_path / "x.rows")
+    rows.apply({b"k%d" % number: b"file" for number in range(600)}, 1, meta)
+    await rows.keep()
+    rows.apply({b"k1": None, b"k2": b"going", b"k7": b"going", b"l": b"going"}, 2, meta)
+    going = asyncio.ensure_future(rows.keep())
+    await asyncio.sleep(0)
+    rows.apply({b"k2": None, b"k3": b"fresh", b"j": b"fresh"}, 3, meta)
+    told: dict[bytes, bytes | None] = {b"k1": None, b"k2": None, b"k3": b"fresh", b"k4": b"file", b"k7": b"going"}
+    for _ in range(2):
+        assert {key: rows.get(key) for key in told} == told
+        assert rows.several(list(told)) == {key: row for key, row in told.items() if row is not None}
+        assert [key for key, _ in rows.scan(b"k", b"k3")][:2] == [b"k30", b"k300"]
+        assert len(list(rows.scan(b"k"))) == 598
+        assert [key for key, _ in rows.scan(b"")][:2] == [b"j", b"k0"]
+        await going
+    await rows.keep()
+    anew = LocalRows(tmp_path / "x.rows")
+    assert (len(list(anew.scan(b""))), anew.at, anew.several(list(told))) == (600, 3, rows.several(list(told)))
 
 
 async def test_one_partition_is_published_to_without_a_transaction(log: KafkaLog) -> None:

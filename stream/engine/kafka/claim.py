@@ -8,7 +8,10 @@ the group's offsets can lose them. (The group's own offsets are written now and 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from secrets import token_bytes
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,13 +19,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
-from stream.engine.kafka.producer import Part, Producer
+from stream.engine.kafka.producer import Part, Producer, parts_of
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta
-from stream.engine.log import EngineError, LaneId, Staged, partition_of
+from stream.engine.log import EngineError, LaneId, Staged
 from stream.ports import Record
 
 TAIL = 5000
 """Records of a changelog that are applied at once."""
+LATER = 0.5
+"""Seconds between two writes of fresh rows to their file."""
 
 
 class KafkaClaim:
@@ -39,6 +44,8 @@ class KafkaClaim:
         self._producer = Producer(address, f"{address.group}-{lane.agent}-{lane.partition}")
         self._rows: LocalRows | None = None
         self._born = b""
+        self._keeping: asyncio.Task[None] | None = None
+        self._kept = time.monotonic()
         self._fetch: Fetch | None = None
         self._inboxes: dict[str, Inbox] = {}
 
@@ -81,7 +88,7 @@ class KafkaClaim:
             try:
                 consumer.assign([self._changelog])
                 end = (await consumer.end_offsets([self._changelog]))[self._changelog]
-                if rows.at >= end or not await self._follow(consumer, rows, end):
+                if not 0 <= rows.at < end or not await self._follow(consumer, rows, end):
                     rows.clear()
                     await self._follow(consumer, rows, end)
             finally:
@@ -112,7 +119,20 @@ class KafkaClaim:
                 begun.clear()
             if meta is not None:
                 rows.apply(whole, at, meta)
+            elif rows.at < 0:  # where the brokers compacted, many rows come before the first meta
+                rows.apply(begun, rows.at, None)
+                begun.clear()
+            await self._keep()
         return True
+
+    async def _keep(self) -> None:
+        """Have the file follow, now and then; waits when too much is fresh."""
+        if self._keeping is not None and (self._keeping.done() or self.rows.heavy):
+            await self._keeping
+            self._keeping = None
+        if self._keeping is None and (self.rows.heavy or time.monotonic() - self._kept > LATER):
+            self._kept = time.monotonic()
+            self._keeping = asyncio.ensure_future(self.rows.keep())
 
     # Reading
 
@@ -149,12 +169,11 @@ class KafkaClaim:
 
     async def commit(self, unit: Staged) -> None:
         """One transaction: records, rows, and the offsets in the meta record that ends it."""
-        parts: dict[TopicPartition, list[Part]] = {}
-        for record in unit.records:
-            partition = partition_of(record.key, self._partitions) if record.partition is None else record.partition
-            tp = TopicPartition(self._address.topic(record.topic), partition)
-            parts.setdefault(tp, []).append((record.key, record.value, record.headers, record.timestamp))
-        await self._write(unit.rows, parts, Meta(self._born, {**self.next, **unit.offsets}))
+        await self._write(
+            unit.rows,
+            parts_of(unit.records, self._address, self._partitions),
+            Meta(self._born, {**self.next, **unit.offsets}),
+        )
         self.next.update(unit.offsets)
 
     async def _write(
@@ -168,6 +187,7 @@ class KafkaClaim:
         parts[self._changelog] = [*changelog, (META, encode_meta(meta), (), None)]
         last = await self._producer.transact(parts, f"lane {self.lane}")
         self.rows.apply(rows, last[self._changelog], meta)
+        await self._keep()
 
     # Letting go
 
@@ -178,4 +198,8 @@ class KafkaClaim:
             await fetch.remove(self._assigned())
         await self._producer.close()
         if self._rows is not None:
+            with suppress(EngineError):  # what the file lacks is read again
+                if self._keeping is not None:
+                    await self._keeping
+                await self._rows.keep()
             self._rows.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -19,9 +19,9 @@ from stream.engine.kafka.errors import explained
 from stream.engine.log import EngineError
 from stream.ports import Record
 
-FEW, MANY = 20, 500
+FEW, MANY = 20, 2000
 """Records taken over at a time, at least and at most: what the broker sends compressed may be large here."""
-ROOM = 256 << 10
+ROOM = 512 << 10
 """An inbox with more bytes than these is full, and so is one of ``MANY`` records."""
 PIECE = 512 << 10
 """Bytes that the broker gives of a partition at a time."""
@@ -46,6 +46,8 @@ class Inbox:
         self.reached = start
         """Everything below was looked at: markers of transactions have offsets, too."""
         self.wake = wake
+        self.on_room: Callable[[], object] = lambda: None
+        """Called when it is no longer full."""
         self._records: deque[Record] = deque()
         self._size = 0
 
@@ -56,29 +58,32 @@ class Inbox:
 
     def put(self, fetched: Iterable[ConsumerRecord]) -> int:
         """Take over what was fetched; how many bytes that were."""
-        before = self._size
-        add, topic, partition = self._records.append, self.topic, self.partition
-        record = None
-        for each in fetched:
-            record = Record(topic, partition, each.offset, each.key or b"", each.value, each.timestamp, each.headers)
-            self._size += _size(record)
-            add(record)
-        if record is not None:
-            self.head = record.offset + 1
-        return self._size - before
+        topic, partition = self.topic, self.partition
+        records = [
+            Record(topic, partition, each.offset, each.key or b"", each.value, each.timestamp, each.headers)
+            for each in fetched
+        ]
+        self._records += records
+        if records:
+            self.head = records[-1].offset + 1
+        size = _size(records)
+        self._size += size
+        return size
 
     def take(self, start: int, limit: int) -> Sequence[Record]:
         """The next records from ``start`` on; what lies before it is forgotten."""
-        records = self._records
+        records, full = self._records, self.full
         while records and records[0].offset < start:
-            self._size -= _size(records.popleft())
+            self._size -= _size((records.popleft(),))
         taken = [records.popleft() for _ in range(min(limit, len(records)))]
-        self._size -= sum(map(_size, taken))
+        self._size -= _size(taken)
+        if full and not self.full:
+            self.on_room()
         return taken
 
 
-def _size(record: Record) -> int:
-    return len(record.key) + len(record.value or b"") + 100
+def _size(records: Collection[Record]) -> int:
+    return sum([len(record.key) + len(record.value or b"") for record in records]) + 100 * len(records)
 
 
 class Fetch:
@@ -95,6 +100,7 @@ class Fetch:
         self._closed = False
         self._changing = asyncio.Lock()
         self._moved = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def add(self, inboxes: Mapping[TopicPartition, Inbox]) -> None:
         """Begin to fill inboxes; an earlier one of the same partition gets no more."""
@@ -116,6 +122,7 @@ class Fetch:
                     await self._consumer.start()
                 self._consumer.assign(list(inboxes))
                 for tp, inbox in inboxes.items():
+                    inbox.on_room = self._room.set
                     self._consumer.seek(tp, max(inbox.head, inbox.reached))
             self._task = asyncio.ensure_future(self._run(self._consumer))
 
@@ -134,9 +141,10 @@ class Fetch:
             self._on_fatal(error)
 
     async def _round(self, consumer: AIOKafkaConsumer) -> None:
+        self._room.clear()
         open_ = [tp for tp, inbox in self._inboxes.items() if not inbox.full]
         if not open_:
-            await asyncio.sleep(SHORT)
+            await self._room.wait()
             return
         wait = LONG if len(open_) == len(self._inboxes) else SHORT
         fetched = await consumer.getmany(*open_, timeout_ms=round(wait * 1000), max_records=self._many)

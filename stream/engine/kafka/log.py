@@ -21,7 +21,7 @@ from stream.engine.kafka.cluster import partitions_of, reach, verify
 from stream.engine.kafka.errors import quieten
 from stream.engine.kafka.fetch import Fetch
 from stream.engine.kafka.group import Member
-from stream.engine.kafka.producer import Part, Producer
+from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.log import (
     Closed,
     EngineError,
@@ -34,7 +34,6 @@ from stream.engine.log import (
     Staged,
     Taken,
     TopicSettings,
-    partition_of,
 )
 from stream.ports import Loss
 
@@ -153,17 +152,14 @@ class KafkaLog:
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append: to one partition as it is, to several in a transaction."""
-        parts: dict[TopicPartition, list[Part]] = {}
         for record in records:
             if record.topic not in self.topics:
                 raise LookupError(
                     f"publish: topic {record.topic!r} is not declared; declare it where the app is created"
                 )
-            partition = partition_of(record.key, self.partitions) if record.partition is None else record.partition
-            tp = TopicPartition(self.address.topic(record.topic), partition)
-            parts.setdefault(tp, []).append((record.key, record.value, record.headers, record.timestamp))
         if not records:
             return
+        parts = parts_of(records, self.address, self.partitions)
         async with self._publishing:
             if not self._open:
                 raise Closed(f"{self.address}: the log is not open")

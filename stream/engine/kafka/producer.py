@@ -21,7 +21,7 @@ from aiokafka.producer import sender
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
-from stream.engine.log import Mismatch
+from stream.engine.log import Mismatch, Outgoing, partition_of
 from stream.ports import Headers
 
 BACKOFF: Final = 0.005
@@ -32,6 +32,22 @@ BATCH: Final = 512 << 10
 
 Part: TypeAlias = tuple[bytes, bytes | None, Headers, int | None]
 """Key, value, headers, timestamp of a record."""
+
+_NONE: Final[list[tuple[str, bytes]]] = []
+
+
+def parts_of(records: Iterable[Outgoing], address: Address, partitions: int) -> dict[TopicPartition, list[Part]]:
+    """Records by where they go, in order."""
+    found: dict[tuple[str, int], list[Part]] = {}
+    for record in records:
+        key, partition = record.key, record.partition
+        where = record.topic, partition_of(key, partitions) if partition is None else partition
+        part = (key, record.value, record.headers, record.timestamp)
+        if (some := found.get(where)) is None:
+            found[where] = [part]
+        else:
+            some.append(part)
+    return {TopicPartition(address.topic(topic), partition): some for (topic, partition), some in found.items()}
 
 
 class Producer:
@@ -98,18 +114,19 @@ class Producer:
         return True
 
     def _batches(self, producer: AIOKafkaProducer, tp: TopicPartition, parts: Iterable[Part]) -> Iterable[Any]:
-        batch = producer.create_batch()
+        batch, largest = producer.create_batch(), self._address.largest
         for key, value, headers, timestamp in parts:
-            if len(key) + len(value or b"") > self._address.largest:
+            if len(key) + len(value or b"") > largest:
                 raise Mismatch(
                     f"{self._address}: topic {tp.topic}: found a record of {len(key) + len(value or b'')} bytes (key "
                     f"{key[:80]!r}); at most {self._address.largest} would be right, or a higher max.message.bytes of "
                     "the topic and largest= in the broker's address"
                 )
-            if batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers)) is None:
+            listed = list(headers) if headers else _NONE
+            if batch.append(timestamp=timestamp, key=key, value=value, headers=listed) is None:
                 yield batch
                 batch = producer.create_batch()
-                batch.append(timestamp=timestamp, key=key, value=value, headers=list(headers))
+                batch.append(timestamp=timestamp, key=key, value=value, headers=listed)
         if batch.record_count():
             yield batch
 

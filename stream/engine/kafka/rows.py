@@ -1,13 +1,15 @@
 """Rows of a lane on this machine: a copy of its changelog partition in a SQLite file, with the place it reaches to.
 
-The changelog is the truth. The copy is written after a commit, so it can be behind and never ahead; when it is behind,
-the tail is read again; when it does not belong to this changelog at all, or is damaged, it is thrown away and made
-anew. A *token* says who may write: after a claim only its owner's writes change anything, so a worker that was stopped
-and goes on cannot put old rows over newer ones.
+The changelog is the truth. What was committed lately is kept in memory (*fresh*) and goes to the file later, beside the
+loop, many transactions in one. So the file can be behind and never ahead; when it is behind, the tail is read again;
+when it does not belong to this changelog at all, or is damaged, it is thrown away and made anew. A *token* says who may
+write: after a claim only its owner's writes change anything, so a worker that was stopped and goes on cannot put old
+rows over newer ones.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,12 +20,15 @@ from msgspec import Struct, msgpack
 
 from stream.engine.embedded.schema import explained
 from stream.engine.log import Corrupt, EngineError, Fenced, Mismatch
+from stream.engine.rows import overlaid
 
 META = b"\x00lane"
 """The key under which a changelog keeps what is not a row: every transaction ends with it."""
 
 SEVERAL = 500
 PAGE = 500
+HEAVY = 8 << 20
+"""Bytes of fresh rows that are too many."""
 
 _TABLES = """
 create table if not exists rows(key blob primary key, value blob not null) without rowid;
@@ -59,6 +64,10 @@ class LocalRows:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._token = token_bytes(8)
+        self._fresh: dict[bytes, bytes | None] = {}
+        self._going: dict[bytes, bytes | None] = {}
+        """Being written."""
+        self._size = 0
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -66,26 +75,32 @@ class LocalRows:
                 f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right"
             ) from None
         try:
-            self._connection = self._opened()
+            self._connection, self._writer = self._opened()
         except sqlite3.DatabaseError:
             self._discard()
             with explained(path):
-                self._connection = self._opened()
+                self._connection, self._writer = self._opened()
         self.at, meta = self._connection.execute("select at, meta from place").fetchone()
         self.meta: Meta | None = decode_meta(meta) if meta else None
 
-    def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=64, timeout=5.0)
+    def _opened(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """One to read by and one to write by, for that is done in a thread."""
+        reader, writer = (
+            sqlite3.connect(self._path, isolation_level=None, cached_statements=64, timeout=5.0, check_same_thread=same)
+            for same in (True, False)
+        )
         try:
             self._path.chmod(0o600)
-            for setting in ("journal_mode=wal", "synchronous=normal", "cache_size=-4096", "temp_store=memory"):
-                connection.execute(f"pragma {setting}")
-            connection.executescript(_TABLES)
-            connection.execute("update place set token = ?", (self._token,))
+            for connection in (reader, writer):
+                for setting in ("journal_mode=wal", "synchronous=normal", "cache_size=-4096", "temp_store=memory"):
+                    connection.execute(f"pragma {setting}")
+            writer.executescript(_TABLES)
+            writer.execute("update place set token = ?", (self._token,))
         except BaseException:
-            connection.close()
+            reader.close()
+            writer.close()
             raise
-        return connection
+        return reader, writer
 
     def _discard(self) -> None:
         for suffix in ("", "-wal", "-shm"):
@@ -95,26 +110,50 @@ class LocalRows:
     def clear(self) -> None:
         """Forget everything."""
         self.at, self.meta = -1, None
+        self._fresh, self._size = {}, 0
         with self._transaction():
-            self._connection.execute("delete from rows")
-            self._connection.execute("update place set at = -1, meta = x''")
+            self._writer.execute("delete from rows")
+            self._writer.execute("update place set at = -1, meta = x''")
 
-    def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta) -> None:
-        """Take over what a transaction did. Raises ``Fenced`` when the lane was claimed by another process."""
+    def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta | None) -> None:
+        """Take over what a transaction did."""
+        self._fresh.update(rows)
+        self._size += sum(map(len, filter(None, rows.values()))) + 100 * len(rows)
+        self.at, self.meta = at, meta
+
+    @property
+    def heavy(self) -> bool:
+        """Whether so much is fresh that it should be written before more comes."""
+        return self._size > HEAVY
+
+    async def keep(self) -> None:
+        """Write what is fresh, beside the loop; one call at a time.
+
+        Raises ``Fenced`` when the lane was claimed by another process.
+        """
+        self._going, self._fresh, self._size = self._fresh, {}, 0
+        await asyncio.to_thread(self._keep, self._going, self.at, self.meta)
+        self._going = {}
+
+    def _keep(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta | None) -> None:
+        there = sorted((key, row) for key, row in rows.items() if row is not None)
         with self._transaction():
-            self._connection.executemany(
-                "insert into rows values (?, ?) on conflict do update set value = excluded.value",
-                [(key, row) for key, row in rows.items() if row is not None],
-            )
+            for start in range(0, len(there), SEVERAL):
+                some = there[start : start + SEVERAL]  # in one statement: the interpreter is free meanwhile
+                marks = ",".join(["(?,?)"] * len(some))
+                self._writer.execute(
+                    f"insert or replace into rows values {marks}",  # noqa: S608
+                    [part for row in some for part in row],
+                )
             gone = [(key,) for key, row in rows.items() if row is None]
             if gone:
-                self._connection.executemany("delete from rows where key = ?", gone)
-            changed = self._connection.execute(
-                "update place set at = ?, meta = ? where token = ?", (at, encode_meta(meta), self._token)
+                self._writer.executemany("delete from rows where key = ?", gone)
+            changed = self._writer.execute(
+                "update place set at = ?, meta = ? where token = ?",
+                (at, b"" if meta is None else encode_meta(meta), self._token),
             )
             if changed.rowcount != 1:
                 raise Fenced(f"{self._path}: another process has claimed the lane")
-        self.at, self.meta = at, meta
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -129,13 +168,13 @@ class LocalRows:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._explained():
-            self._connection.execute("begin immediate")
+            self._writer.execute("begin immediate")
             try:
                 yield
             except BaseException:
-                self._connection.execute("rollback")
+                self._writer.execute("rollback")
                 raise
-            self._connection.execute("commit")
+            self._writer.execute("commit")
 
     def _select(self, statement: str, parameters: Sequence[object]) -> list[tuple[bytes, bytes]]:
         with self._explained():
@@ -143,20 +182,28 @@ class LocalRows:
 
     def get(self, key: bytes) -> bytes | None:
         """One row."""
+        for rows in (self._fresh, self._going):
+            if key in rows:
+                return rows[key]
         found = self._select("select key, value from rows where key = ?", (key,))
         return found[0][1] if found else None
 
     def several(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Rows of these keys, as many as there are."""
-        found: dict[bytes, bytes] = {}
-        for start in range(0, len(keys), SEVERAL):
-            some = keys[start : start + SEVERAL]
+        over = {key: rows[key] for rows in (self._going, self._fresh) for key in keys if key in rows}
+        found = {key: row for key, row in over.items() if row is not None}
+        asked = [key for key in keys if key not in over]
+        for start in range(0, len(asked), SEVERAL):
+            some = asked[start : start + SEVERAL]
             marks = ",".join("?" * len(some))
             found.update(self._select(f"select key, value from rows where key in ({marks})", some))  # noqa: S608
         return found
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows by prefix, in key order, from beyond ``after``, read page by page."""
+        return overlaid(self._stored(prefix, after), (self._going, self._fresh), prefix, after)
+
+    def _stored(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
         after, sign = (after, ">") if after > prefix else (prefix, ">=")
         while True:
             found = self._select(
@@ -174,3 +221,4 @@ class LocalRows:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+        self._writer.close()
