@@ -109,13 +109,19 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path,
             "resume",
             "tail",
             "map",
+            "replay",
             *WRITING,
         }
         done = subprocess.run(
             command, cwd=place, env=environment(place, secrets=not looks), capture_output=True, text=True, check=False
         )
         # an exit code may say that something was found, and a plan that the systems of the demo are gone
-        finds = {"doctor": {0, 1}, "plan": {1}, "links": {0, 1} if words[2:3] == ["check"] else {0}}.get(words[1], {0})
+        finds = {
+            "doctor": {0, 1},
+            "plan": {1},
+            "replay": {0, 10},
+            "links": {0, 1} if words[2:3] == ["check"] else {0},
+        }.get(words[1], {0})
         assert done.returncode in finds, done.stdout + done.stderr
         assert done.stdout.strip()
 

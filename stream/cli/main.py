@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),
     "deletes": ("stream.cli.deletes", "Decide about deletions that are held."),
     "resync": ("stream.cli.resync", "Have records tell everything anew."),
+    "replay": ("stream.cli.replay", "Tell again what was read, or see what that would write."),
     "topics": ("stream.cli.topics", "Look after the topics of the log on a Kafka cluster."),
     "schema": ("stream.cli.schema", "Print the form of topics.yaml as JSON Schema."),
     "asyncapi": ("stream.cli.asyncapi", "Describe all topics as an AsyncAPI document."),
@@ -67,7 +68,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Run it": ("plan", "run", "poll", "topics"),
     "See how it goes, and why": ("status", "explain", "links", "tail", "doctor"),
-    "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync"),
+    "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync", "replay"),
     "This command line": ("completion", "version"),
 }
 """The same commands as the help shows them."""

@@ -44,6 +44,17 @@ def is_kafka(url: str) -> bool:
     return url.startswith("kafka:")
 
 
+def folder_at(url: str) -> Path:
+    """Where a process over this log may keep what is its own on this machine."""
+    if is_kafka(url):
+        from stream.engine.kafka.address import address_of  # noqa: PLC0415
+
+        return address_of(url).state
+    from stream.engine.embedded.schema import place_of  # noqa: PLC0415
+
+    return place_of(url).path.parent
+
+
 def socket_at(url: str, pid: int) -> Path:
     """Where a worker over this log answers commands."""
     if is_kafka(url):

@@ -16,6 +16,7 @@ from stream.codec import ToLane
 from stream.engine.log import TopicSettings
 from stream.envelope import GONE, SEEN
 from stream.model import Change, Command, Conflict, Hold, Order, Reread
+from stream.operate.replay import REPLAYED
 from stream.parking import CONNECT, PREFIX
 from stream.topics import CONFLICTS, COUNTED, MAIL, PARKED, POLLS
 from stream.topology import Topology
@@ -149,6 +150,7 @@ _EVENT: Json = {
     },
 }
 _EVENT["required"] = list(_EVENT["properties"])
+_EVENT["properties"][REPLAYED] = {**_TEXT, "description": "Where the first one stands, if it was told again."}
 _DEAD: Json = {
     "type": "object",
     "description": "The record's own, and those of Kafka Connect's dead letters.",

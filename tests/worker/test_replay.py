@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from stream.engine.backends import open_reader
 from tests.worker.office import Office
-from tests.worker.rig import linked, pairs, rename, rig, settled
+from tests.worker.rig import linked, pairs, rename, rig, settled, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -62,3 +63,25 @@ async def test_a_plan_foretells_the_first_run_and_then_nothing(tmp_path: Path) -
         told = {each["ref"]: [field["to"] for field in each["fields"].values()] for each in found["diff"]}
         assert told == {twin: ["Typed while nobody looked"] for twin in twins}
         assert office.writes() == writes
+
+
+async def test_everything_told_twice_to_a_running_worker_writes_nothing(tmp_path: Path) -> None:
+    async with rig(tmp_path) as office:
+        await office.start()
+        await linked(office)
+        for number, (left, right) in enumerate(pairs(office)[:6]):
+            await rename(office, left if number % 2 else right, f"Edit {number}")
+        await settled(office)
+        truth = [len(box.truth) for box in (office.asana, office.pms)]
+        told = [await asked(office, "replay", "--all", "--rate", "0") for _ in range(2)]
+        assert told[0]["records"] == told[1]["records"] > office.expected()
+        await worked_off(office)
+        await settled(office)
+        assert [len(box.truth) for box in (office.asana, office.pms)] == truth
+        assert office.doubled() == 0
+
+
+async def worked_off(office: Office) -> None:
+    """Wait until nothing waits in the log."""
+    with open_reader(office.topology.broker) as reader:
+        await until(lambda: not any(lag.lag for lag in reader.lags()), "all is worked off")
