@@ -100,6 +100,10 @@ class Tokens(Protocol):
         """Answer a token that is not the refused one. Raises Locked, Retry."""
         ...
 
+    def left(self) -> float | None:
+        """Seconds until the token is renewed; nothing where there is none yet, or it does not expire."""
+        ...
+
     async def close(self) -> None:
         """Give connections back."""
         ...

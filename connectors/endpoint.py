@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from connectors.spread import Spread
+
 Time: TypeAlias = int
 """Microseconds since the epoch, UTC."""
 
@@ -149,6 +151,10 @@ class Usage(Struct, frozen=True, kw_only=True):
     rooms: tuple[Room, ...] = ()
     wait: float = 0.0
     """Seconds for which the system asked to be left alone."""
+    took: Mapping[str, Spread] = {}
+    """By method: from the first byte sent to the last byte read, of requests that were answered."""
+    token_left: float | None = None
+    """Seconds until the access token is renewed; nothing where it does not expire, or none was asked for yet."""
 
 
 class Endpoint(Protocol):

@@ -42,6 +42,7 @@ from connectors.endpoint import Entity, Record, Usage
 from connectors.errors import BadAnswer, ConnectorError, Refused
 from connectors.foreign import decode
 from connectors.origin import base_of, origin_of, same_origin
+from connectors.spread import QUICK, Spread
 from connectors.trail import note
 from connectors.verdicts import Verdict, error_of, retry_after, verdict
 from connectors.wire import (
@@ -127,11 +128,18 @@ class Client:
         more = (value.reveal() for value in self._headers.values() if isinstance(value, Secret))
         self._redactor = Redactor((*known, *more))
         self._answers: Counter[tuple[str, str]] = Counter()
+        self._took: dict[str, Spread] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def usage(self) -> Usage:
         """Tell what was asked of the system, and how much may still be asked."""
-        return Usage(answers=self._answers, rooms=self.budget.rooms(), wait=max(0.0, self.budget.wait()))
+        return Usage(
+            answers=self._answers,
+            rooms=self.budget.rooms(),
+            wait=max(0.0, self.budget.wait()),
+            took=self._took,
+            token_left=None if isinstance(self._auth, _FIXED) else self._auth.left(),
+        )
 
     @property
     def address(self) -> str:
@@ -229,7 +237,7 @@ class Client:
         own = {name: value.reveal() if isinstance(value, Secret) else value for name, value in self._headers.items()}
         body = None if request.body is None else write_body(request)
         kind = {} if body is None else {"Content-Type": MEDIA[request.encoding]}
-        sent, at = SimpleNamespace(begun=False), self._now()
+        sent, at, began = SimpleNamespace(begun=False), self._now(), self._clock()
         try:
             async with (
                 asyncio.timeout(self._deadlines.total),
@@ -246,7 +254,9 @@ class Client:
                 self.ahead.hear(told, at, self._now())
                 note(request.method, url.path, response.status, told)
                 self._answers[request.method, str(response.status)] += 1
-                return response.status, told, await read_body(response, self._sizes)
+                read = await read_body(response, self._sizes)
+                self._took.setdefault(request.method, Spread(QUICK)).add((self._clock() - began,))
+                return response.status, told, read
         except (OSError, aiohttp.ClientError, zlib.error, ValueError) as error:
             self._answers[request.method, "none"] += 1
             raise broken(request, error, begun=sent.begun) from None

@@ -78,6 +78,11 @@ class OAuth2:
         # Shielded: one caller that gives up must not take the token from all the others.
         return await asyncio.shield(self._renewal)
 
+    def left(self) -> float | None:
+        """Seconds until the token is renewed; nothing where there is none yet, or it does not expire."""
+        known = self._bearer is not None and math.isfinite(self._good_until)
+        return max(0.0, self._good_until - self._clock()) if known else None
+
     async def close(self) -> None:
         """Give connections back."""
         if self._renewal is not None and not self._renewal.done():

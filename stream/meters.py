@@ -6,27 +6,13 @@ so there are as many numbers with a million records as with one.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
+from connectors.spread import Spread
+
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 """Seconds that are told apart: a person waits for one, an alert for three hundred."""
-
-
-class Spread:
-    """How long things took."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        """How many took at most each bound, and more than the last; not added up."""
-        self.sum = 0.0
-
-    def add(self, all: Iterable[float]) -> None:
-        """Count these seconds."""
-        for seconds in all:
-            self.counts[bisect_left(BOUNDS, seconds)] += 1
-            self.sum += seconds
 
 
 class Meters:
@@ -46,4 +32,4 @@ class Meters:
 
     def arrive(self, type: str, seconds: Iterable[float]) -> None:
         """Edits have arrived at records of a type, so long after they were made."""
-        self.arrived.setdefault(type, Spread()).add(seconds)
+        self.arrived.setdefault(type, Spread(BOUNDS)).add(seconds)

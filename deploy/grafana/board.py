@@ -26,6 +26,7 @@ class Panel(NamedTuple):
     wide: int = 8
 
 
+REQUESTS = "rate(linkstream_request_seconds_bucket[5m])"
 ROWS: dict[str, list[Panel]] = {
     "Is it in step?": [
         Panel(
@@ -75,6 +76,12 @@ ROWS: dict[str, list[Panel]] = {
             "Requests", {"sum by (system, code) (rate(linkstream_requests_total[5m]))": "{{system}} {{code}}"}, "reqps"
         ),
         Panel(
+            "Time of requests",
+            {f"histogram_quantile(0.95, sum by (system, le) ({REQUESTS}))": "{{system}}"},
+            "s",
+            about="19 of 20 take less.",
+        ),
+        Panel(
             "Rate budget left",
             {"linkstream_budget_left_requests / linkstream_budget_requests": "{{system}} {{window}}"},
             "percentunit",
@@ -99,6 +106,15 @@ ROWS: dict[str, list[Panel]] = {
         Panel("Processor", {'rate(process_cpu_seconds_total{job="linkstream"}[5m])': "{{instance}}"}, "percentunit"),
         Panel("Event loop late", {"linkstream_loop_lag_seconds": "{{instance}}"}, "s"),
         Panel("Commits", {"sum by (agent) (rate(linkstream_commits_total[5m]))": "{{agent}}"}, "ops"),
+        Panel(
+            "Time of a commit",
+            {
+                "sum by (agent) (rate(linkstream_commit_seconds_total[5m]))"
+                " / sum by (agent) (rate(linkstream_commits_total[5m]))": "{{agent}}"
+            },
+            "s",
+        ),
+        Panel("Rebalances", {"increase(linkstream_rebalances_total[1h])": "{{instance}}"}),
     ],
 }
 

@@ -64,6 +64,8 @@ class App(faust.App):
         self.handlers: dict[str, Handler] = built_in(log)
         self.on_landed: Callable[[Staged], object] = lambda _: None
         """Called with every unit that is durable now."""
+        self.shared = 0
+        """How often lanes were handed out: once at the start, and again whenever workers come or go."""
         self.claimed = False
         """Whether the first lanes are ours."""
         self.at_open: list[Callable[[], Awaitable[object]]] = []
@@ -120,6 +122,7 @@ class App(faust.App):
             for partition in sorted(partitions)
         ]
         self.lanes += await asyncio.gather(*ours)
+        self.shared += 1
         for lane in self.lanes:
             lane.draining = self._drained
         for theirs, feed in self.feeds:

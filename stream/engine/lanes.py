@@ -12,6 +12,7 @@ body's units take the lane one after the other.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -94,6 +95,8 @@ class Lane:
     def __init__(self, log: Log, claim: Claim, *, rows: int = 20_000, size: int = 16 << 20) -> None:
         self.commits = 0
         """How many have landed."""
+        self.committing = 0.0
+        """Seconds that they took, added up."""
         self.on_landed: Callable[[Staged], object] = lambda _: None
         """Called with what is durable now."""
         self.log = log
@@ -258,11 +261,13 @@ class Lane:
 
     async def _fly(self, staged: Staged) -> None:
         self._failure = EngineError(f"lane {self.id}: the outcome of a commit is unknown")
+        began = time.monotonic()
         try:
             await self.log.commit(staged)
             self._rows.update(staged.rows)
             self.next.update(staged.offsets)
             self.commits += 1
+            self.committing += time.monotonic() - began
             self.on_landed(staged)
             self._failure = None
         except EngineError as error:

@@ -23,7 +23,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from stream.meters import BOUNDS, Spread
+from connectors.spread import Spread
+from stream.meters import BOUNDS
 from stream.model import type_of
 from stream.operate.survey import counted
 from stream.standing import added_up
@@ -62,23 +63,38 @@ class _Worker(Collector):
         yield InfoMetricFamily(f"{PREFIX}build", "The version that runs.", {"version": version("linkstream")})
         log = self._worker.app.broker.health()["state"] == "green"
         yield _gauge("log_healthy", "Whether the log takes records, and no lane is held.", (), {(): log})
+        recovering = self._worker.recovering()
+        yield _gauge("recovering", "1 while a loss of state has not been made good.", (), {(): recovering})
+        shared = {(): self._worker.app.shared}
+        yield _counter("rebalances", "Partitions were handed out: at the start, as workers come and go.", (), shared)
         yield _gauge("loop_lag_seconds", "How late the event loop was last.", (), {(): self._worker.late})
 
     def _systems(self) -> Iterator[Metric]:
         states: dict[Labels, bool] = {}
         answers: dict[Labels, int] = {}
-        ahead, wait = {}, {}
+        ahead, wait, token = {}, {}, {}
+        took = HistogramMetricFamily(
+            f"{PREFIX}request_seconds",
+            "From the first byte of a request until its whole answer was read.",
+            labels=("system", "method"),
+        )
         for name, endpoint in self._worker.endpoints.items():
             tag = type(endpoint.state()).__struct_config__.tag
             states |= {(name, state): state == tag for state in STATES}
             ahead[name,] = endpoint.clock_ahead() or 0.0
             usage = endpoint.usage()
             wait[name,] = usage.wait
+            if usage.token_left is not None:
+                token[name,] = usage.token_left
+            for method, spread in usage.took.items():
+                took.add_metric((name, method), _buckets(spread), spread.sum)
             answers |= {(name, *labels): count for labels, count in usage.answers.items()}
         yield _gauge("system_state", "1 for the state that a system is in.", ("system", "state"), states)
         yield _gauge("system_clock_ahead_seconds", "How far its clock is ahead of ours.", ("system",), ahead)
         yield _gauge("system_pause_seconds", "For how long it asked to be left alone.", ("system",), wait)
         yield _counter("requests", "Requests to a system.", ("system", "method", "code"), answers)
+        yield took
+        yield _gauge("token_left_seconds", "Until its access token is renewed, where it expires.", ("system",), token)
 
     def _budgets(self) -> Iterator[Metric]:
         size, left = {}, {}
@@ -133,7 +149,7 @@ class _Worker(Collector):
             labels=("type",),
         )
         for name in self._worker.topology.types:
-            spread = meters.arrived.get(name) or Spread()
+            spread = meters.arrived.get(name) or Spread(BOUNDS)
             took.add_metric((name,), _buckets(spread), spread.sum)
         yield took
 
@@ -165,16 +181,19 @@ class _Worker(Collector):
         lag: dict[Labels, float] = {}
         oldest: dict[Labels, float] = {}
         commits: dict[Labels, float] = {}
+        took: dict[Labels, float] = {}
         for lane in self._worker.app.lanes:
             labels = (lane.id.agent, str(lane.id.partition))
             at = lane.oldest()
             lag[labels] = lane.behind()
             oldest[labels] = max(0.0, now - at / 1000) if at is not None else 0.0
             commits[labels] = lane.commits
+            took[labels] = lane.committing
         names = ("agent", "partition")
         yield _gauge("lag_records", "Records that wait for a lane.", names, lag)
         yield _gauge("oldest_uncommitted_seconds", "Age of the oldest of them; 0 while none waits.", names, oldest)
         yield _counter("commits", "Units that were committed.", names, commits)
+        yield _counter("commit_seconds", "Seconds that their commits took, added up.", names, took)
 
 
 def _gauge(name: str, about: str, labels: Labels, values: Mapping[Any, float]) -> Metric:
@@ -193,7 +212,7 @@ def _counter(name: str, about: str, labels: Labels, values: Mapping[Any, float])
 
 def _buckets(spread: Spread) -> list[tuple[str, float]]:
     total, buckets = 0, []
-    for bound, count in zip((*BOUNDS, float("inf")), spread.counts, strict=True):
+    for bound, count in zip((*spread.bounds, float("inf")), spread.counts, strict=True):
         total += count
         buckets.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
     return buckets

@@ -112,10 +112,12 @@ async def test_a_token_is_renewed_ahead_of_its_end(life: Any, still_good: float,
     vendor, clock = Vendor(), Clock()
     vendor.life = life
     async with opened(vendor, clock) as client:
+        assert client.usage().token_left is None
         await client.call(GET)
         clock.now = 1000.0 + still_good
         await client.call(GET)
         assert len(vendor.asked) == 1
+        assert client.usage().token_left == pytest.approx((renewed + still_good) / 2 - still_good)
         clock.now = 1000.0 + renewed
         await client.call(GET)
     assert [token for _, token in vendor.calls] == [f"Bearer canary-token-{n}" for n in (1, 1, 2)]
@@ -130,6 +132,7 @@ async def test_a_token_without_an_end_is_used_until_it_is_refused(life: Any) -> 
         clock.now += 1e9
         await client.call(GET)
         assert len(vendor.asked) == 1
+        assert client.usage().token_left is None
         vendor.good = "revoked"
         await client.call(POST)
     assert vendor.calls[-2:] == [("POST", "Bearer canary-token-1"), ("POST", "Bearer canary-token-2")]

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from connectors.endpoint import Room, Usage
 from connectors.memory import MemoryEndpoint
-from stream.meters import BOUNDS, Spread
+from connectors.spread import QUICK, Spread
+from stream.meters import BOUNDS
 from stream.operate.metrics import Metrics
 from stream.topology import Topology, read_topology
 from stream.wiring import build
@@ -24,7 +25,14 @@ class Counted(MemoryEndpoint):
     """An endpoint of which something was asked."""
 
     def usage(self) -> Usage:
-        return Usage(answers={("GET", "200"): 7, ("POST", "none"): 1}, rooms=(Room(count=150, seconds=60, left=3),))
+        took = Spread(QUICK)
+        took.add((0.02, 0.3, 31.0))
+        return Usage(
+            answers={("GET", "200"): 7, ("POST", "none"): 1},
+            rooms=(Room(count=150, seconds=60, left=3),),
+            took={"GET": took},
+            token_left=40.0,
+        )
 
 
 def topology(folder: Path) -> Topology:
@@ -78,6 +86,11 @@ def test_what_was_counted_is_told(tmp_path: Path) -> None:
     assert told["linkstream_requests_total", "none", "POST", "asana"] == 1
     assert told["linkstream_budget_left_requests", "asana", "150/60s"] == 3
     assert told["linkstream_system_state", "ok", "asana"] == 1
+    assert told["linkstream_request_seconds_bucket", "0.025", "GET", "asana"] == 1
+    assert told["linkstream_request_seconds_bucket", "30.0", "GET", "asana"] == 2
+    assert told["linkstream_request_seconds_count", "GET", "asana"] == 3
+    assert told["linkstream_token_left_seconds", "asana"] == 40
+    assert told["linkstream_recovering",] == 0
 
 
 def test_only_types_that_this_worker_reads_have_an_age(tmp_path: Path) -> None:
@@ -94,6 +107,6 @@ def test_open_metrics_are_there_for_those_who_ask(tmp_path: Path) -> None:
 
 
 def test_a_spread_counts_each_bound_in_its_own_place() -> None:
-    spread = Spread()
+    spread = Spread(BOUNDS)
     spread.add([0.1, 0.1001, BOUNDS[-1] + 1])
     assert (spread.counts[0], spread.counts[1], spread.counts[-1], sum(spread.counts)) == (1, 1, 1, 3)

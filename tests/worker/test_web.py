@@ -62,6 +62,10 @@ async def test_a_system_that_is_down_is_seen_in_the_metrics_and_fails_no_health(
         assert down[update] > before.get(update, 0)
         assert down["linkstream_end_to_end_seconds_count['custompms.task']"] > 0
         assert down["linkstream_poll_failures_total['custompms.task']"] > 0
+        assert down["linkstream_request_seconds_count['GET', 'asana']"] > 1
+        assert down["linkstream_request_seconds_sum['GET', 'asana']"] > 0
+        assert down["linkstream_rebalances_total[]"] == 1
+        assert down["linkstream_commit_seconds_total['0', 'join']"] > 0
         for path in ("/livez", "/readyz", "/startupz"):
             assert await ask(path) == (200, "ok\n")
         await office.pms.up()
