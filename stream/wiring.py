@@ -119,7 +119,8 @@ def _joining(worker: Worker) -> None:
 def _serving(worker: Worker) -> None:
     """What a worker does beside the stream: say how it goes, answer questions, and tidy up at the end."""
     app, topology = worker.app, worker.topology
-    app.at_start.append(lambda: logger.info("started: %s; log %s", ", ".join(topology.systems), shown(topology.broker)))
+    systems, log = ", ".join(topology.systems), shown(topology.broker)
+    app.at_start.append(lambda: logger.info("started: %s; log %s", systems, log, extra={"what": "started"}))
     app.at_end.append(worker.close)
 
     app.at_start.append(worker.watchdog.start)
@@ -178,10 +179,11 @@ def _went_well(worker: Worker, name: str) -> None:
     """A page was read: note it, and say what an operator waits for."""
     reader = worker.readers[name]
     if worker.errors.pop(name, None) is not None:
-        logger.info("%s: read again", name)
+        logger.info("%s: read again", name, extra={"what": "read_again", "type": name})
     if reader.counted is not None:
         how = "all read anew" if reader.again else "first complete reading"
-        logger.info("%s: %s, records: %d", name, how, reader.counted)
+        more = {"what": "read_whole", "type": name, "records": reader.counted}
+        logger.info("%s: %s, records: %d", name, how, reader.counted, extra=more)
         reader.counted = None
     worker.read_at[name] = clock()
     worker.meters.pages[name] += 1
@@ -224,7 +226,7 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
         except ConnectorError as error:
             more = False
             if worker.errors.get(name) != str(error):
-                logger.warning("%s: %s", name, error)
+                logger.warning("%s: %s", name, error, extra={"what": "not_read", "type": name})
             worker.errors[name] = str(error)
             worker.meters.failures[name] += 1
         except EngineError as error:
@@ -234,7 +236,7 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
             more = False
             worker.errors[name] = f"{type(error).__name__}: {error}"
             worker.meters.failures[name] += 1
-            logger.exception("%s: reading failed", name)
+            logger.exception("%s: reading failed", name, extra={"what": "not_read", "type": name})
         worker.tried[name] += 1
         if not more:
             with suppress(TimeoutError):

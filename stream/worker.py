@@ -103,9 +103,9 @@ class Worker:
             try:
                 await endpoint.close()
             except Exception:  # the edge: the others are closed all the same
-                logger.exception("%s: its connections did not close", name)
+                logger.exception("%s: not closed", name, extra={"what": "not_closed", "system": name})
         await self.traces.close()
-        logger.info("stopped")
+        logger.info("stopped", extra={"what": "stopped"})
 
     async def read_now(self, names: Iterable[str], *, patience: float = 45.0) -> dict[str, str]:
         """Read types at once: for each an empty text, or why it was not read."""
@@ -124,7 +124,7 @@ class Worker:
     def go_on(self, types: Iterable[str]) -> None:
         """Read types that were paused at once."""
         for name in types:
-            logger.info("%s: goes on", name)
+            logger.info("%s: goes on", name, extra={"what": "goes_on", "type": name})
             self.wishes[name].set()
 
     def watch(self) -> None:
@@ -133,9 +133,13 @@ class Worker:
             match endpoint.state():
                 case Down(reason=reason) | Shut(reason=reason) as state if name not in self.away:
                     self.away[name] = clock()
-                    logger.warning("%s is %s: %s", name, type(state).__struct_config__.tag, reason)
+                    how = type(state).__struct_config__.tag
+                    more = {"what": "system_away", "system": name, "state": how}
+                    logger.warning("%s is %s: %s", name, how, reason, extra=more)
                 case Ok() if name in self.away:
-                    logger.info("%s is back after %.0f s", name, (clock() - self.away.pop(name)) / 1e6)
+                    seconds = (clock() - self.away.pop(name)) / 1e6
+                    back = {"what": "system_back", "system": name, "seconds": round(seconds)}
+                    logger.info("%s is back after %.0f s", name, seconds, extra=back)
                 case _:
                     pass
 
@@ -144,10 +148,13 @@ class Worker:
         held = set(self.join.held)
         for name in sorted(held - self.holding):
             logger.error(
-                "%s: too many deletions at once; all are held, nothing follows them: linkstream deletes list", name
+                "%s: too many deletions at once; all are held, nothing follows them: linkstream deletes list",
+                name,
+                extra={"what": "deletions_held", "type": name},
             )
         for name in sorted(self.holding - held):
-            logger.info("%s: deletions are not held any more", name)
+            more = {"what": "deletions_go_on", "type": name}
+            logger.info("%s: deletions are not held any more", name, extra=more)
         self.holding = held
 
     def recovering(self) -> bool:
@@ -161,11 +168,12 @@ class Worker:
             return
         if not self.lost:
             self.lost = True
-            logger.error("state was lost: %s; nothing is created before everything was read anew", self._loss())
+            text = "state was lost: %s; nothing is created before everything was read anew"
+            logger.error(text, self._loss(), extra={"what": "state_lost"})
         loaded = {lane.id.partition for lane in self.app.lanes if lane.id.agent == "join"} == self.join.alarms.keys()
         if loaded and not self.join.recovering:
             await self.app.broker.heal()
-            logger.info("recovered: everything was read and told anew")
+            logger.info("recovered: everything was read and told anew", extra={"what": "recovered"})
 
     def _loss(self) -> str:
         return self.app.broker.loss.reason

@@ -3,6 +3,8 @@
 Everything passes one pipe, ours and that of libraries: levels, times, then redaction as the last step before a line
 is made, so that no part of an event, no exception and no library can go around it. What records hold is foreign and
 private: it is not logged at all above debug, and whatever is foreign is cut and its control characters escaped.
+
+An event is a sentence for a person; ``what`` is its name for a program, with ``type``, ``system`` or ``ref`` beside it.
 """
 
 from __future__ import annotations
@@ -114,6 +116,7 @@ def redacting(secrets: Iterable[str]) -> Processor:
 
 
 _DEEPEST: Final = 6
+_SAID: Final = ("what", "type", "system", "ref", "records", "state", "seconds", "stage")
 _NO_VALUE: Final = "***"
 _SECRET_NAMES: Final = frozenset(
     (
@@ -138,6 +141,8 @@ def _text_line(_: Any, __: str, event: Event) -> str:
     """One line for a person: time, level, what happened, and what with."""
     time, level, what = event.pop("timestamp", ""), event.pop("level", ""), event.pop("event", "")
     event.pop("logger", None)
+    for name in _SAID if "what" in event else ():  # the sentence has them
+        event.pop(name, None)
     trouble = event.pop("exception", None)
     rest = " ".join(f"{name}={value}" for name, value in event.items())
     lines = "" if trouble is None else "\n" + str(trouble).replace("\\n", "\n")

@@ -219,7 +219,9 @@ class Feed:
         park(unit, record, self.stage, error, "the stage failed on this record alone")
         await lane.finish(unit)
         del self._troubles[lane]
-        logger.error("parked %s/%d@%d: %s", record.topic, record.partition, record.offset, type(error).__name__)
+        more = {"what": "parked", "ref": record.key.decode(errors="replace")}
+        place = f"{record.topic}/{record.partition}@{record.offset}"
+        logger.error("parked %s: %s", place, type(error).__name__, extra=more)
         most, seconds = ALARM
         times = self._parked[lane]
         times.append(asyncio.get_running_loop().time())
@@ -245,7 +247,8 @@ async def attend(
             raise
         except Exception as error:  # the edge of every stage
             seconds = feed.failed(error)
-            logger.warning("%s failed: %s: %s", feed.stage, type(error).__name__, error, exc_info=error)
+            more = {"what": "stage_failed", "stage": feed.stage}
+            logger.warning("%s failed: %s: %s", feed.stage, type(error).__name__, error, exc_info=error, extra=more)
             await asyncio.sleep(seconds)
             running = call()
         else:

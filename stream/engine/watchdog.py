@@ -94,6 +94,7 @@ def _free(lane: Lane) -> bool:
 
 
 def _end(reason: str) -> None:
-    logger.critical("%s; ending, so that a supervisor starts another worker", reason)
+    more = {"what": "stands_still"}
+    logger.critical("%s; ending, so that a supervisor starts another worker", reason, extra=more)
     logging.shutdown()
     os._exit(EngineError.exit_code)

@@ -13,7 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.cli.logs import LONGEST, begin, redacting
+from stream.cli.logs import LONGEST, _text_line, begin, redacting
 
 CANARY = "canary-4711-s3cret/+="
 
@@ -111,6 +111,12 @@ def test_a_person_reads_text() -> None:
         root.handlers[:] = before
         root.setLevel(level)
         structlog.reset_defaults()
+
+
+def test_a_person_is_not_told_twice() -> None:
+    event = {"timestamp": "2026-01-01T00:00:00Z", "level": "info", "event": "tasks: read again", "type": "tasks"}
+    assert _text_line(None, "", {**event, "what": "read_again"}).endswith(" tasks: read again")
+    assert _text_line(None, "", {**event}).endswith("type=tasks")
 
 
 JSON = st.recursive(
