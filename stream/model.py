@@ -95,7 +95,10 @@ class Propose(Struct, frozen=True, kw_only=True, tag="propose", omit_defaults=Tr
 
 
 class Nudge(Struct, frozen=True, kw_only=True, tag="nudge", omit_defaults=True):
-    """Propose to me: I am the other side, or I lost our link; with a number, I was deleted and came back."""
+    """Propose to me: I am the other side, or I lost our link; with a number, I was deleted and came back.
+
+    An index that is the sender itself says: ask me anew.
+    """
 
     edge: str
     sender: Ref
@@ -189,6 +192,8 @@ class Register(Struct, frozen=True, kw_only=True, tag="register", omit_defaults=
     """The sender's own."""
     present: bool = True
     linked: bool = False
+    number: int = 0
+    """The newest word counts: an older one may be said again, and late."""
 
 
 class ClaimKey(Struct, frozen=True, kw_only=True, tag="claimkey", omit_defaults=True):

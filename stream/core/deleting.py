@@ -78,7 +78,7 @@ def _held(turn: Turn) -> bool:
     Without the pause the first ten of a thousand would have been followed before anybody could count.
     """
     row, patience = turn.row, turn.fact.patience
-    links = sum(edge.state == "linked" for edge in row.edges.values())
+    links = sum(map(_bound, row.edges.values()))
     if not patience or not links or row.deletion is not None:
         return False
     if row.leave is None:
@@ -110,7 +110,7 @@ def _withdraw(turn: Turn) -> None:
         if row.plan:
             withdraw(turn, end, keys_of(end, row.remote))
         edge = row.edges.get(end.edge)
-        if edge is not None and edge.state in UNLINKED:
+        if edge is not None and edge.state in UNLINKED and not _bound(edge):
             release(turn, end)
             del row.edges[end.edge]
         elif edge is not None and edge.state == "severed" and edge.due:
@@ -124,7 +124,7 @@ def _leave(turn: Turn, reason: str) -> None:
     at = row.deletion.alive_at if row.deletion is not None else known(row)
     for end in turn.ends.values():
         edge = row.edges.get(end.edge)
-        if edge is not None and edge.state == "linked":
+        if edge is not None and _bound(edge):
             turn.mail(
                 edge.peer,
                 Detach(
@@ -137,6 +137,15 @@ def _leave(turn: Turn, reason: str) -> None:
                 ),
             )
             _sever(turn, end, edge, reason)
+
+
+def _bound(edge: Edge) -> bool:
+    """Whether a counterpart has to hear of a deletion: there is a link, or one that was over is asked for anew.
+
+    Accepted by then and told just that nobody waited for it, the counterpart would be free for others, and what was to
+    follow would stay.
+    """
+    return edge.state == "linked" or (edge.state == "proposed" and edge.ended > 0)
 
 
 def _shown(turn: Turn, end: End) -> dict[str, Version]:

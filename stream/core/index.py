@@ -10,6 +10,8 @@ is told so and comes again; as long as there are such, the value counts as one t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from stream.core.flows import View
@@ -36,9 +38,10 @@ def decide_index(
     out: list[Output] = []
     match message:
         case Register():
-            before = free(index)
+            before, members = free(index), index.members
             _enter(index, message, now)
             out += _resolved(key, index, message, view, before)
+            out += _untaken(key, index, message, members)
         case ClaimKey(sender=sender):
             queue = tuple(claim for claim in index.queue if claim.sender != sender)
             index.queue = (*queue, message)[: MOST + 1]
@@ -61,7 +64,13 @@ def decide_index(
 
 
 def _enter(index: Index, message: Register, now: Time) -> None:
-    """Keep who carries the value, as free or as linked, as far as there is room (C12)."""
+    """Keep who carries the value, as free or as linked, as far as there is room (C12).
+
+    An older word that is said again, late, is passed over: one that was linked counted as free once more, and two that
+    match were left in doubt beside it (C4).
+    """
+    if message.number < index.numbers.get(message.sender, 0):
+        return
     side = message.edge[-1:]
     members = dict(index.members)
     others = members.pop(message.sender, "").replace(side, "").replace(side.upper(), "")
@@ -71,9 +80,11 @@ def _enter(index: Index, message: Register, now: Time) -> None:
     elif sum(place in places for places in members.values()) >= MOST:
         index.crowded = {**index.crowded, place: now + CROWDED}
         place = ""
+    numbers = {ref: number for ref, number in index.numbers.items() if ref != message.sender}
     if others or place:
         members[message.sender] = others + place
-    index.members = members
+        numbers[message.sender] = message.number
+    index.members, index.numbers = members, numbers
 
 
 def free(index: Index) -> tuple[Ref, ...]:
@@ -96,6 +107,26 @@ def _resolved(key: str, index: Index, message: Register, view: View, before: tup
     if "a" not in index.members[one] or "b" not in index.members[other]:
         return []
     return [Mail(one, Nudge(edge=f"{flow.name}/a", sender=other, key=key))]
+
+
+def _untaken(key: str, index: Index, message: Register, before: dict[Ref, str]) -> list[Output]:
+    """Let all ask anew that were told that their only match is linked, now that it is free or has another value (C4).
+
+    One that stays as it is would otherwise wait for ever for a counterpart that nobody creates any more.
+    """
+    name, _, side = message.edge.rpartition("/")
+    was = side.upper() in before.get(message.sender, "")
+    if not was or not _taken(before, side) or _taken(index.members, side):
+        return []
+    other = "b" if side == "a" else "a"
+    told = [ref for ref, places in index.members.items() if other in places]
+    return [Mail(ref, Nudge(edge=f"{name}/{other}", sender=key, key=key)) for ref in told]
+
+
+def _taken(members: Mapping[Ref, str], side: str) -> bool:
+    """Whether all that carry the value on a side are linked."""
+    places = "".join(members.values())
+    return side.upper() in places and side not in places
 
 
 def _serve(key: str, index: Index, view: View) -> list[Output]:

@@ -78,13 +78,13 @@ def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:
         return
     linked = edge is not None and edge.state in ("linked", "severed")
     for key in keys:
-        turn.mail(key, Register(sender=turn.key, edge=end.edge, linked=linked))
+        turn.mail(key, Register(sender=turn.key, edge=end.edge, linked=linked, number=turn.number()))
 
 
 def withdraw(turn: Turn, end: End, keys: Iterable[str]) -> None:
     """Register under these values no longer."""
     for key in keys:
-        turn.mail(key, Register(sender=turn.key, edge=end.edge, present=False))
+        turn.mail(key, Register(sender=turn.key, edge=end.edge, present=False, number=turn.number()))
 
 
 def release(turn: Turn, end: End) -> None:

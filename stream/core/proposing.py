@@ -32,6 +32,9 @@ EARLY = "it offered values before it accepted"
 LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
 """States in which a record may still be linked to whoever comes."""
 
+SETTLED = frozenset({"alone", "refused"})
+"""Those of them that asked, and ask no more."""
+
 Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
 
 
@@ -84,29 +87,44 @@ def say_proposal(turn: Turn, end: End) -> None:
 
 
 def nudged(turn: Turn, message: Nudge) -> None:
-    """The other side asks for a proposal, or lost our link (C2, D4).
+    """The other side asks for a proposal, or lost our link (C2, D4); or an index answers otherwise than before (C4).
 
     Who looks for nobody any more asks the index anew, for this may be said again, and late: two of a crowd were linked
-    by guess when their first words came once more (C4).
+    by guess when their first words came once more (C4). Who may be ours proposes to nobody before it knows: linked by
+    its name, it got versions of its own, and what it was created with went back over what was typed since (C6, C7).
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
-    if end is None or end.side != "a" or not turn.row.remote or removing(turn):
+    if end is None or not turn.row.remote or removing(turn):
         return
-    if turn.row.gone_at:
+    if message.sender == message.key:
+        _corrected(turn, end, edge, message.key)
+    elif end.side != "a":
+        return
+    elif turn.row.gone_at:
         _gone_too(turn, end, edge, message.sender)
-    elif message.key and edge is not None and edge.state in ("alone", "refused") and not edge.idle:
-        keys = keys_of(end, turn.row.remote)
-        if message.key in keys:
-            turn.move(end, "matching")
-            seeking.claim(turn, end, keys.index(message.key))
+    elif message.key and edge is not None and edge.state in SETTLED:
+        _ask_anew(turn, end, edge, message.key)
     elif edge is None or (edge.state in LOOKING and not edge.idle):
-        propose(turn, end, message.sender)
+        if not hesitates(turn):
+            propose(turn, end, message.sender)
     elif edge.state == "linked" and edge.peer == message.sender:
         key = (*keys_of(end, turn.row.remote), "")[0]
         turn.change(end, owed=tuple(turn.leading(end)))
         turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
     elif edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
         propose(turn, end, message.sender)
+
+
+def _corrected(turn: Turn, end: End, edge: Edge | None, key: str) -> None:
+    """The only match is taken no more; who heard that asks anew, also while it asks for its next value (C4)."""
+    if edge is not None and (edge.state in SETTLED or edge.reason == TAKEN):
+        _ask_anew(turn, end, edge, key)
+
+
+def _ask_anew(turn: Turn, end: End, edge: Edge, key: str) -> None:
+    """Look for a counterpart once more: what the index of a value said may be true no more."""
+    if not (edge.idle or turn.row.gone_at or hesitates(turn)) and key in keys_of(end, turn.row.remote):
+        seeking.look(turn, end)
 
 
 def _gone_too(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:

@@ -257,7 +257,11 @@ def _untouched(field: str, right: Value, before: Value, value: Value) -> tuple[V
 
 
 def edit(turn: Turn, field: str, value: Value, time: Time) -> None:
-    """A person, or the system itself, changed a field (B1, B4)."""
+    """A person, or the system itself, changed a field (B1, B4).
+
+    Also where it holds by chance what is right, it carries its own version, until nothing else is there to be read: who
+    typed over that had not seen the other one (A4).
+    """
     row = turn.row
     cell, right = turn.cells[field], turn.value(field)
     over = cell.carried or cell.version
@@ -268,9 +272,6 @@ def edit(turn: Turn, field: str, value: Value, time: Time) -> None:
         newer = _untouched(field, right, before, value) if PART in field and cell.carried is None else ()
         turn.cells[field] = Cell(version, newer=newer, base=over)
         turn.touched[field] = ""
-        return
-    if value == right:
-        turn.cells[field] = replace(cell, newer=(), carried=None)
         return
     turn.cells[field] = replace(cell, newer=(right,), carried=version)
     lost = Stated(value, version, over, turn.key)

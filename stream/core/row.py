@@ -295,6 +295,7 @@ class Index(
     omit_defaults=True,
     rename={
         "members": "m",
+        "numbers": "n",
         "lock": "l",
         "queue": "q",
         "crowded": "c",
@@ -306,6 +307,8 @@ class Index(
 
     members: dict[Ref, str] = {}
     """Side of each record that carries it; a capital when it is linked."""
+    numbers: dict[Ref, int] = {}
+    """Of the word by which each of them is kept as it is."""
     crowded: dict[str, Time] = {}
     """Sides on which there may be more than are kept, and until when."""
     lock: tuple[Ref, int] | None = None

@@ -46,11 +46,13 @@ def plan(turn: Turn) -> None:
         return
     dirty: dict[str, Value] = {}
     for field, cell in turn.cells.items():
-        if cell.carried is None or whole(field) not in turn.view.flows.written[turn.type]:
+        if cell.carried is None:
             continue
         value = turn.value(field)
         if value == row.remote.get(field):
             turn.cells[field] = replace(cell, newer=(), carried=None)
+        elif whole(field) not in turn.view.flows.written[turn.type]:
+            continue
         elif (cell.rejected is None or cell.rejected < cell.version) and not damping.waits(turn, field):
             dirty[field] = value
     if not dirty:

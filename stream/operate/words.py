@@ -169,6 +169,8 @@ class Teller:
                 return self._receipt(record.key, receipt)
             case Propose(sender=sender, anew=anew):
                 return Said("link", f"{sender} {'asks to be told everything again' if anew else 'proposes a link'}")
+            case Nudge(sender=sender, key=key) if sender == key:
+                return Said("link", "who carries its match value has changed: it asks anew")
             case Nudge(sender=sender):
                 return Said("link", f"{sender} asks for a proposal")
             case Accept(sender=sender):

@@ -129,6 +129,13 @@ MUTANTS = [
         "test_writing.test_a4_an_edit_in_a_held_reading_keeps_its_own_time",
     ),
     mutant(
+        "A4 equal",
+        reading.edit,
+        "newer=(right,), carried=version)",
+        "newer=(right,) if value != right else (), carried=version if value != right else None)",
+        "test_writing.test_a4_what_was_equal_by_chance_had_not_been_seen",
+    ),
+    mutant(
         "A5 base",
         writing.plan,
         "row.remote.get(field) for field in dirty",
@@ -420,8 +427,8 @@ MUTANTS = [
     mutant(
         "C4 resolved",
         index._resolved,
-        "return [Mail(",
-        "[Mail(",
+        'if "a" not in',
+        'if True or "a" not in',
         "test_index.TestC4Doubt.test_of_two_for_one_neither_is_taken_until_one_goes",
     ),
     mutant(
@@ -430,6 +437,29 @@ MUTANTS = [
         "elif message.key and edge",
         "elif False and edge",
         "test_index.TestC4Doubt.test_a_request_of_before_the_doubt_links_nobody_by_guess",
+    ),
+    mutant(
+        "C4 untaken",
+        index._untaken,
+        "for ref in told]",
+        "for ref in told[:0]]",
+        "test_index.TestC4TakenNoMore.test_when_the_match_gets_another_value_a_counterpart_is_created",
+        "test_index.TestC4TakenNoMore.test_when_the_match_is_deleted_too",
+        "test_index.TestC4TakenNoMore.test_when_the_match_is_free_they_find_each_other",
+    ),
+    mutant(
+        "C4 untaken meanwhile",
+        proposing._corrected,
+        " or edge.reason == TAKEN",
+        "",
+        "test_index.TestC4TakenNoMore.test_who_hears_it_while_it_asks_for_the_next_value_begins_anew",
+    ),
+    mutant(
+        "C4 late words",
+        index._enter,
+        "message.number < index.numbers.get(message.sender, 0)",
+        "False",
+        "test_index.TestC4LateWords.test_what_was_said_before_a_link_does_not_undo_it_when_it_is_said_again",
     ),
     mutant(
         "C4 next",
@@ -537,6 +567,13 @@ MUTANTS = [
         "test_rosters.TestC7Newcomers.test_it_registers_before_it_is_let_in_and_answers_no_proposal",
     ),
     mutant(
+        "C7 nudged",
+        proposing.nudged,
+        "if not hesitates(turn):",
+        "if True:",
+        "test_rosters.TestC7Newcomers.test_it_proposes_to_nobody_who_asks_it_to",
+    ),
+    mutant(
         "C7 leaves",
         rosters.leave,
         "if end.roster and",
@@ -641,6 +678,13 @@ MUTANTS = [
         "(twin.lost and not ended)",
         "twin.lost",
         "test_elements.TestListsOfReferences.test_a_removed_reference_is_removed_also_when_its_twin_was_lost",
+    ),
+    mutant(
+        "D2 asks again",
+        deleting._bound,
+        'edge.state == "proposed" and edge.ended > 0',
+        "False",
+        "test_deleting.TestD2Return.test_one_that_came_back_and_went_again_before_it_was_accepted_is_followed",
     ),
     mutant(
         "D2",

@@ -11,6 +11,7 @@ from stream.core.matching import key_of
 from stream.core.row import Deletion, Index
 from stream.core.writing import TWICE
 from stream.model import (
+    Accept,
     Attach,
     Claim,
     Command,
@@ -514,7 +515,7 @@ class TestD2Return:
     def test_it_is_not_a_strangers_to_find(self) -> None:
         table = pair("keep")
         table.bring(A, gone(200))
-        number = table.row(B).last
+        number = table.edge(B, "f/b").number
         propose = Propose(edge="f/b", sender="a.t:2", number=table.now, key=KEY)
         assert only(Refuse, table.tell(B, propose)).why == "taken"
         assert only(Refuse, table.tell(B, replace(propose, sender=A, number=number - 1))).why == "taken"
@@ -547,6 +548,28 @@ class TestD2Return:
         assert only(Register, table.tell(A, Nudge(edge="f/a", sender="b.t:2"))).present is False
         assert table.tell(A, Wake(resync=True)) == []
         assert table.row(A).edges["f/a"].reason == LEFT
+
+    def test_one_that_came_back_and_went_again_before_it_was_accepted_is_followed(self) -> None:
+        """Its counterpart heard just that nobody waited for it: it was free for others, and stayed."""
+        table = pair("keep")
+        table.bring(A, gone(200))
+        table.tell(A, seen(10, 300, **FULL))
+        table.view = view(flow(delete="delete"))
+        table.tell(A, gone(400))
+        start = len(table.out)
+        table.deliver()
+        assert only(Command, table.out[start:]).kind == "delete"
+        assert [(edge.state, edge.peer) for edge in (table.edge(A, "f/a"), table.edge(B, "f/b"))] == [
+            ("severed", B),
+            ("severed", A),
+        ]
+
+    def test_who_accepts_what_is_over_hears_that_nobody_waits(self) -> None:
+        table = pair("keep")
+        number = table.edge(A, "f/a").number
+        table.bring(B, gone(200))
+        for late in (number - 1, number):
+            assert only(Refuse, table.tell(A, Accept(edge="f/a", sender=B, number=late))).why == "given up"
 
     def test_one_that_came_back_and_went_again_asks_no_more(self) -> None:
         table = pair("keep")

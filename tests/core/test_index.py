@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from stream.codec import bytes_of, encode
 from stream.core.flows import View
 from stream.core.index import CROWDED, MOST
 from stream.core.matching import key_of
 from stream.core.row import Index
-from stream.core.turn import Mail
-from stream.model import ClaimKey, Found, Nudge, Propose, Refuse, Register, Release, Wake
-from tests.core.build import START, A, B, Table, commands, every, flow, only, reports, seen, view
+from stream.core.seeking import TAKEN
+from stream.core.turn import Mail, Output
+from stream.model import ClaimKey, Command, Found, Gone, Nudge, Propose, Refuse, Register, Release, Wake
+from tests.core.build import SECOND, START, A, B, Table, commands, every, flow, only, reports, seen, view
 
 BY_TWO = ((("x", "x"),), (("name", "name"),))
 NEVER = view(flow(create="never"))
@@ -26,6 +29,10 @@ def filled(given: View, **records: dict[str, str | None]) -> Table:
     for key in [key for key in table.rows if key.startswith("index:")]:
         table.bring(key, Wake())
     return table
+
+
+def is_create(each: Output) -> TypeGuard[Command]:
+    return isinstance(each, Command) and each.kind == "create"
 
 
 def state(table: Table, ref: str) -> str:
@@ -69,6 +76,76 @@ class TestC4Doubt:
     def test_of_a_value_that_it_has_no_more_a_record_in_doubt_asks_nobody(self) -> None:
         table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
         assert table.tell(A, Nudge(edge="f/a", sender=B, key=key_of("f", "name=name", ["m"]))) == []
+
+
+class TestC4LateWords:
+    def test_what_was_said_before_a_link_does_not_undo_it_when_it_is_said_again(self) -> None:
+        """A linked one counted as free once more, and two that matched were left in doubt beside it."""
+        table = Table(NEVER)
+        table.tell(A, seen(10, name="n", x=None, y=None))
+        [first] = [message for _, message in table.mail if isinstance(message, Register)]
+        table.deliver()
+        table.bring(B, seen(10, name="n", x=None, y=None))
+        table.bring(KEY, first)
+        for ref in ("a.t:2", "b.t:2"):
+            table.bring(ref, seen(20, name="n", x=None, y=None))
+        assert table.edge("a.t:2", "f/a").peer == "b.t:2"
+
+
+class TestC4TakenNoMore:
+    """A record whose only match was linked asked again only when it changed itself, and stayed alone for ever."""
+
+    def refused(self) -> Table:
+        table = filled(view(), a1={"name": "n"}, b1={"name": "n"})
+        table.bring("a.t:2", seen(20, name="n", x=None, y=None))
+        assert (state(table, A), state(table, "a.t:2")) == ("linked", "refused")
+        return table
+
+    def test_when_the_match_gets_another_value_a_counterpart_is_created(self) -> None:
+        table = self.refused()
+        assert only(Command, [each for each in table.read(B, 30, name="m") if is_create(each)]).marker == "f|a.t:2"
+
+    def test_when_the_match_is_deleted_too(self) -> None:
+        table = self.refused()
+        assert only(Command, table.bring(B, Gone(read_at=START + 100 * SECOND))).marker == "f|a.t:2"
+
+    def test_when_the_match_is_free_they_find_each_other(self) -> None:
+        table = self.refused()
+        number = table.edge(B, "f/b").number
+        out = table.bring(B, Refuse(edge="f/b", sender=A, number=number, why="given up"))
+        assert [each.sender for each in every(ClaimKey, out)] == ["a.t:2"]
+        assert table.edge(B, "f/b").peer == "a.t:2"
+
+    def test_while_another_one_is_taken_nobody_asks(self) -> None:
+        table = self.refused()
+        table.bring(KEY, Register(sender="b.t:2", edge="f/b", linked=True))
+        assert every(Nudge, table.read(B, 30, name="m")) == []
+
+    def test_who_was_free_and_leaves_concerns_nobody(self) -> None:
+        table = self.refused()
+        table.bring(KEY, Register(sender="b.t:2", edge="f/b"))
+        assert every(Nudge, table.bring(KEY, Register(sender="b.t:2", edge="f/b", present=False))) == []
+
+    def test_who_hears_it_while_it_asks_for_the_next_value_begins_anew(self) -> None:
+        """The next value was free, and nothing was created beside the one that had been taken."""
+        table = filled(view(flow(match=BY_TWO)), a1={"x": "e", "name": "n"}, b1={"x": "e", "name": "o"})
+        table.tell("a.t:2", seen(20, name="p", x="e", y=None))
+        while table.edge("a.t:2", "f/a").reason != TAKEN:
+            table.tell(*table.mail.popleft())
+        key = key_of("f", "x=x", ["e"])
+        table.tell(key, Register(sender=B, edge="f/b", present=False, number=table.now))
+        table.tell("a.t:2", Nudge(edge="f/a", sender=key, key=key))
+        table.deliver()
+        assert [each.marker for each in table.out if is_create(each)] == ["f|a.t:2"]
+
+    def test_only_who_still_wants_one_by_this_value_asks(self) -> None:
+        table = self.refused()
+        other = key_of("f", "name=name", ["m"])
+        for ref, key in ((A, KEY), ("a.t:2", other)):
+            assert table.tell(ref, Nudge(edge="f/a", sender=key, key=key)) == []
+        assert table.tell("a.t:3", Nudge(edge="f/a", sender=KEY, key=KEY)) == []
+        table.bring("a.t:2", Gone(read_at=START + 100 * SECOND))
+        assert table.tell("a.t:2", Nudge(edge="f/a", sender=KEY, key=KEY)) == []
 
 
 class TestSeveralCriteria:

@@ -178,6 +178,16 @@ class TestC7Newcomers:
         assert (only(Register, out).sender, every(Nudge, out)) == (B, [])
         assert table.tell(B, Propose(edge="f/b", sender=A, number=5, key="")) == []
 
+    def test_it_proposes_to_nobody_who_asks_it_to(self) -> None:
+        """Linked by its name, what it had been created with went back over what was typed at its origin since."""
+        table = Table(view(flow(), flow("b.t", "c.t", name="g", create="never"), unmarked=("b.t",)))
+        table.rows[ROSTER] = Creates({"a.t:9": (1, 1)})
+        table.bring(B, seen(10, **FULL))
+        nudge = Nudge(edge="g/a", sender="c.t:1")
+        assert table.tell(B, nudge) == []
+        table.bring(B, Roster(kind="clear", edge="f/b", sender=ROSTER, number=1))
+        assert only(Propose, table.tell(B, nudge)).sender == B
+
     def test_one_that_asks_every_roster_waits_for_all_of_them(self) -> None:
         flows = flow(match=()), flow("a.p", "b.t", name="g", match=()), flow("b.t", "c.t", name="h", match=())
         table = Table(view(*flows, unmarked=("b.t",)))

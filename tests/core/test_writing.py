@@ -59,6 +59,17 @@ def test_a4_held_readings_come_between_by_their_time() -> None:
     assert table.row(A).cells["y"].version.time == before.updated_at
 
 
+def test_a4_what_was_equal_by_chance_had_not_been_seen() -> None:
+    """Typed over an own value that was the right one by then, the next one counted as an answer to that, and won."""
+    table, command = writing()
+    table.tell(A, seen(22, 23, name="n", x="x0", y="same"))
+    table.read(B, 26, y="same")
+    before = seen(24, 30, name="n", x="x0", y="typed")
+    after = seen(31, name="n", x="x1", y="typed")
+    table.bring(A, table.receipt(command, "done", target=A, before=before, after=after))
+    assert table.right(A, "y") == "same"
+
+
 def test_a6_after_done_the_record_carries_the_version_that_was_written_and_no_newer_one() -> None:
     table, command = writing()
     table.read(B, 25, x="x2")

@@ -191,14 +191,19 @@ class Oracle:
         }
 
     @cached_property
-    def typed(self) -> dict[Node, list[Edit]]:
-        """What people typed, by field."""
+    def written(self) -> dict[Node, list[Edit]]:
+        """What people typed and we wrote, by field."""
         found: dict[Node, list[Edit]] = {}
         for system in self.world.systems.values():
             for edit in system.truth:
-                if edit.person:
-                    found.setdefault((edit.ref, edit.field), []).append(edit)
+                found.setdefault((edit.ref, edit.field), []).append(edit)
         return found
+
+    @cached_property
+    def typed(self) -> dict[Node, list[Edit]]:
+        """What people typed, by field."""
+        found = {node: [edit for edit in edits if edit.person] for node, edits in self.written.items()}
+        return {node: edits for node, edits in found.items() if edits}
 
     def norm(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -254,8 +259,7 @@ class Oracle:
             return [f"quiet: {world.writes - writes} writes while nobody edits"]
         if "replay" in self.excused or (self.removed and any(p.reference for f, _, _ in self.past for p in f.pairs)):
             return []  # a link that did not come to be before one was deleted is told of once more, and translates
-        doubt = any(edge.state == "refused" for row in self.rows.values() for edge in row.edges.values())
-        doubt = doubt or world.happened["crowds"] > 0 or world.happened["logs set back"] > 0
+        doubt = world.happened["crowds"] > 0 or world.happened["logs set back"] > 0
         if self._missed() or (doubt and any(len(flow.match) > 1 for flow in world.flows.flows.values())):
             return []  # in doubt by one criterion, two may be linked by another, of which somebody asks once more
         for again in ("once", "twice"):
@@ -571,7 +575,7 @@ class Oracle:
             for edit in edits:
                 shown = self._shown(edit)
                 self.counts["edits by time"] += 1
-                if edit.value is None and ("emptied" in self.excused or self._unborn(edit)):
+                if edit.value is None and ("emptied" in self.excused or self._unborn(edit) or self._put_back(edit)):
                     continue
                 if self.norm(edit.value) in (final, self.norm(edit.over)):
                     continue  # of the second kind are a system's own forms: they are no edits
@@ -586,6 +590,14 @@ class Oracle:
     def _unborn(self, edit: Edit) -> bool:
         """Whether an element was removed before anybody knew what else was in its list: a union is taken (A13)."""
         return SET in edit.field and edit.at <= self.world.met.get(edit.ref, 0)
+
+    def _put_back(self, edit: Edit) -> bool:
+        """Whether it undid a write of ours of which nobody had heard: the record shows what it showed before (A8)."""
+        *_, ours = [None, *(each for each in self.written.get((edit.ref, edit.field), ()) if each.real < edit.real)]
+        if ours is None or ours.person or self.norm(ours.over) != self.norm(edit.value):
+            return False
+        shown = self._shown(ours)
+        return shown is None or shown > edit.at
 
     def _ahead(self, edit: Edit, *, told: bool = False) -> Time:
         """By how much the clock of an edit is known to be ahead; it is judged by the real time then.
@@ -610,6 +622,8 @@ class Oracle:
             for edit in edits:
                 if self.norm(edit.over) != final or self.norm(edit.value) in (final, None):
                     continue
+                if group.sources and edit.real < self.world.loss.at:
+                    continue  # it stood beside its source's value, whose version was born again and is newer
                 if self._shown(edit) and not self._overtyped(edits, edit):
                     wrong.append(f"{edit.ref} {edit.field}: {edit.value!r} was typed over {final!r}, which won")
             self.counts["edits by cause"] += len(edits)

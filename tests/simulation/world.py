@@ -501,12 +501,13 @@ class World:
             self.read_to_the_end()
             self.step_wake()
             self.drain()
-            if any(system.to_rewrite for system in self.systems.values()):
+            rewriting = any(system.to_rewrite for system in self.systems.values())
+            if rewriting:
                 self.now += 2 * SECOND
                 for system in self.systems.values():
                     system.rewrite()
             under_way = any(system.on_the_way for system in self.systems.values()) or any(self.sweeping())
-            if (self.writes, self.length) != before or under_way:
+            if (self.writes, self.length) != before or under_way or rewriting:
                 busy += 1
                 continue
             alarm = min((at for rows in self.join.alarms.values() for at in rows.values()), default=None)
