@@ -59,9 +59,17 @@ AGAIN = 5_000_000
 class Join:
     """The middle stage of one worker: units in, rows and records out."""
 
-    def __init__(self, flows: Flows, clock: Callable[[], Time], meters: Meters | None = None) -> None:
+    def __init__(
+        self,
+        flows: Flows,
+        clock: Callable[[], Time],
+        meters: Meters | None = None,
+        paused: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
         self._flows = flows
         self._clock = clock
+        self._paused = paused
+        """Says which flows a person has paused."""
         self.meters = meters or Meters()
         self._began = clock()
         self._arrived: dict[str, list[float]] = {}
@@ -86,7 +94,7 @@ class Join:
         before = dict(self._links)
         self._counts = self.standing.get(unit.partition) or self.standing.setdefault(unit.partition, Standing(unit))
         self._counts.begin(unit)
-        view = View(self._flows, census.complete(self._flows), self._links, unit.partitions)
+        view = View(self._flows, census.complete(self._flows), self._links, unit.partitions, self._paused())
         for record in unit:
             try:
                 message = self._message(record)
@@ -244,7 +252,7 @@ class Join:
         complete = census.complete(self._flows)
         if complete != view.counted:
             self._rouse(unit)
-        return census, View(self._flows, complete, self._links, unit.partitions)
+        return census, View(self._flows, complete, self._links, unit.partitions, view.paused)
 
     def _alarm(self, unit: Unit, key: bytes, at: Time) -> None:
         waiting = self.alarms.setdefault(unit.partition, {})

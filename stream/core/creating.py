@@ -32,8 +32,11 @@ TOLD = 10
 """Attempts at a create after which a person is told, once; with growing pauses that is a quarter of an hour."""
 
 
+PAUSED = "the flow is paused"
+
+
 def create(turn: Turn, end: End) -> None:
-    """Ask for a counterpart, or wait for what it cannot be created without (C5); a deleted record wants none."""
+    """Ask for a counterpart, or wait for what it cannot be created without (C5, F7); a deleted record wants none."""
     if turn.row.gone_at:
         release(turn, end)
         del turn.row.edges[end.edge]
@@ -44,12 +47,14 @@ def create(turn: Turn, end: End) -> None:
     want, owed = _wanted(turn, end, left_out)
     missing = [lead.field for field in owed for lead in end.leads_of(field) if lead.required and not _any(lead, want)]
     reason = f"{', '.join(missing)}: its counterpart is not known yet" if missing else unconnected(turn, end)
-    if reason:
+    paused = end.flow in turn.view.paused
+    if reason or paused:
         if edge is None or edge.state != "waiting":
             turn.move(end, "waiting")
-        if missing and not turn.row.edges[end.edge].due:
+        if (missing or paused) and not turn.row.edges[end.edge].due:
             turn.again(end)
-        turn.change(end, reason=reason, key="", **({} if missing else {"due": 0}))
+        due = turn.row.edges[end.edge].due if missing or paused else 0
+        turn.change(end, reason=reason or PAUSED, key="", due=due, left_out=left_out)
         rosters.leave(turn, end)
         return
     if not rosters.held(turn, end):

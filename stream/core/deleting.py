@@ -57,11 +57,14 @@ def removing(turn: Turn) -> bool:
 
 
 def settle(turn: Turn) -> None:
-    """Leave every link of a record that is gone, and remove one that is to follow; both wait for a write in flight."""
+    """Leave every link of a record that is gone, and remove one that is to follow; both wait for a write in flight.
+
+    While a flow is paused that it is linked by, both wait for that, too (F7).
+    """
     row = turn.row
     if row.leave is not None and not row.gone_at:
         row.leave = None
-    if row.writing is not None:
+    if row.writing is not None or ((row.gone_at or row.deletion is not None) and _rests(turn)):
         return
     if row.gone_at:
         if not _held(turn):
@@ -70,6 +73,15 @@ def settle(turn: Turn) -> None:
             row.leave = None
     elif row.deletion is not None:
         _remove(turn, row.deletion)
+
+
+def _rests(turn: Turn) -> bool:
+    """Whether a link of it is over whose flow is paused: nobody is told of the deletion before that ends (F7)."""
+    rests = False
+    for name, edge in turn.row.edges.items():
+        if edge.state == "linked" and name in turn.ends:
+            rests |= turn.rests(turn.ends[name])
+    return rests
 
 
 def _held(turn: Turn) -> bool:

@@ -299,6 +299,8 @@ class View(Struct, frozen=True):
     links: Mapping[str, int] = field(default_factory=dict)
     """Linked ends in the lane, by type."""
     partitions: int = 1
+    paused: frozenset[str] = frozenset()
+    """Flows that a person has stopped for a while (F7)."""
 
     def open(self, *types: str) -> bool:
         """Whether creating may begin between these types.

@@ -1,7 +1,7 @@
 """Offers: how a value travels from record to record, with the version it was born with.
 
 After every turn, each linked peer is offered what has moved and did not come from it. What cannot be offered yet
-(a reference without a twin) stays owed. Versions decide on arrival; values are never compared.
+(a reference without a twin, a flow that is paused) stays owed. Versions decide on arrival; values are never compared.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ def send(turn: Turn) -> None:
 
 def _send(turn: Turn, end: End, edge: Edge) -> None:
     moved = [field for field, source in turn.touched.items() if source != end.edge]
-    wanted = dict.fromkeys((*edge.owed, *moved))
-    ready, owed = stated(turn, end, [field for field in wanted if end.leads_of(field)])
+    wanted = [field for field in dict.fromkeys((*edge.owed, *moved)) if end.leads_of(field)]
+    if wanted and turn.rests(end):
+        turn.change(end, owed=tuple(wanted))
+        return
+    ready, owed = stated(turn, end, wanted)
     if ready:
         turn.mail(edge.peer, Offer(edge=end.peer_edge, sender=turn.key, fields=ready))
     if owed != edge.owed:

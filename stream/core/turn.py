@@ -52,6 +52,9 @@ SECOND = 1_000_000
 AGAIN = 30_000_000
 """Microseconds to the first repetition of what was said and not answered."""
 
+PAUSE = 900_000_000
+"""Microseconds after which what waits for a paused flow looks again, should nobody wake it."""
+
 LONGEST = 3600_000_000
 """Microseconds between repetitions, at most."""
 
@@ -182,6 +185,14 @@ class Turn:
         """Come back to an end later, should nothing happen until then; each time after twice as long."""
         edge = self.row.edges[end.edge]
         self.change(end, due=self.now + min(LONGEST, AGAIN << min(edge.tries, 7)), tries=edge.tries + 1)
+
+    def rests(self, end: End) -> bool:
+        """Whether a link waits for the end of its flow's pause; it looks again by itself (F7)."""
+        if end.flow not in self.view.paused:
+            return False
+        if not self.row.edges[end.edge].due:
+            self.change(end, due=self.now + PAUSE)
+        return True
 
     def change(self, end: End, **fields: object) -> Edge:
         """Change some of what is known of an end."""

@@ -26,7 +26,7 @@ def wake(turn: Turn, message: Wake) -> None:
     writing.wake(turn, resync=message.resync or message.early)
 
 
-def _ends(turn: Turn, *, early: bool) -> None:
+def _ends(turn: Turn, *, early: bool) -> None:  # noqa: C901  # one arm for each state
     """Say again what was not answered, and try again what waited; before its time if a pause has ended (F6)."""
     for name, edge in list(turn.row.edges.items()):
         end = turn.ends.get(name)
@@ -43,6 +43,8 @@ def _ends(turn: Turn, *, early: bool) -> None:
                 proposing.say_proposal(turn, end)
             case "creating":
                 creating.send(turn, end, turn.change(end, due=0))
+            case "linked":
+                turn.change(end, due=0)
             case "severed":
                 proposing.ask_back(turn, end, edge)
             case "refused":

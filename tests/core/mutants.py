@@ -660,8 +660,8 @@ MUTANTS = [
     mutant(
         "D1 required",
         creating.create,
-        "if reason:",
-        "if False:",
+        "if reason or paused:",
+        "if paused:",
         "test_references.TestD1References.test_a_required_reference_holds_back_the_create",
     ),
     mutant(
@@ -918,6 +918,34 @@ MUTANTS = [
         " and not early",
         "",
         "test_orders.TestF6APauseThatEnds.test_so_does_a_create",
+    ),
+    mutant(
+        "F7",
+        offers._send,
+        "if wanted and turn.rests(end):",
+        "if False:",
+        "test_orders.TestF7AFlowThatIsPaused.test_what_is_edited_meanwhile_is_told_when_it_goes_on",
+    ),
+    mutant(
+        "F7 wakes",
+        Turn.rests,
+        "self.change(end, due=self.now + PAUSE)",
+        "pass",
+        "test_orders.TestF7AFlowThatIsPaused.test_it_looks_again_by_itself_and_waits_on",
+    ),
+    mutant(
+        "F7 creates",
+        creating.create,
+        "if reason or paused:",
+        "if reason:",
+        "test_orders.TestF7AFlowThatIsPaused.test_nothing_is_created_before_it_goes_on",
+    ),
+    mutant(
+        "F7 deletions",
+        deleting._rests,
+        "return rests",
+        "return False",
+        "test_orders.TestF7AFlowThatIsPaused.test_a_deletion_is_told_when_it_goes_on",
     ),
     mutant(
         "F4",

@@ -18,7 +18,7 @@ RULES = {
     *(f"C{number}" for number in range(1, 13)),
     *(f"D{number}" for number in range(1, 5)),
     *(f"E{number}" for number in range(1, 4)),
-    *(f"F{number}" for number in range(1, 7)),
+    *(f"F{number}" for number in range(1, 8)),
 }
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from stream.core.creating import PAUSED
 from stream.core.orders import PARTED
 from stream.core.proposing import BARRED
 from stream.core.row import Edge
-from stream.model import Claim, Correct, Detach, Offer, Pair, Part, Propose, Version, Wake
-from tests.core.build import A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
+from stream.core.turn import PAUSE, Alarm
+from stream.model import Claim, Correct, Detach, Gone, Offer, Pair, Part, Propose, Version, Wake
+from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
 
 EDGE = "f/a"
 OTHER = "b.t:2"
@@ -92,6 +94,71 @@ class TestF6APauseThatEnds:
         table.bring(A, table.receipt(command, "retry", reason="paused", wait=900.0))
         assert commands(table.bring(A, Wake())) == []
         assert only_command(table.bring(A, Wake(early=True))).number == command.number
+
+
+class TestF7AFlowThatIsPaused:
+    def paused(self, table: Table) -> Table:
+        table.view = replace(table.view, paused=frozenset({"f"}))
+        return table
+
+    def resumed(self, table: Table, *refs: str) -> list[Any]:
+        table.view = replace(table.view, paused=frozenset())
+        return [each for ref in refs for each in table.bring(ref, Wake(early=True))]
+
+    def test_what_is_edited_meanwhile_is_told_when_it_goes_on(self) -> None:
+        table = self.paused(linked())
+        assert commands(table.read(A, 20, x="x1")) == commands(table.read(B, 21, y="y1")) == []
+        assert table.edge(A, EDGE).owed == ("x",)
+        out = self.resumed(table, A, B)
+        wants = [command.want for command in commands(out)]
+        assert ({"x": "x1"} in wants, {"y": "y1"} in wants) == (True, True)
+        assert (table.edge(A, EDGE).due, table.edge(A, EDGE).owed) == (0, ())
+
+    def test_of_edits_on_both_sides_the_later_one_wins_then(self) -> None:
+        table = self.paused(linked())
+        table.read(A, 20, x="earlier")
+        table.read(B, 30, x="later")
+        out = self.resumed(table, A, B)
+        assert [(command.type, command.want) for command in commands(out)] == [("a.t", {"x": "later"})]
+
+    def test_it_looks_again_by_itself_and_waits_on(self) -> None:
+        table = self.paused(linked())
+        table.read(A, 20, x="x1")
+        due = table.edge(A, EDGE).due
+        assert due == table.now + PAUSE
+        table.now = due
+        assert commands(table.bring(A, Wake())) == []
+        assert table.edge(A, EDGE).due > due
+        assert table.edge(A, EDGE).owed == ("x",)
+
+    def test_nothing_is_created_before_it_goes_on(self) -> None:
+        table = self.paused(Table())
+        assert commands(table.bring(A, seen(1, name="n", x="x0", y=None))) == []
+        edge = table.edge(A, EDGE)
+        assert (edge.state, edge.reason) == ("waiting", PAUSED)
+        assert edge.due
+        [command] = commands(self.resumed(table, A))
+        assert command.kind == "create"
+
+    def test_a_create_that_was_refused_is_not_tried_in_another_way_meanwhile(self) -> None:
+        table, command = created()
+        self.paused(table)
+        assert commands(table.bring(A, table.receipt(command, "refused", fields={"x": "no"}))) == []
+        assert table.edge(A, EDGE).state == "waiting"
+        [again] = commands(self.resumed(table, A))
+        assert "x" not in again.want
+
+    def test_a_deletion_is_told_when_it_goes_on(self) -> None:
+        table = self.paused(linked(view(flow(delete="delete"))))
+        assert table.bring(B, Gone(read_at=table.now + SECOND)) == [Alarm(table.edge(B, "f/b").due)]
+        assert table.edge(B, "f/b").state == table.edge(A, EDGE).state == "linked"
+        [command] = commands(self.resumed(table, B))
+        assert (command.type, command.kind) == ("a.t", "delete")
+
+    def test_a_flow_that_is_not_paused_goes_on(self) -> None:
+        table = linked()
+        table.view = replace(table.view, paused=frozenset({"another"}))
+        assert [command.want for command in commands(table.read(A, 20, x="x1"))] == [{"x": "x1"}]
 
 
 class TestF3Parting:

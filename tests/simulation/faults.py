@@ -289,6 +289,15 @@ def _set_back(world: World, since: Time, lanes: Lanes, log: dict[tuple[str, int]
     recover(world, since)
 
 
+def pause_flow(world: World) -> None:
+    """A person pauses a flow, or has one go on that was paused."""
+    flow = world.random.choice(sorted(world.flows.flows))
+    world.stop_flow(flow)
+    what = "is paused" if flow in world.resting else "goes on"
+    world.happened[f"flow {what}"] += 1
+    world.tell("{} {}", flow, what)
+
+
 def resync(world: World) -> None:
     """All rows are told to forget what others know (B6)."""
     for partition in range(world.partitions):

@@ -171,6 +171,8 @@ def walk(drawn: Plan) -> World:
     while world.glances:
         faults.told(world)
     faults.put_back(world)
+    for flow in sorted(world.resting):
+        world.stop_flow(flow)
     if how.later and not any(step.kind == "replan" for step in drawn.steps):
         world.replan(flows)
     if "rollback unseen" in how.steps:
@@ -259,6 +261,7 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "clock": faults.jump,
     "set aside": faults.set_aside,
     "put back": faults.put_back,
+    "pause flow": faults.pause_flow,
 }
 
 

@@ -189,6 +189,8 @@ MODES = {
     "late requests, idempotent": Mode(quirks=everywhere(idempotent=True), late=0.2, steps={"lands": 30}),
     "two owners": Mode(steps={"two owners": 60}),
     "clocks set": Mode(steps={"clock": 20}),
+    "flows paused": Mode(steps={"pause flow": 25}),
+    "flows paused, deletes": Mode(steps={**RETURNING, "pause flow": 25}, removals=ANY),
     "set aside": Mode(steps={"set aside": 20, "put back": 15}),
     "no comparing": Mode(quirks=everywhere(compares=False)),
     "no comparing, lag": Mode(quirks=everywhere(compares=False, lag=LAG)),

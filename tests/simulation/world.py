@@ -21,12 +21,12 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Entity, Traits
 from connectors.errors import BadAnswer, ConnectorError, Locked
-from stream.codec import bytes_of, decode_change, decode_message, decode_order, row_of
+from stream.codec import bytes_of, decode_change, decode_message, decode_order, encode, row_of
 from stream.core.fields import PART, SET, Observer
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.row import Row
 from stream.join import Join
-from stream.model import Conflict, Receipt, Ref, Time
+from stream.model import Conflict, Receipt, Ref, Rouse, Time
 from stream.poll import Reader
 from stream.ports import Headers, Loss, Record
 from stream.push import Push
@@ -140,6 +140,8 @@ class World:
         self.loop = Loop()
         self.pausing: asyncio.Future[None] | None = None
         self.paused: list[Paused] = []
+        self.resting: set[str] = set()
+        """Flows that a person has paused."""
         self.first_shown: dict[tuple[Ref, str, Any], Time] = {}
         self.met: dict[Ref, Time] = {}
         """The newest time of change that a record showed before it had versions."""
@@ -164,6 +166,16 @@ class World:
             each.end(self)
         self.loop.close()
 
+    def stop_flow(self, flow: str) -> None:
+        """A person pauses a flow; what waits for a flow that goes on is woken."""
+        if flow not in self.resting:
+            self.resting.add(flow)
+            return
+        self.resting.discard(flow)
+        for type in (self.flows.flows[flow].left, self.flows.flows[flow].right):
+            for partition in range(self.partitions):
+                self.append(MAIL, type.encode(), encode(Rouse(entity=type, early=True)), (), partition)
+
     def replan(self, flows: list[Flow]) -> None:
         """Somebody changes the configuration: all processes start anew with it."""
         self.flows = Flows(flows, self.facts)
@@ -173,7 +185,7 @@ class World:
         """Start the processes: everything that is not in the log is made anew."""
         for each in self.paused:
             each.fenced = True
-        self.join = Join(self.flows, self.clock)
+        self.join = Join(self.flows, self.clock, paused=lambda: frozenset(self.resting))
         self.join.pace = PACE
         observe = {name: Observer(paths) for name, paths in self.flows.paths.items()}
         self.push = {name: Push(name, system, observe, self.clock) for name, system in self.systems.items()}
