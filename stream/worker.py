@@ -49,7 +49,11 @@ class Worker:
         systems = opened(topology) if endpoints is None else endpoints
         self.endpoints = {name: guarded(systems[name], system.settings) for name, system in topology.systems.items()}
         self.meters = Meters()
-        self.join = Join(topology.flows, clock, self.meters)
+        self.pauses = Pauses(
+            {name: polled.system for name, polled in topology.types.items()},
+            {name: (flow.left, flow.right) for name, flow in topology.flows.flows.items()},
+        )
+        self.join = Join(topology.flows, clock, self.meters, self.pauses.flows)
         self.began = clock()
         self.late = 0.0
         """Seconds by which the event loop was late when it looked last."""
@@ -60,7 +64,6 @@ class Worker:
         """Where its page is, while there is one."""
         self.app.on_landed = self._landed
         self.readers = {name: self._reader(polled) for name, polled in topology.types.items()}
-        self.pauses = Pauses({name: polled.system for name, polled in topology.types.items()})
         self.wishes = {name: asyncio.Event() for name in topology.types}
         """Set to have a type read now."""
         self.errors: dict[str, str] = {}

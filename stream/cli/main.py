@@ -36,7 +36,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("stream.cli.doctor", "Look for what may keep a worker from doing its work here."),
     "tail": ("stream.cli.tail", "Show what goes through a topic, in words."),
     "links": ("stream.cli.links", "List links, show how one record stands, find what stands twice."),
-    "pause": ("stream.cli.pause", "Stop reading and writing a system or an entity type for a while."),
+    "pause": ("stream.cli.pause", "Stop a system, an entity type or a flow for a while."),
     "resume": ("stream.cli.resume", "Go on with what was paused."),
     "parked": ("stream.cli.parked", "Look at records that were set aside, and try them again."),
     "conflicts": ("stream.cli.conflicts", "Look at values that lost, and bring one back."),

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 def order(topology: Topology, what: str, format: Format, *, on: bool, why: str = "") -> None:
     """Pause something, or have it go on. Raises UsageError for what is not there, Failed for what is not paused."""
     from stream.engine.backends import open_reader
-    from stream.operate.orders import holding
+    from stream.operate.orders import holding, pausable
     from stream.operate.table import paused_of
+    from stream.pauses import FLOW
 
-    if what not in topology.systems and what not in topology.types:
-        known = ", ".join([*topology.systems, *topology.types])
+    if not pausable(topology, what) and what in topology.flows.flows:
+        what = FLOW + what
+    if not pausable(topology, what):
+        known = ", ".join([*topology.systems, *topology.types, *topology.flows.flows])
         raise click.UsageError(f"found {what!r}; one of {known} would be right")
     with open_reader(topology.broker) as reader:
         standing = paused_of(reader, topology.partitions)

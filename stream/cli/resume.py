@@ -11,12 +11,12 @@ from stream.cli.shell import Format, Shell, config_option, format_option
 
 
 @click.command("resume")
-@click.argument("what", metavar="SYSTEM|TYPE")
+@click.argument("what", metavar="SYSTEM|TYPE|FLOW")
 @config_option
 @format_option
 @click.pass_obj
 def command(shell: Shell, what: str, config: Path, format: Format) -> None:
-    """Read a system, or one entity type, and write to it again; what waited goes at once.
+    """Read a system, or one entity type, and write to it again, or go on with a flow; what waited goes at once.
 
     \b
       linkstream resume trello

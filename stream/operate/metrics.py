@@ -136,6 +136,9 @@ class _Worker(Collector):
             yield _counter(family, text, one, {(name,): meters.emitted[family, name] for name in names})
         paused = {(name,): bool(worker.pauses.reason(name)) for name in types}
         yield _gauge("paused", "1 while a person has paused a type.", one, paused)
+        resting = worker.pauses.flows()
+        flows = {(name,): name in resting for name in worker.topology.flows.flows}
+        yield _gauge("flow_paused", "1 while a person has paused a flow.", ("flow",), flows)
         held = {(name,): name in worker.join.held for name in types}
         yield _gauge("deletions_held", "1 while the deletions of a type wait for a person.", one, held)
 

@@ -14,7 +14,7 @@ from stream.engine.reader import Reader
 from stream.model import Conflict, Correct, Hold, Time
 from stream.operate.aside import Aside, settling
 from stream.operate.table import JOIN
-from stream.pauses import PAUSED
+from stream.pauses import FLOW, PAUSED
 from stream.topics import MAIL, POLLS
 from stream.topology import Topology
 
@@ -24,8 +24,9 @@ class Overtaken(Exception):
 
 
 def pausable(topology: Topology, what: str) -> bool:
-    """Whether there is something of this name to pause."""
-    return what in topology.systems or what in topology.types
+    """Whether there is something of this name to pause; a flow's stands behind ``flow:``."""
+    flow = what.removeprefix(FLOW) if what.startswith(FLOW) else None
+    return what in topology.systems or what in topology.types or flow in topology.flows.flows
 
 
 def holding(topology: Topology, what: str, now: Time, *, on: bool, why: str = "") -> list[Outgoing]:

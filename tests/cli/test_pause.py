@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream.cli.explain import explained
 from stream.cli.main import execute
 from stream.codec import row_of
 from stream.core.row import Row
@@ -17,7 +18,7 @@ from stream.engine.backends import open_reader
 from stream.pauses import PAUSED, Pauses
 from stream.topics import POLLS
 from tests.cli.kept import Kept, kept
-from tests.worker.rig import linked, pairs, rename, rig, settled, status, until
+from tests.worker.rig import TASKS, linked, pairs, rename, rig, settled, status, until
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def typed(*words: str, code: int = 0) -> None:
 
 async def obeyed(table: Kept) -> Pauses:
     """Bring the orders to the lanes, as the worker's agent does; what is paused then."""
-    pauses = Pauses({"a.t": "a", "b.t": "b"})
+    pauses = Pauses({"a.t": "a", "b.t": "b"}, {"f": ("a.t", "b.t")})
     for lane in table.lanes["poll"]:
         async with lane.turn() as unit:
             pauses.load(unit)
@@ -71,11 +72,37 @@ async def test_a_pause_outlives_restarts_and_a_write_waits_until_it_ends(tmp_pat
 
 
 @pytest.mark.usefixtures("place")
+async def test_a_flow_that_is_paused_keeps_what_is_new_in_its_rows(tmp_path: Path) -> None:
+    async with kept(tmp_path) as table:
+        table.a.add("t", {"name": "one", "x": "before"})
+        await table.settle()
+    await typed("pause", "f")
+    async with kept(tmp_path, systems=table.systems, now=table.now) as later:
+        later.join._paused = (await obeyed(later)).flows
+        assert later.join._paused() == {"f"}
+        later.a.edit("t", later.only("a").partition(":")[2], {"x": "after"})
+        later.a.add("t", {"name": "two", "x": "new"})
+        await later.settle()
+        assert [entity.record["x"] for entity in later.b.all("t").values()] == ["before"]
+    await typed("resume", "f")
+    async with kept(tmp_path, systems=table.systems, now=later.now) as after:
+        pauses = await obeyed(after)
+        assert pauses.flows() == frozenset()
+        await after.settle()  # long before any of it would have looked again
+        assert {entity.record["x"] for entity in after.b.all("t").values()} == {"after", "new"}
+    await typed("resume", "f", code=1)
+    await typed("resume", "flow:f", code=1)
+    await typed("pause", "flow:g", code=2)
+
+
+@pytest.mark.usefixtures("place")
 async def test_what_is_not_there_or_not_paused_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with kept(tmp_path) as table:
         pass
     await typed("pause", "c", code=2)
-    assert "one of a, b, a.t, b.t would be right" in " ".join(re.sub("[│╭╮╰╯─]", "", capsys.readouterr().err).split())
+    assert "one of a, b, a.t, b.t, f would be right" in " ".join(
+        re.sub("[│╭╮╰╯─]", "", capsys.readouterr().err).split()
+    )
     await typed("resume", "b", code=1)
     assert "found it not paused" in capsys.readouterr().err
     with open_reader(table.topology.broker) as reader:
@@ -88,7 +115,7 @@ async def test_a_lane_that_is_somebody_elses_now_has_no_say(tmp_path: Path) -> N
         pass
     await typed("pause", "b")
     async with kept(tmp_path) as table:
-        pauses = Pauses({"b.t": "b"})
+        pauses = Pauses({"b.t": "b"}, {})
         first, second = table.lanes["poll"]
         async with first.turn() as unit:
             pauses.load(unit)  # it has not heard of the pause, and goes to another worker
@@ -130,6 +157,16 @@ async def test_a_running_worker_stops_and_goes_on(tmp_path: Path) -> None:
         assert office.writes() == writes
         await command("resume", "custompms")
         await until(lambda: office.record(right)["title"] == "typed while it is paused", "the write went", seconds=20)
+        await settled(office)
+        await command("pause", TASKS)
+        await rename(office, left, "typed while the flow is paused")
+        project = next(link.peer for link in office.links() if link.ref == left and link.flow != TASKS)
+        await until(lambda: office.record(project)["name"] == "typed while the flow is paused", "another flow goes on")
+        assert office.record(right)["title"] == "typed while it is paused"
+        told = explained(office.topology, left, 20)
+        assert "the flow is paused" in [each["why"] for each in told["waits"]]
+        await command("resume", TASKS)
+        await until(lambda: office.record(right)["title"] == "typed while the flow is paused", "it went", seconds=20)
 
 
 def waits(office: Any, ref: str) -> bool:

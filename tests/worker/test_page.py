@@ -298,6 +298,14 @@ async def test_a_system_and_a_type_are_paused_and_resumed_by_clicks_and_all_look
         await expect(watcher.locator('[data-live="type asana.tasks note"]')).to_have_text("asana.tasks is paused")
         await page.get_by_role("button", name="Resume asana.tasks").click()
         await expect(watcher.locator('[data-live="type asana.tasks note"]')).to_have_text("")
+        await page.get_by_label(f"Pause flow:{TASKS}", exact=True).click()
+        await page.get_by_role("button", name=f"Pause flow:{TASKS} now").click()
+        await expect(watcher.locator(f'[data-live="flow {TASKS} paused"]')).to_have_text("paused by a person")
+        await rename(here.office, left, "Waits for the flow")
+        await until(lambda: _owes(here.office, left), "it waits in its row")
+        assert here.office.record(right)["title"] == "Waits for the click"
+        await page.get_by_role("button", name=f"Resume flow:{TASKS}").click()
+        await until(lambda: here.office.record(right)["title"] == "Waits for the flow", "it went")
         assert here.complaints == []
 
 
@@ -305,6 +313,11 @@ def _waits(office: Office, ref: str) -> bool:
     with open_reader(office.topology.broker) as reader:
         row = row_at(reader, ref)
     return row.writing is not None and row.writing.attempt > 0
+
+
+def _owes(office: Office, ref: str) -> bool:
+    with open_reader(office.topology.broker) as reader:
+        return bool(row_at(reader, ref).edges[f"{TASKS}/a"].owed)
 
 
 @looking

@@ -17,6 +17,7 @@ from msgspec import Struct
 from connectors.breaker import Ok
 from stream.operate.survey import FlowCount, Survey, counted
 from stream.operate.web.graph import pairs
+from stream.pauses import FLOW
 from stream.standing import added_up
 from stream.worker import Worker
 
@@ -172,6 +173,9 @@ class Overview:
             count = survey.flows[name]
             yield f"flow {name} links", (whole(count.linked), "")
             yield f"flow {name} in_step", share(count.in_step, count.linked)
+            pause = self._worker.pauses.all().get(FLOW + name)
+            why = f": {pause.why}" if pause and pause.why else ""
+            yield f"flow {name} paused", (f"paused by a person{why}" if pause else "", "warn")
             yield f"flow {name} others", (_others(count), "warn" if _troubled(count) else "")
             yield f"flow {name} right", (whole(self._pace.per_minute(f"w {flow.right}")), "")
             yield f"flow {name} left", (whole(self._pace.per_minute(f"w {flow.left}")), "")
