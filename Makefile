@@ -7,6 +7,7 @@ READY := .venv/ready-$(LOCK)
 ARGS ?=
 BROKER ?=
 N ?= 10000
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
@@ -33,8 +34,8 @@ $(READY):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f .venv/ready-* && touch $@
 
-test: $(READY) ## run the tests; one of them: make test ARGS="tests/core -k echo"
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests, two at a time (JOBS=0: one by one); one of them: make test ARGS="tests/core -k echo"
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 prism: $(READY) ## install Stoplight Prism, which reads the vendors' OpenAPI files for tests/fidelity; needs Node
 	@test -x .venv/prism/node_modules/.bin/prism || npm install --silent --no-audit --no-fund --no-package-lock \
