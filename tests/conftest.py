@@ -1,4 +1,4 @@
-"""What tests of several folders share: a real Kafka.
+"""What tests of several folders share: a real Kafka, and that no law is judged by a clock.
 
 One process of tests starts one broker, when the first test asks for it; with ``-n 2`` there are two, and neither knows
 of the other. That costs four seconds and spares locks. Tests share it as strangers share a broker: each takes names of
@@ -15,11 +15,15 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kafka.broker import Cluster
 from tests.kafka.jars import NoKafka
 
 GIVEN = "LINKSTREAM_TEST_KAFKA"
+
+settings.register_profile("any pace", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")  # laws are judged by what is right, and never by a clock
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
