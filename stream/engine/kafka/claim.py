@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from secrets import token_bytes
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
+from stream.engine.kafka.pages import Plain, pages
 from stream.engine.kafka.producer import Part, Producer, parts_of
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta
 from stream.engine.log import EngineError, LaneId, Staged
 from stream.ports import Record
 
-TAIL = 5000
-"""Records of a changelog that are applied at once."""
 LATER = 0.5
 """Seconds between two writes of fresh rows to their file."""
 
@@ -82,36 +81,36 @@ class KafkaClaim:
 
     async def _restore(self, rows: LocalRows) -> Meta | None:
         """Bring the copy to the end of the changelog: nobody but us writes to it now."""
-        with explained(self._address, f"lane {self.lane}: reading {self._changelog.topic}"):
+        tp = self._changelog
+        with explained(self._address, f"lane {self.lane}: reading {tp.topic}"):
             consumer = consumer_of(self._address)
             await consumer.start()
             try:
-                consumer.assign([self._changelog])
-                end = (await consumer.end_offsets([self._changelog]))[self._changelog]
-                if not 0 <= rows.at < end or not await self._follow(consumer, rows, end):
+                first = (await consumer.beginning_offsets([tp]))[tp]
+                end = (await consumer.end_offsets([tp]))[tp]
+                begun = first <= rows.at < end
+                if not begun or not await self._follow(pages(consumer, tp, rows.at, end), rows):
                     rows.clear()
-                    await self._follow(consumer, rows, end)
+                    await self._follow(pages(consumer, tp, first, end), rows)
             finally:
                 await consumer.stop()
         return rows.meta
 
-    async def _follow(self, consumer: AIOKafkaConsumer, rows: LocalRows, end: int) -> bool:
-        """Apply what the changelog has from the copy's place on. No: the copy is of another changelog."""
-        if rows.at < 0:
-            await consumer.seek_to_beginning(self._changelog)
-        else:
-            consumer.seek(self._changelog, rows.at)  # the last meta it has: this, or a later one, says whose it is
+    async def _follow(self, changelog: AsyncIterator[Iterator[Plain]], rows: LocalRows) -> bool:
+        """Apply what the changelog has from the copy's place on. No: the copy is of another changelog.
+
+        The first record is the last meta that the copy has; this, or a later one, says whose the changelog is.
+        """
         born = rows.meta.born if rows.meta is not None else None
         begun: dict[bytes, bytes | None] = {}
-        while await consumer.position(self._changelog) < end:
-            fetched = await consumer.getmany(self._changelog, timeout_ms=200, max_records=TAIL)
+        async for page in changelog:
             whole: dict[bytes, bytes | None] = {}
             at, meta = -1, None
-            for record in fetched.get(self._changelog, ()):
+            for record in page:
                 if record.key != META:
-                    begun[record.key] = record.value
+                    begun[record.key or b""] = record.value
                     continue
-                at, meta = record.offset, decode_meta(record.value)
+                at, meta = record.offset, decode_meta(record.value or b"")
                 if born not in (None, meta.born):
                     return False
                 born = meta.born

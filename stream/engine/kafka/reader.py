@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -22,6 +22,7 @@ from stream.engine.kafka.address import address_of
 from stream.engine.kafka.cluster import partitions_of, reach
 from stream.engine.kafka.errors import explained, quieten
 from stream.engine.kafka.fetch import consumer_of
+from stream.engine.kafka.pages import Plain, pages
 from stream.engine.kafka.rows import META, decode_meta
 from stream.engine.log import LaneId, Mismatch, partition_of
 from stream.engine.reader import Lag, TopicInfo
@@ -34,6 +35,8 @@ BEFORE: Final = 64
 COUNTED: Final = 20_000
 """Records that are counted one by one; beyond, offsets stand for them."""
 PAGE: Final = 500
+FEW: Final = 3
+"""Rows that are looked for one by one before all of a lane are kept."""
 
 
 class KafkaReader:
@@ -46,6 +49,7 @@ class KafkaReader:
         self._thread.start()
         self._consumer: AIOKafkaConsumer | None = None
         self._tables: dict[TopicPartition, tuple[int | None, dict[bytes, bytes]]] = {}
+        self._asked: Counter[TopicPartition] = Counter()
         self._looked: dict[TopicPartition, float] = {}
         self.fresh = 0.0
         """Seconds for which rows that were looked at may stand for the latest."""
@@ -181,14 +185,26 @@ class KafkaReader:
         return self._do(self._keyed(topic, key, limit))
 
     async def _keyed(self, topic: str, key: bytes, limit: int) -> list[Record]:
-        tp = self._tp(topic, partition_of(key, self._known[topic]))
-        found: deque[Record] = deque(maxlen=limit)
+        partition = partition_of(key, self._known[topic])
+        found: deque[Plain] = deque(maxlen=limit)
+        async for page in self._pages(self._tp(topic, partition)):
+            found.extend(each for each in page if each.key == key)
+        return [
+            Record(topic, partition, each.offset, key, each.value, each.timestamp, tuple(each.headers))
+            for each in reversed(found)
+        ]
 
-        def keep(records: list[ConsumerRecord]) -> None:
-            found.extend(_record(topic, each) for each in records if each.key == key)
-
-        await self._through({tp: None}, await self._ends((tp,)), keep)
-        return list(reversed(found))
+    async def _pages(
+        self, tp: TopicPartition, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Iterator[Plain]]:
+        """What is committed of a partition, from ``start`` or its beginning."""
+        with explained(self.address, "reading"):
+            if start is None:
+                start = (await self.consumer.beginning_offsets([tp]))[tp]
+            if end is None:
+                end = (await self._ends((tp,)))[tp]
+            async for page in pages(self.consumer, tp, start, end):
+                yield page
 
     # Lanes
 
@@ -204,7 +220,20 @@ class KafkaReader:
         if not count:
             return None
         where = partition_of(key, count) if partition is None else partition
+        tp = TopicPartition(self.address.changelog(agent), where)
+        self._asked[tp] += 1
+        if tp not in self._tables and self._asked[tp] <= FEW:
+            return self._do(self._last(tp, key))
         return self._do(self._table(agent, where)).get(key)
+
+    async def _last(self, tp: TopicPartition, key: bytes) -> bytes | None:
+        """What was written last under a key."""
+        found: bytes | None = None
+        async for page in self._pages(tp):
+            for each in page:
+                if each.key == key:
+                    found = each.value
+        return found
 
     def loss(self) -> Loss:
         """None is noticed on a cluster."""
@@ -221,19 +250,13 @@ class KafkaReader:
             return rows
         self._looked[tp] = time.monotonic()
         end = (await self._ends((tp,)))[tp]
-        if start == end:
-            return rows
-
-        def keep(records: list[ConsumerRecord]) -> None:
-            for record in records:
-                if record.key == META or record.offset >= end:
-                    continue
-                if record.value is None:
-                    rows.pop(record.key, None)
-                else:
-                    rows[record.key] = record.value
-
-        await self._through({tp: start}, {tp: end}, keep)
+        async for page in self._pages(tp, start, end):
+            for each in page:
+                key = each.key or b""
+                if each.value is None:
+                    rows.pop(key, None)
+                elif key != META:
+                    rows[key] = each.value
         self._tables[tp] = end, rows
         return rows
 

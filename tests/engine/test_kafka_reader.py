@@ -1,0 +1,80 @@
+"""A log on a cluster, looked into: what is committed and nothing else, however it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from stream.engine.kafka.log import KafkaLog
+from stream.engine.kafka.reader import FEW, KafkaReader
+from stream.engine.log import LaneId, Outgoing
+from tests.engine.contract import PARTITIONS, TOPICS, lane_of
+from tests.engine.test_kafka import AGENTS, created
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def url(tmp_path: Path, kafka: str, name: str) -> str:
+    return f"kafka://{kafka}?prefix={name}.&state={tmp_path}"
+
+
+@pytest.fixture
+async def log(url: str) -> AsyncIterator[KafkaLog]:
+    await created(url)
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, PARTITIONS, AGENTS)
+    yield log
+    await log.close()
+
+
+async def test_records_of_a_key_are_those_that_are_committed_newest_first(log: KafkaLog, url: str) -> None:
+    for number in range(5):
+        await log.publish(
+            [Outgoing("in", b"mine", b"%d" % number, (("h", b"1"),), 0), Outgoing("in", b"o", b"", (), 0)]
+        )
+    topic = log.address.topic("in")
+    async with AIOKafkaProducer(bootstrap_servers=log.address.servers, transactional_id=f"{topic}-other") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"aborted", b"mine", partition=0)
+        await producer.abort_transaction()
+        await log.publish([Outgoing("in", b"mine", b"last", (), 0)])
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"open", b"mine", partition=0)
+        found = await asyncio.to_thread(keyed, url, 4)
+    assert [record.value for record in found] == [b"last", b"4", b"3", b"2"]
+    assert (found[1].topic, found[1].partition, found[1].key, found[1].headers) == ("in", 0, b"mine", (("h", b"1"),))
+    assert [record.value for record in await asyncio.to_thread(keyed, url, 99)][-1] == b"0"
+
+
+def keyed(url: str, limit: int) -> list[object]:
+    with KafkaReader(url) as reader:
+        reader._known = {**reader._known, "in": 1}  # the key's own partition may be another
+        assert reader.keyed("nowhere", b"mine") == []
+        return list(reader.keyed("in", b"mine", limit=limit))
+
+
+async def test_a_row_is_the_last_of_its_key_looked_for_alone_or_among_all(log: KafkaLog, url: str) -> None:
+    lane = await lane_of(log)
+    reader = await asyncio.to_thread(KafkaReader, url)
+    for number in range(3):
+        async with lane.turn() as unit:
+            unit.put(b"k", b"%d" % number)
+            unit.put(b"gone", b"x" if number < 2 else None)
+    for number in range(FEW + 2):
+        assert await asyncio.to_thread(reader.row, "join", b"k", 0) == b"2"
+        assert await asyncio.to_thread(reader.row, "join", b"gone", 0) is None
+        assert bool(reader._tables) == (2 * (number + 1) > FEW)
+    async with lane.turn() as unit:
+        unit.put(b"k", b"later")
+        unit.put(b"l", b"new")
+    assert await asyncio.to_thread(reader.row, "join", b"k", 0) == b"later"
+    rows = await asyncio.to_thread(lambda: list(reader.rows("join")))
+    assert rows == [(b"k", b"later"), (b"l", b"new")]
+    await asyncio.to_thread(reader.close)
+    await log.release(LaneId("join", 0))
