@@ -5,7 +5,7 @@ python benchmarks/product.py [--rounds 3] [--changes 150000] [--rows 1000000]
 join    changes of linked records are waiting in the log; every one is an edit that ends as a command for its twin, or
         nine of ten only repeat what is known. Counted in changes per second, checked by the commands that came out.
 chain   200 edits a second at an endpoint that answers at once; from the reading of the page to the commit of the
-        receipt of the write (the log's own stamps, milliseconds). Once with a hint to the reader at every edit, as a
+        receipt of the write (milliseconds). Once with a hint to the reader at every edit, as a
         webhook would give it, so that a page holds one edit; once polled ten times a second.
 start   from exec to the first record handled, over an empty log and over one with a million rows; then the share of a
         core and the memory of the worker with nothing to do.
@@ -44,14 +44,14 @@ from stream.core.flows import Flow, Flows, Pair, TypeFacts  # noqa: E402
 from stream.core.row import Cell, Edge, Row  # noqa: E402
 from stream.core.versions import born  # noqa: E402
 from stream.engine.app import run  # noqa: E402
-from stream.engine.backends import open_reader  # noqa: E402
-from stream.engine.embedded.log import EmbeddedLog  # noqa: E402
+from stream.engine.backends import is_kafka, log_at, open_reader  # noqa: E402
+from stream.engine.kafka import cluster  # noqa: E402
 from stream.engine.lanes import Lane  # noqa: E402
-from stream.engine.log import LaneId, Outgoing, partition_of  # noqa: E402
+from stream.engine.log import LaneId, Outgoing, Staged, partition_of  # noqa: E402
 from stream.model import Change, Receipt, Source  # noqa: E402
 from stream.topics import MAIL  # noqa: E402
 from stream.topology import Topology  # noqa: E402
-from stream.wanted import topics_of  # noqa: E402
+from stream.wanted import on_cluster, topics_of  # noqa: E402
 from stream.wiring import build  # noqa: E402
 
 PARTITIONS, PAIRS, RATE, EDITS = 4, 10_000, 200, 2_000
@@ -129,10 +129,11 @@ def rows(flows: Flows, number: int) -> tuple[tuple[str, bytes], tuple[str, bytes
     return made[0], made[1]
 
 
-async def fill(path: Path, pairs: int, changes: int, share: float) -> int:
+async def fill(url: str, pairs: int, changes: int, share: float) -> int:
     """A log with linked rows, and changes that wait: a share of them edits. How many pairs were edited."""
-    chart = topology(f"sqlite:///{path}?synchronous=normal", poll=3600)
-    log = EmbeddedLog(chart.broker)
+    chart = topology(url, poll=3600)
+    await created(chart)
+    log = log_at(url)
     await log.open()
     await log.declare(topics_of(chart), PARTITIONS)
     lanes = [Lane(log, await log.claim(LaneId("join", number), (), lambda: None)) for number in range(PARTITIONS)]
@@ -158,6 +159,13 @@ async def fill(path: Path, pairs: int, changes: int, share: float) -> int:
     return len(notes)
 
 
+async def created(chart: Topology) -> None:
+    """Make the topics where a log does not do so by itself."""
+    if is_kafka(chart.broker):
+        address, wanted = await on_cluster(chart)
+        await cluster.apply(address, wanted)
+
+
 def waiting(pairs: int, number: int, notes: str | None) -> Outgoing:
     which = number % pairs
     after, _ = records(which)
@@ -172,6 +180,23 @@ def waiting(pairs: int, number: int, notes: str | None) -> Outgoing:
 # Children
 
 
+class Timed:
+    """The joining stage, and when it met its first unit."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.began, self.used, self.seen = 0.0, 0.0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __call__(self, unit: Any) -> None:
+        if not self.began:
+            self.began, self.used = time.perf_counter(), time.process_time()
+        self.seen += sum(record.topic != MAIL for record in unit)
+        self._inner(unit)
+
+
 def child_join(url: str, count: int) -> None:
     """Handle what waits, with the real join agent and nothing else."""
     chart = topology(url, poll=3600)
@@ -179,35 +204,38 @@ def child_join(url: str, count: int) -> None:
     app = worker.app
     for name in [name for name in app.agents if name != "join"]:
         del app.agents[name]
-    began = used = 0.0
-    inner = worker.join
-
-    def timed(unit: Any) -> None:
-        nonlocal began, used
-        if not began:
-            began, used = time.perf_counter(), time.process_time()
-        inner(unit)
-
-    timed.load, timed.due = inner.load, inner.due  # type: ignore[attr-defined]
+    timed = Timed(worker.join)
     worker.join = timed  # type: ignore[assignment]
 
     @app.task
     async def finish() -> None:
-        while not began or sum(worker.lag().values()):  # noqa: ASYNC110 - of commits
+        while timed.seen < count or sum(worker.lag().values()):  # noqa: ASYNC110 - of commits
             await asyncio.sleep(0.01)
-        seconds, cpu = time.perf_counter() - began, time.process_time() - used
+        seconds, cpu = time.perf_counter() - timed.began, time.process_time() - timed.used
         tell({"per_second": count / seconds, "cpu_us": cpu / count * 1e6, "rss_mib": memory(os.getpid())})
 
     run(app)
 
 
-def child_chain(url: str, hinted: bool) -> None:
+def child_chain(url: str, hinted: bool, rate: int) -> None:
     """Edit at a steady rate, until all is written and received; hinted, the reader is told of every edit."""
     opened = endpoints()
     for number in range(500):
         left, _ = records(number)
         opened["left"].add("tasks", left)
     worker = build(topology(url, poll=0.1), opened)
+    landed: dict[str, float] = {}
+    inner = worker.app.on_landed
+
+    def noted(staged: Staged) -> None:
+        """When a receipt was committed: Kafka's own stamps are older than that."""
+        inner(staged)
+        for record in staged.records:
+            message = decode_message(record.value) if staged.lane.agent.startswith("push") else None
+            if isinstance(message, Receipt) and message.outcome == "done" and message.after is not None:
+                landed.setdefault(message.after.fields["description"], time.time() * 1000)
+
+    worker.app.on_landed = noted
 
     @worker.app.task
     async def edit() -> None:
@@ -218,18 +246,18 @@ def child_chain(url: str, hinted: bool) -> None:
         marked, used = time.time_ns() // 1000, time.process_time()
         ids = sorted(opened["left"].all("tasks"))
         for number in range(EDITS):
-            await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
             opened["left"].edit("tasks", ids[number % len(ids)], {"notes": f"Edited {number}"})
             if hinted:
                 worker.wishes[LEFT].set()
         seconds, cpu = time.perf_counter() - began, time.process_time() - used
         await asyncio.sleep(1.0)
-        tell({"since": marked, "cpu_share": cpu / seconds})
+        tell({"since": marked, "cpu_share": cpu / seconds, "landed": landed})
 
     run(worker.app)
 
 
-def tell(figures: dict[str, float]) -> None:
+def tell(figures: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
     sys.stdout.flush()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -242,18 +270,19 @@ def memory(pid: int) -> float:
 # Parents
 
 
-def child(*arguments: str) -> dict[str, float]:
+def child(*arguments: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, str(Path(__file__)), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=environment)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, env=environment)
+    assert not done.returncode, done.stderr[-4000:]
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 def join(share: float, changes: int, folder: Path) -> dict[str, float]:
     path = folder / "join.db"
     path.unlink(missing_ok=True)
-    edited = asyncio.run(fill(path, PAIRS, changes, share))
+    edited = asyncio.run(fill(f"sqlite:///{path}?synchronous=normal", PAIRS, changes, share))
     figures = child("--child-join", f"sqlite:///{path}", str(changes))
     with open_reader(f"sqlite:///{path}") as reader:
         heads = {info.name: sum(info.heads) for info in reader.topics()}
@@ -264,13 +293,11 @@ def join(share: float, changes: int, folder: Path) -> dict[str, float]:
     return figures
 
 
-def chain(folder: Path, how: str) -> dict[str, float]:
-    path = folder / "chain.db"
-    path.unlink(missing_ok=True)
-    figures = child("--child-chain", f"sqlite:///{path}", how)
-    reached: dict[str, int] = {}
-    waits = []
-    with open_reader(f"sqlite:///{path}") as reader:
+def chain(url: str, how: str, rate: int = RATE) -> dict[str, float]:
+    asyncio.run(created(topology(url, poll=0.1)))
+    figures = child("--child-chain", url, how, str(rate))
+    reached: dict[str, float] = figures["landed"]
+    with open_reader(url) as reader:
         begun = {}
         for partition in range(PARTITIONS):
             for record in reader.records(f"changes.{LEFT}", partition, limit=1 << 20):
@@ -278,11 +305,6 @@ def chain(folder: Path, how: str) -> dict[str, float]:
                     change = decode_change(record.value)
                     if change.ts_us > figures["since"] and change.after and "Edited" in str(change.after["notes"]):
                         begun[change.after["notes"]] = change.ts_us
-        for partition in range(PARTITIONS):
-            for record in reader.records(MAIL, partition, limit=1 << 20):
-                message = decode_message(record.value)
-                if isinstance(message, Receipt) and message.outcome == "done" and message.after is not None:
-                    reached.setdefault(message.after.fields["description"], record.timestamp)
         waits = sorted(reached[note] - at / 1000 for note, at in begun.items() if note in reached)
         assert len(waits) > EDITS * 0.9, (len(waits), len(begun))
         assert not sum(info.heads[0] for info in reader.topics() if info.name == "parked")
@@ -298,11 +320,11 @@ def start(rows_: int, folder: Path) -> dict[str, float]:
     """Exec to the first record that waits in the log; then the worker with nothing to do."""
     path = folder / f"start{rows_}.db"
     if not path.exists():
-        asyncio.run(fill(path, max(1, rows_ // 2), 0, 0.0))
+        asyncio.run(fill(f"sqlite:///{path}?synchronous=normal", max(1, rows_ // 2), 0, 0.0))
     chart = topology(f"sqlite:///{path}", poll=3600)
 
     async def put() -> int:
-        log = EmbeddedLog(chart.broker)
+        log = log_at(chart.broker)
         await log.open()
         await log.declare(topics_of(chart), PARTITIONS)
         await log.publish([waiting(1, int(time.time()) - BEGAN // 10**6, f"Edited at {time.time()}")])
@@ -340,17 +362,24 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=150_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--child-join", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--child-chain", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child-chain", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--child-idle", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child_join:
         child_join(asked.child_join[0], int(asked.child_join[1]))
     elif asked.child_chain:
-        child_chain(asked.child_chain[0], asked.child_chain[1] == "hinted")
+        url, how, rate = asked.child_chain
+        child_chain(url, how == "hinted", int(rate))
     elif asked.child_idle:
         child_idle(asked.child_idle)
     else:
         report(measured(asked))
+
+
+def fresh(folder: Path) -> str:
+    path = folder / "chain.db"
+    path.unlink(missing_ok=True)
+    return f"sqlite:///{path}"
 
 
 def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
@@ -361,8 +390,8 @@ def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
             todo = {
                 "join, every change an edit": lambda: join(1.0, asked.changes, folder),
                 "join, one change in ten an edit": lambda: join(0.1, asked.changes, folder),
-                f"chain, {RATE} edits/s, one a page": lambda: chain(folder, "hinted"),
-                f"chain, {RATE} edits/s, twenty a page": lambda: chain(folder, "polled"),
+                f"chain, {RATE} edits/s, one a page": lambda: chain(fresh(folder), "hinted"),
+                f"chain, {RATE} edits/s, twenty a page": lambda: chain(fresh(folder), "polled"),
                 "start, empty log": lambda: start(0, folder),
                 f"start, {asked.rows} rows": lambda: start(asked.rows, folder),
             }
