@@ -19,7 +19,7 @@ from tests.dataflow import five
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 WRITING = {"import", "document"}
-FOR_EVER = {"run", "sandbox"}
+FOR_EVER = {"run", "sandbox", "monitor"}
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -94,7 +94,7 @@ def test_a_command_of_the_documents_works(document: str, line: str, place: Path,
         assert process.poll() is None, said + process.stdout.read()
         process.send_signal(signal.SIGTERM if words[1] == "run" else signal.SIGINT)
         output, _ = process.communicate(timeout=10)
-        assert process.returncode == 0, output
+        assert process.returncode == (130 if words[1] == "monitor" else 0), output
     else:
         if words[1] in WRITING:
             place = with_documents(place, tmp_path)

@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "plan": ("stream.cli.plan", "Say what a worker would link, create and write, before it does."),
     "poll": ("stream.cli.poll", "Have entity types read now, or see what a reading would bring."),
     "status": ("stream.cli.status", "Show systems, links, how many are in step, and what waits."),
+    "monitor": ("stream.cli.monitor", "Watch all of that on one screen, going on."),
     "explain": ("stream.cli.explain", "Say how a record came to look as it does, and what it waits for."),
     "doctor": ("stream.cli.doctor", "Look for what may keep a worker from doing its work here."),
     "tail": ("stream.cli.tail", "Show what goes through a topic, in words."),
@@ -67,7 +68,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "connector",
     ),
     "Run it": ("plan", "run", "poll", "topics"),
-    "See how it goes, and why": ("status", "explain", "links", "tail", "doctor"),
+    "See how it goes, and why": ("status", "monitor", "explain", "links", "tail", "doctor"),
     "Put it right": ("pause", "resume", "parked", "conflicts", "deletes", "resync", "replay"),
     "This command line": ("completion", "version"),
 }

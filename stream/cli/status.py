@@ -14,9 +14,10 @@ import rich_click as click
 from stream.cli.shell import Format, Shell, config_option, format_option, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
     from stream.core.row import Kept
+    from stream.operate.pace import Pace
     from stream.operate.survey import Survey
     from stream.topology import Topology
 
@@ -27,7 +28,7 @@ EVERY: Final = 2.0
 @click.command("status")
 @config_option
 @format_option
-@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until interrupted.")
+@click.option("--watch", is_flag=True, help="Go on showing it, as linkstream monitor does.")
 @click.option("--scan", is_flag=True, help="Count every row instead of believing the counts; a second for 50,000 rows.")
 @click.pass_obj
 def command(shell: Shell, config: Path, format: Format, watch: bool, scan: bool) -> None:
@@ -47,20 +48,19 @@ def command(shell: Shell, config: Path, format: Format, watch: bool, scan: bool)
     Exit codes: 0 shown, 78 there is no log yet, or a damaged one.
     """
     topology = shell.chart(config)
-    while watch:
-        found = asyncio.run(gathered(topology, scan=scan))
-        if format == "table" and sys.stdout.isatty():
-            click.clear()
-        _show(found, format)
-        time.sleep(EVERY)
-    _show(asyncio.run(gathered(topology, scan=scan)), format)
+    if watch:
+        from stream.cli.monitor import watched
 
-
-def _show(found: dict[str, Any], format: Format) -> None:
+        watched(topology, format, EVERY, scan=scan)
+    found = asyncio.run(gathered(topology, scan=scan))
     if format != "table":
         say(found, format)
-    else:
-        _print(found)
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for part in drawn(found):
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
@@ -76,8 +76,12 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         waiting = _waiting(reader, out_of(reader))
         types = {name: _read(reader, name) for name in topology.types}
         lag: dict[str, int] = {}
+        moved: dict[str, int] = {}
         for each in reader.lags():
             lag[each.agent] = lag.get(each.agent, 0) + each.lag
+            if each.topic.startswith(("changes.", "upserts.")):  # all that was read, and the writes that are done
+                came = each.head if each.topic.startswith("changes.") else each.next
+                moved[each.topic] = moved.get(each.topic, 0) + came
         kept = {name: _open(reader, name) for name in ("parked", "conflicts")}
         size = reader.size()
         held = held_of(reader)
@@ -102,6 +106,7 @@ async def gathered(topology: Topology, *, scan: bool = False) -> dict[str, Any]:
         "waiting": waiting,
         "types": types,
         "lag": lag,
+        "moved": moved,
         "deletions_held": held,
         "paused": standing,
         "resync": resync,
@@ -180,63 +185,66 @@ async def _worker(url: str) -> dict[str, Any] | None:
         return None
 
 
-def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    _print_systems(console, found)
-    flows = Table("flow", "links", "in step", "", "others", box=None, pad_edge=False, header_style="bold")
+def drawn(found: dict[str, Any], pace: Pace | None = None) -> Iterator[Table | str]:
+    """All of it for a terminal, from the top: tables, and lines of rich's markup. ``pace`` adds what came lately."""
+    yield from _systems(found, pace)
+    flows = _table("flow", "links", "in step", "", "others")
     for name, count in found["flows"].items():
         others = ", ".join(f"{state} {n}" for state, n in count.items() if state not in ("linked", "in_step"))
         share = f"{100 * count['in_step'] / count['linked']:.4g} %" if count["linked"] else ""
-        flows.add_row(escape(name), str(count["linked"]), str(count["in_step"]), share, escape(others))
-    console.print(flows)
+        flows.add_row(_safe(name), str(count["linked"]), str(count["in_step"]), share, _safe(others))
+    yield flows
     percent = "none yet" if found["in_step_percent"] is None else f"{found['in_step_percent']:g} %"
-    console.print(
+    yield (
         f"\n{found['links']} links, in step {percent}; {found['writing']} writes in flight, "
-        f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}",
-        soft_wrap=True,
+        f"{sum(found['lag'].values())} records waiting; parked {found['parked']}, conflicts {found['conflicts']}"
     )
-    _print_state(console, found)
+    yield from _state(found)
     for what, pause in found["paused"].items():
-        why = f" ({escape(pause['why'])})" if pause["why"] else ""
-        console.print(f"[yellow]{escape(what)} is paused[/yellow] since {pause['since']}{why}", soft_wrap=True)
+        why = f" ({_safe(pause['why'])})" if pause["why"] else ""
+        yield f"[yellow]{_safe(what)} is paused[/yellow] since {pause['since']}{why}"
     for name, at in found["deletions_held"].items():
-        console.print(
-            f"[red]{escape(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list",
-            soft_wrap=True,
-        )
+        yield f"[red]{_safe(name)}: too many deletions at once[/red]; held since {at}: linkstream deletes list"
     if found["waiting"]:
-        console.print("\nout of step for longest (linkstream explain REF says more):")
+        yield "\nout of step for longest (linkstream explain REF says more):"
     for each in found["waiting"]:
-        what = f"{escape(each['ref'])} [dim]{escape(each['what'])}[/dim]"
-        console.print(f"  {_age(each['seconds']):>6}  {what} {escape(each['reason'])}", soft_wrap=True)
+        what = f"{_safe(each['ref'])} [dim]{_safe(each['what'])}[/dim]"
+        yield f"  {_age(each['seconds']):>6}  {what} {_safe(each['reason'])}"
 
 
-def _print_systems(console: Console, found: dict[str, Any]) -> None:
+def _safe(text: str) -> str:
     from rich.markup import escape
+
+    return escape(text)
+
+
+def _table(*columns: str) -> Table:
     from rich.table import Table
 
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
+
+
+def _systems(found: dict[str, Any], pace: Pace | None) -> Iterator[Table | str]:
     worker = found["worker"]
     if worker is None:
-        console.print("[yellow]no worker runs here[/yellow]; what follows is what the log says")
+        yield "[yellow]no worker runs here[/yellow]; what follows is what the log says"
     else:
-        systems = Table("system", "state", "why", box=None, pad_edge=False, header_style="bold")
+        systems = _table("system", "state", "why")
         for name, system in worker["systems"].items():
             colour = "green" if system["state"] == "ok" else "red"
-            systems.add_row(escape(name), f"[{colour}]{system['state']}[/{colour}]", escape(system["reason"]))
-        console.print(systems)
-        console.print()
-    types = Table("type", "records", "read", "behind", "", box=None, pad_edge=False, header_style="bold")
+            systems.add_row(_safe(name), f"[{colour}]{system['state']}[/{colour}]", _safe(system["reason"]))
+        yield systems
+        yield ""
+    types = _table("type", "records", "read", "behind", *(("in/min", "out/min") if pace else ()), "")
     for name, kind in found["types"].items():
-        note = f"[red]{escape(kind['error'])}[/red]" if kind["error"] else ""
+        note = f"[red]{_safe(kind['error'])}[/red]" if kind["error"] else ""
         note = note or ("" if kind["complete"] else "[dim]not read completely yet[/dim]")
         read = f"{_age(kind['read_seconds_ago'])} ago" if kind["read_seconds_ago"] is not None else "never"
-        types.add_row(escape(name), str(found["entities"].get(name, 0)), read, _age(kind["behind_seconds"]), note)
-    console.print(types)
-    console.print()
+        lately = [str(pace.per_minute(f"{way}.{name}")) for way in ("changes", "upserts")] if pace else []
+        records = str(found["entities"].get(name, 0))
+        types.add_row(_safe(name), records, read, _age(kind["behind_seconds"]), *lately, note)
+    yield types
+    yield ""
 
 
 def _age(seconds: float | None) -> str:
@@ -249,16 +257,15 @@ def _age(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _print_state(console: Any, found: dict[str, Any]) -> None:
+def _state(found: dict[str, Any]) -> Iterator[str]:
     """What was lost, whether it has been made good, and whether rows are telling everything anew."""
     loss, resync = found["loss"], found["resync"]
     if loss and loss["recovered"]:
-        console.print(f"state was lost at {loss['at']}; recovered at {loss['recovered']}")
+        yield f"state was lost at {loss['at']}; recovered at {loss['recovered']}"
     elif loss:
-        console.print(
+        yield (
             f"[red]recovering[/red] from a loss of state at {loss['at']}: {loss['reason']}; "
-            "nothing is created before everything was read anew",
-            soft_wrap=True,
+            "nothing is created before everything was read anew"
         )
     if resync["left"]:
-        console.print(f"resync: {', '.join(resync['left'])} to go")
+        yield f"resync: {', '.join(resync['left'])} to go"

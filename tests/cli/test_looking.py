@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
+import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +157,7 @@ async def test_what_a_reading_would_bring_is_told_and_not_published(
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("line", [["status", "--watch"], ["tail", "changes.a.t", "-f"]])
+@pytest.mark.parametrize("line", [["status", "--watch"], ["monitor"], ["tail", "changes.a.t", "-f"]])
 async def test_what_goes_on_ends_when_it_is_interrupted(line: list[str], tmp_path: Path) -> None:
     async with kept(tmp_path) as table:
         table.a.add("t", {"name": "one"})
@@ -170,3 +176,29 @@ async def test_what_goes_on_ends_when_it_is_interrupted(line: list[str], tmp_pat
     process.send_signal(signal.SIGINT)
     _, said = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, said.decode().splitlines()[-1]) == (130, "linkstream: interrupted")
+
+
+@pytest.mark.process
+async def test_on_a_terminal_it_is_one_screen_that_goes_on_and_is_given_back(tmp_path: Path) -> None:
+    async with kept(tmp_path) as table:
+        table.a.add("t", {"name": "one"})
+        await table.settle()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+    command = [sys.executable, "-m", "stream.cli.main", "monitor", "--every", "0.2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"}
+    environment.pop("COLUMNS")
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:  # noqa: ASYNC220
+        os.close(theirs)
+        said = ""
+        while said.count("in/min") < 3:  # it goes on
+            said += os.read(ours, 65_536).decode(errors="replace")
+        for text in ("1 links, in step 100 %", "a.t", "parked 0, conflicts 0", "no worker runs here"):
+            assert text in said, text
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # a terminal's end
+            while some := os.read(ours, 65_536).decode(errors="replace"):
+                said += some
+        assert process.wait() == 130
+    assert said.index("\x1b[?1049h") < said.rindex("\x1b[?1049l")
+    assert "interrupted" in said.rpartition("\x1b[?1049l")[2]

@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "conflicts resolve": ["0/0", "--keep", "won"],
     "document": ["a", "b"],
     "resync": ["a.t"],
+    "replay": ["a.t"],
     "tail": ["parked"],
     "map eval": ["f", REF],
     "poll": ["--once"],

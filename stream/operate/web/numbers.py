@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from connectors.breaker import Ok
+from stream.operate.pace import Pace
 from stream.operate.survey import FlowCount, Survey, counted
 from stream.operate.web.graph import pairs
 from stream.pauses import FLOW
@@ -24,32 +25,12 @@ from stream.worker import Worker
 Tone: TypeAlias = Literal["", "good", "warn", "bad"]
 Numbers: TypeAlias = Mapping[str, tuple[str, Tone]]
 
-MINUTE = 60.0
 EVERY, POINTS = 10.0, 2160
 """Seconds between two points of the charts, and how many are kept."""
 LATE = 300.0
 """Seconds for which nobody should be behind."""
 
 _TONES: Mapping[str, Tone] = {"ok": "good", "paused": "warn", "down": "bad", "locked": "bad"}
-
-
-class Pace:
-    """How many of a thing there were in the last minute, from counts that only grow."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, dict[str, int]]] = deque()
-
-    def take(self, now: float, counts: dict[str, int]) -> None:
-        """Note how many there are now."""
-        self._samples.append((now, counts))
-        while now - self._samples[0][0] > MINUTE and len(self._samples) > 1:
-            self._samples.popleft()
-
-    def per_minute(self, name: str) -> int:
-        """How many came in the last minute, as far as it was watched."""
-        if not self._samples:
-            return 0
-        return self._samples[-1][1].get(name, 0) - self._samples[0][1].get(name, 0)
 
 
 class Point(Struct, frozen=True, array_like=True):
