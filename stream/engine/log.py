@@ -54,6 +54,12 @@ class Full(EngineError):
     exit_code = 75
 
 
+class Forbidden(EngineError):
+    """The log may not be opened, or not be written, by this user: give it the right, and try again."""
+
+    exit_code = 3
+
+
 class Corrupt(EngineError):
     """Stored bytes are damaged: restore before starting again."""
 

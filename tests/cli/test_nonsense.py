@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,8 @@ def test_a_configuration_that_cannot_be_read(
     assert contents(tmp_path) == before
 
 
+BEFORE_THERE_IS_ONE = {("plan", "none")}
+"""What is told of a log that a worker has not made yet."""
 LOGS = {
     "none": "no such file; a worker creates it",
     "folder": "found a folder; a file would be right",
@@ -129,8 +133,9 @@ LOGS = {
 }
 
 
-@pytest.mark.parametrize("name", LOOKING)
-@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize(
+    ("name", "log"), [(name, log) for name in LOOKING for log in LOGS if (name, log) not in BEFORE_THERE_IS_ONE]
+)
 def test_a_log_that_is_none(name: str, log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "log.db"
     match log:
@@ -148,6 +153,54 @@ def test_a_log_that_is_none(name: str, log: str, tmp_path: Path, capsys: pytest.
     code, told = typed(capsys, words(name))
     assert (code, LOGS[log] in told or "start the worker first" in told) == (78, True), told
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [*LOOKING, *sorted(ON_KAFKA)])
+def test_a_broker_that_is_stopped(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINKSTREAM_BROKER", "kafka://127.0.0.1:1")
+    before = contents(tmp_path)
+    code, told = typed(capsys, words(name))
+    assert (code, "no broker answers" in told, "one that runs would be right" in told) == (75, True, True), told
+    assert contents(tmp_path) == before
+
+
+@contextmanager
+def somebody_else(*, of: Path) -> Iterator[None]:
+    """Be a user who may go through all folders above a file, and not read it."""
+    of.chmod(0o600 if os.geteuid() == 0 else 0)
+    folders = {parent: parent.stat().st_mode for parent in of.parents if parent.is_relative_to("/tmp")}
+    for folder in folders if os.geteuid() == 0 else ():
+        folder.chmod(folders[folder] | 0o055)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+        for folder, mode in folders.items():
+            folder.chmod(mode)
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_a_log_that_may_not_be_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(capsys, words(name))  # whatever it imports, it may read
+    file = tmp_path / "log.db"
+    file.write_bytes(b"")
+    before = contents(tmp_path)
+    with somebody_else(of=file):
+        code, told = typed(capsys, words(name))
+    assert (code, "log.db" in told, "would be right" in told) == (3, True, True), told
+    assert contents(tmp_path) == before
+
+
+def test_a_configuration_that_may_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(capsys, ["status"])
+    with somebody_else(of=tmp_path / "topics.yaml"):
+        code, told = typed(capsys, ["status"])
+    assert (code, "found no readable file" in told) == (2, True), told
 
 
 UNKNOWN: list[tuple[list[str], int, str]] = [
@@ -173,6 +226,9 @@ UNKNOWN: list[tuple[list[str], int, str]] = [
     (["pause", "nonsense"], 2, "one of a, b, a.t, b.t, f would be right"),
     (["resume", "nonsense"], 2, "one of a, b, a.t, b.t, f would be right"),
     (["resume", "a"], 1, "found it not paused"),
+    (["resume", "f"], 1, "found it not paused"),
+    (["pause", "flow:nonsense"], 2, "one of a, b, a.t, b.t, f would be right"),
+    (["monitor", "--every", "0"], 2, "0.0 is not in the range"),
     (["parked", "show", "9/9"], 1, "nothing is set aside under this"),
     (["parked", "retry"], 2, "one of them would be right"),
     (["parked", "retry", "9/9"], 1, "nothing open is set aside under this"),
@@ -230,7 +286,17 @@ def holder(tmp_path: Path) -> Iterator[Any]:
         process.kill()
 
 
-@pytest.mark.parametrize("line", [["pause", "a"], ["deletes", "release", "a.t"], ["links", "never", "a.t:1", "b.t:1"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["pause", "a"],
+        ["pause", "f"],
+        ["deletes", "release", "a.t"],
+        ["links", "never", "a.t:1", "b.t:1"],
+        ["resync"],
+        ["resync", "a.t", "--full"],
+    ],
+)
 def test_a_log_that_another_process_holds(
     line: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:

@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from stream.engine.log import Corrupt, EngineError, Full, InUse, Mismatch
+from stream.engine.log import Corrupt, EngineError, Forbidden, Full, InUse, Mismatch
 from stream.ports import Headers
 
 APPLICATION: Final = 0x6C6E6B73  # "lnks", SQLite's application_id
@@ -119,8 +119,8 @@ def known(error: sqlite3.Error, path: Path) -> EngineError:
         return Full(f"{path}: no room to write ({error}); free some and it goes on by itself")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return InUse(f"{path}: locked by another process ({name}); end whatever writes this file")
-    if name.startswith("SQLITE_CANTOPEN"):
-        return Mismatch(f"{path}: cannot be opened ({error}); a file that this user may read and write would be right")
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
+        return Forbidden(f"{path}: cannot be opened ({error}); a file that this user may read and write would be right")
     return EngineError(f"{path}: {name or type(error).__name__}: {error}")
 
 
