@@ -150,7 +150,7 @@ def attach(  # noqa: PLR0913  # all that an Attach tells
         field for field in turn.leading(end) if not all(_asked(turn, field, lead, want) for lead in end.leads_of(field))
     ]
     turn.move(end, "linked", peer=peer, number=edge.number, reason=LEFT_ALONE if edge.idle else "")
-    turn.change(end, owed=tuple(later), idle=edge.idle)
+    turn.change(end, owed=tuple(later), idle=edge.idle, want=want)
     attach = Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo)
     turn.mail(peer, replace(attach, claimed=claimed))
     turn.bonded.append(end)
@@ -182,9 +182,10 @@ def claimed(turn: Turn, message: Claim) -> None:
 def recognise(turn: Turn, end: End, sender: str) -> None:
     """Tell a record that we created what it was created with (C6, C10).
 
-    While the create is in flight nothing is answered: the receipt has the echo. A record that claims us while we are
-    linked elsewhere is a copy that a person made, marker and all. An origin that left its flow says who they are, and
-    no values (E1).
+    While the create is in flight nothing is answered: the receipt has the echo. What was asked for is kept until the
+    new record has accepted: told by then what had been typed since, it took what it was created with for an edit of its
+    own. A record that claims us while we are linked elsewhere is a copy that a person made, marker and all. An origin
+    that left its flow says who they are, and no values (E1).
     """
     edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
@@ -194,7 +195,7 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
         return
     if not turn.row.remote or (edge is not None and edge.state == "severed"):
         return
-    claimed = edge is None or edge.state != "unknown"
+    claimed = edge is None or not (edge.state == "unknown" or edge.want)
     if edge is None or claimed:
         birth.by_match(turn)
         idle = edge is not None and edge.idle

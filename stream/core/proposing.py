@@ -194,7 +194,8 @@ def accepted(turn: Turn, message: Accept) -> None:
     """The other side is ours; an Accept that nobody waits for is taken back, just that one (C2).
 
     One that was set aside comes after the first offers, which were dropped. They are asked for again: a label that only
-    the other side had never came.
+    the other side had never came. Of a create that this row of yesterday believes to be on its way it is the end: taken
+    back, the new record was free, and was created back before the create was looked up.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None:
@@ -206,6 +207,10 @@ def accepted(turn: Turn, message: Accept) -> None:
             turn.mail(edge.peer, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=""))
     elif edge is not None and edge.peer == message.sender and edge.state == "linked":
         release(turn, end)
+        if edge.want:
+            turn.change(end, want={})
+    elif edge is not None and edge.state == "creating" and edge.number == message.number:
+        creating.attach(turn, end, edge, message.sender, None, echo=False)
     else:
         _refuse(turn, end, message, "given up")
 

@@ -99,7 +99,7 @@ class Edge(
     position: int = 0
     locks: tuple[str, ...] = ()
     want: dict[str, Stated] = {}
-    """While creating: what the create asks for, in the peer's fields."""
+    """What a create asks for, in the peer's fields; kept until the new record has accepted."""
     left_out: tuple[str, ...] = ()
     """Fields of the peer that it refused in a create (C9)."""
     reason: str = ""

@@ -539,6 +539,20 @@ MUTANTS = [
         "test_creating.TestC6Claims.test_while_the_create_is_in_flight_a_claim_is_not_answered",
     ),
     mutant(
+        "C6 asked for",
+        creating.attach,
+        ", want=want)\n    attach",
+        ")\n    attach",
+        "test_creating.TestC6Claims.test_a_claim_before_the_accept_is_told_what_was_asked_for_and_not_what_was_typed_since",
+    ),
+    mutant(
+        "C6 accepted",
+        proposing.accepted,
+        'edge.state == "creating" and',
+        "False and",
+        "test_creating.TestC6Claims.test_an_accept_of_the_create_that_is_in_flight_links",
+    ),
+    mutant(
         "C7",
         rosters.begin,
         "if end.asks and fresh:",

@@ -162,6 +162,26 @@ class TestC6Claims:
         out = table.tell(A, Claim(edge="f/a", sender=B))
         assert only(Attach, out).number == number
 
+    def test_a_claim_before_the_accept_is_told_what_was_asked_for_and_not_what_was_typed_since(self) -> None:
+        """What it had been created with looked like an edit of its own, and won over what was typed at its origin."""
+        table, command = created()
+        table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+        table.mail.clear()  # the Attach is set aside
+        table.read(A, 40, x="x1")
+        table.mail.clear()
+        table.bring(B, seen(50, marker="f|a.t:1", **FULL))  # something that nobody mapped was edited there
+        assert commands(table.out)[-1].want == {"x": "x1"}
+        assert table.edge(A, "f/a").want == {}
+
+    def test_an_accept_of_the_create_that_is_in_flight_links(self) -> None:
+        """The origin's row is one of yesterday. It took the link back, and what it had created was created back."""
+        table, command = created()
+        before = table.rows[A]
+        table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+        table.rows[A] = before
+        table.deliver()
+        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+
     def test_an_origin_that_nobody_read_says_nothing(self) -> None:
         assert Table().tell(A, Claim(edge="f/a", sender=B)) == []
 
