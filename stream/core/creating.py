@@ -133,8 +133,6 @@ def decided(turn: Turn, message: Decide) -> None:
     if end is None or edge is None or edge.state != "unknown":
         turn.report(f"{message.edge}: nothing is in doubt there")
     elif message.peer:
-        if not edge.want:
-            edge = turn.change(end, want=stated(turn, end, list(end.leads))[0])
         attach(turn, end, edge, message.peer, None, echo=False)
     else:
         turn.change(end, sure=edge.number)

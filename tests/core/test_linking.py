@@ -72,6 +72,9 @@ class TestC2OnlySideAProposes:
         assert only(Propose, out).number == table.edge(B, "f/b").number
         assert only(Accept, out).sender == B
 
+    def test_the_right_side_proposes_to_nobody(self) -> None:
+        assert linked().tell(B, Nudge(edge="f/b", sender=A)) == []
+
     def test_a_proposal_to_a_record_that_waits_itself_is_not_answered(self) -> None:
         table = Table(view(flow(), flow("c.t", "b.t", name="g", match=())))
         table.tell(B, seen(10, marker="g|c.t:1", **FULL))
