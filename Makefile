@@ -90,8 +90,9 @@ bench-kafka: $(READY) ## the same on Kafka, beside Kafka Streams, Quix and stock
 lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgrade
 	@$(BIN)/python requirements/lock.py $(ARGS)
 
-reference: $(READY) ## write docs/cli.md from the commands
+reference: $(READY) ## write docs/cli.md from the commands, docs/topics.md from the schema
 	@$(BIN)/python -m stream.cli.reference > docs/cli.md
+	@$(BIN)/python -m stream.cli.settings > docs/topics.md
 
 schema: $(READY) ## write schema/topics.schema.json and schema/connector.schema.json
 	@$(BIN)/linkstream schema > schema/topics.schema.json
