@@ -10,7 +10,7 @@ N ?= 10000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test prism axe asyncapi kafka simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
+.PHONY: help setup test docs prism axe asyncapi kafka simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -93,6 +93,9 @@ lock: $(READY) ## pin every package anew; newer versions: make lock ARGS=--upgra
 reference: $(READY) ## write docs/cli.md from the commands, docs/topics.md from the schema
 	@$(BIN)/python -m stream.cli.reference > docs/cli.md
 	@$(BIN)/python -m stream.cli.settings > docs/topics.md
+
+docs: $(READY) ## build docs/ as a site in var/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 schema: $(READY) ## write schema/topics.schema.json and schema/connector.schema.json
 	@$(BIN)/linkstream schema > schema/topics.schema.json

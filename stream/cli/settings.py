@@ -1,6 +1,7 @@
 """The reference of topics.yaml as Markdown, drawn from its schema and the connectors' settings.
 
-``python -m stream.cli.settings`` prints it. A section is a table of what may stand in one place of the file; what is a mapping of its own has a section below.
+``python -m stream.cli.settings`` prints it. A section is a table of what may stand in one place of the file; what is a
+mapping of its own has a section below.
 """
 
 from __future__ import annotations

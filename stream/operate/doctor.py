@@ -68,8 +68,12 @@ def log(topology: Topology) -> Iterator[Finding]:
     """Check that the log is there, its topics, and whoever works on it."""
     if not is_kafka(topology.broker):
         yield from _room(place_of(topology.broker).path)
-        if not place_of(topology.broker).path.exists():
+        path = place_of(topology.broker).path
+        if not path.parent.parent.exists():
+            yield Finding("wrong", "log", f"{path.parent.parent} is not there", "make it; linkstream run does not")
+        elif not path.exists():
             yield Finding("note", "log", f"{shown(topology.broker)} is not there yet", "linkstream run creates it")
+        if not path.exists():
             return
     try:
         with open_reader(topology.broker) as reader:

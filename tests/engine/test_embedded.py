@@ -113,8 +113,11 @@ async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Mismatch, match=r"nowhere.*the folder of the log must exist"):
-        await opened(tmp_path / "nowhere")
+    with pytest.raises(Mismatch, match=r"nowhere/deeper.*a folder that can be written to, in one that exists"):
+        await opened(tmp_path / "nowhere" / "deeper")
+    log = await opened(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    await log.close()
 
 
 # Damage

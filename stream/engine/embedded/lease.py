@@ -90,11 +90,13 @@ class Lease:
 
     def _lock(self) -> int | None:
         """The locked file, or nothing: another process has it, or has just replaced it."""
+        with suppress(OSError):  # that it is there, or cannot be, shows when it is written to
+            self.path.parent.mkdir(mode=0o700)
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Mismatch(
-                f"{self.path}: {error.strerror}; the folder of the log must exist and be writable"
+                f"{self.path}: {error.strerror}; a folder that can be written to, in one that exists, would be right"
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
