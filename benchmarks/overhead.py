@@ -56,7 +56,7 @@ def fill(path: Path, changes: int, share: float) -> None:
 
     product.waiting = waiting
     try:
-        asyncio.run(product.fill(path, product.PAIRS, changes, 1.0))
+        asyncio.run(product.fill(f"sqlite:///{path}?synchronous=normal", product.PAIRS, changes, 1.0))
     finally:
         product.waiting = plain
 
