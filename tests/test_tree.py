@@ -33,6 +33,7 @@ TOP = {
     "connectors",
     "deploy",
     "docker-compose.yml",
+    "mkdocs.yml",
     "docs",
     "pyproject.toml",
     "requirements",
