@@ -17,9 +17,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import aiohttp
 from msgspec.structs import replace
 from yarl import URL
 
@@ -59,6 +58,9 @@ from connectors.wire import (
     unbelievable,
     write_body,
 )
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Complaint: TypeAlias = tuple[str, dict[str, str]]
 """What a system says about a refusal: in words, and by field."""
@@ -230,6 +232,8 @@ class Client:
     async def _send(
         self, request: Request, url: URL, auth: Auth, *, with_query: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
+        import aiohttp  # noqa: PLC0415 - a tenth of a second that a command which asks no system need not wait
+
         headers, query = credentials(auth)
         if origin_of(url) != origin_of(self._base):
             raise BadAnswer(f"{request.name}: found the address {url.origin()}; {self._base.origin()} would be right")
@@ -308,6 +312,8 @@ class Client:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            import aiohttp  # noqa: PLC0415 - see above
+
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_begin)
             self._session = aiohttp.ClientSession(

@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jsonschema
-
 from connectors.positions import Document
 
 
 def against(schema: Mapping[str, Any], document: Document) -> list[str]:
     """List every mistake."""
+    import jsonschema  # noqa: PLC0415 - only a wrong file needs it
+
     validator = jsonschema.Draft202012Validator(schema)
     return list(
         itertools.chain.from_iterable(_told(document, error) for error in validator.iter_errors(document.value))

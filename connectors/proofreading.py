@@ -38,10 +38,13 @@ def read_declaration(file: Path) -> Declaration:
 def declaration(text: str, file: str) -> Declaration:
     """Check the text of a declaration. Raises BadDocument with every problem."""
     document = load(text, file)
-    problems = against(msgspec.json.schema(Declaration), document)
-    if problems:
-        raise BadDocument(problems)
-    said = msgspec.convert(document.value, Declaration)
+    try:
+        said = msgspec.convert(document.value, Declaration)
+    except msgspec.ValidationError:
+        problems = against(msgspec.json.schema(Declaration), document)
+        if not problems:
+            raise
+        raise BadDocument(problems) from None
     problems = [f"{document.at(at, key=_of_key(at, told))}: {told}" for at, told in _contradictions(document, said)]
     if problems:
         raise BadDocument(problems)

@@ -14,7 +14,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import msgspec
 from msgspec.structs import asdict
 
@@ -28,7 +27,7 @@ from connectors.oauth import OAuth2, token_url
 from connectors.proofreading import read_declaration
 from connectors.records import complaint, traits
 from connectors.rest import RestEndpoint
-from connectors.settings import COMMON, TEXT, WORD, Budgets, Plan, Setting, client, secret
+from connectors.settings import COMMON, TEXT, WORD, Budgets, Plan, Setting, client, plain, secret
 from connectors.vendors import VENDORS
 from connectors.verdicts import Verdict
 
@@ -151,7 +150,9 @@ def _problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> list
         if name not in known:
             close = get_close_matches(name, known, n=1) or [", ".join(known)]
             problems.append((name, f"found an unknown setting; {close[0]} would be right"))
-        elif not isinstance(settings[name], Secret):
+        elif not isinstance(settings[name], Secret) and not plain(settings[name], known[name].schema):
+            import jsonschema  # noqa: PLC0415 - few settings need it
+
             errors = jsonschema.Draft202012Validator(known[name].schema).iter_errors(settings[name])
             problems += [(name, f"found {_what(error)}; {known[name].about} would be right") for error in errors]
     problems += [

@@ -45,6 +45,11 @@ COMMON = {
 }
 
 
+def plain(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a setting that may be any text is one, as most are; what is not is looked through by jsonschema."""
+    return isinstance(value, str) and bool(value) and schema in (TEXT, WORD)
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What a connector brings to its client; settings may change some of it."""
 

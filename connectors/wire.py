@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-import aiohttp
 import orjson
 from msgspec import Struct
 
 from connectors.errors import BadAnswer, ConnectorError, Refused, Retry, Unsure
 from connectors.foreign import decode
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Encoding: TypeAlias = Literal["json", "form", "json patch", "merge patch"]
 

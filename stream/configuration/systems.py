@@ -12,6 +12,7 @@ from msgspec import Struct
 from connectors.auth import Secret
 from connectors.document import Path, scalar
 from connectors.endpoint import Traits
+from connectors.settings import plain
 from stream.configuration.form import Parts, complain
 from stream.configuration.report import Report, near
 from stream.configuration.written import WrittenSystem, WrittenTopic, seconds
@@ -150,7 +151,8 @@ def _open(path: Path, value: Any, setting: Setting, report: Report) -> Any:
     """A setting that is no secret. What a variable holds is text, and a number where a number is wanted."""
     if isinstance(value, str) and setting.schema.get("type") in ("integer", "number", "boolean"):
         value = scalar(value) if report.comes_from_outside(path) else value
-    complain(value, setting.schema, report, path)
+    if not plain(value, setting.schema):
+        complain(value, setting.schema, report, path)
     return value
 
 

@@ -241,6 +241,19 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr[-300:]
 
 
+@pytest.mark.parametrize("words", [["status"], ["explain", "asana.tasks:1"], ["links", "list"], ["parked", "list"]])
+def test_whoever_looks_into_the_log_imports_no_client_of_the_systems(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom stream.cli.main import execute\ncode = execute(sys.argv[1:])\n"
+        "heavy = {'aiohttp', 'faust', 'aiokafka', 'mode', 'jsonschema', 'structlog'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy or code != 78 else 0)"
+    )
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "LINKSTREAM_BROKER": "sqlite:///no.db"}
+    command = [sys.executable, "-c", code, *words, "-c", str(ROOT / "tests/five.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr[-300:]
+
+
 def test_the_console_script_ends_with_the_code(tmp_path: Path) -> None:
     (tmp_path / "topics.yaml").write_text(WRONG)
     done = process("validate")
