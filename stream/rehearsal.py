@@ -42,8 +42,8 @@ from stream.model import (
 HORIZON = 150_000_000
 """Microseconds that the clock goes on: longer than a deletion waits for others like it."""
 
-LATER = 1.0
-"""Seconds after which what was put off is asked again."""
+LATER = 300.0
+"""Seconds after which what was put off is asked again: no rehearsal goes on for so long."""
 
 Answer: TypeAlias = Callable[["Rehearsal", Ref, Command], Receipt]
 
@@ -86,7 +86,8 @@ class Rehearsal:
         self._commands: deque[tuple[Ref, Command]] = deque()
         self._brought: dict[tuple[Ref, str], str] = {}
         self._made: dict[tuple[str, str], Ref] = {}
-        self._alarms: dict[str, Time] = {}
+        self.alarms: dict[str, Time] = {}
+        """When rows want to be woken."""
         self._due: list[tuple[Time, str]] = []
         for ref, row in self.rows.items():
             self._alarm(ref, getattr(row, "alarm", 0))
@@ -135,8 +136,8 @@ class Rehearsal:
         self.work()
         while self._due and self._due[0][0] <= until:
             at, ref = heappop(self._due)
-            if self._alarms.get(ref) == at:
-                del self._alarms[ref]
+            if self.alarms.get(ref) == at:
+                del self.alarms[ref]
                 self.now = max(self.now, at)
                 self.tell(ref, Wake())
                 self.work()
@@ -186,13 +187,13 @@ class Rehearsal:
 
     def _alarm(self, ref: str, at: Time) -> None:
         if at:
-            self._alarms[ref] = at
+            self.alarms[ref] = at
             heappush(self._due, (at, ref))
         else:
-            self._alarms.pop(ref, None)
+            self.alarms.pop(ref, None)
 
     def _rouse(self, prefix: str, *, early: bool = False) -> None:
-        self._mail.extend((ref, Wake(early=early)) for ref in self._alarms if ref.startswith(prefix))
+        self._mail.extend((ref, Wake(early=early)) for ref in self.alarms if ref.startswith(prefix))
 
     # What would be written
 

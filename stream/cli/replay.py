@@ -46,7 +46,10 @@ def chosen_by(function: Any) -> Any:
 @format_option
 @chosen_by
 @click.option("--dry-run", is_flag=True, help="Only say what would be written; exit code 10 if anything.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="--dry-run: so many records.")
+@click.option("--rebuild", is_flag=True, help="Make all rows and links anew from the topics; workers must be stopped.")
+@click.option("--old-links", type=click.Choice(["keep", "drop"]), help="--rebuild: links that only old rows show.")
+@click.option("--yes", is_flag=True, help="--rebuild: do not ask before the table is exchanged.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Show at most so many records.")
 @click.option("--rate", default=1000, show_default=True, type=click.IntRange(0), help="So many a second; 0: no limit.")
 @click.option("--anew", is_flag=True, help="From the beginning, also if the same was interrupted before.")
 @click.pass_obj
@@ -62,6 +65,9 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     since: str | None,
     until: str | None,
     dry_run: bool,
+    rebuild: bool,
+    old_links: str | None,
+    yes: bool,
     limit: int,
     rate: int,
     anew: bool,
@@ -77,14 +83,23 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
       linkstream replay asana.tasks:1200000000000022 --dry-run -c new/topics.yaml
     What was set aside because a system was read-only:
       linkstream replay --all --parked --reason read-only
+    Make the table of links anew, from the change topics and the marks in records:
+      linkstream replay --rebuild --dry-run
+      linkstream replay --rebuild
 
     With --dry-run everything is worked in by this process, in memory, on the rows of the log; nothing is written
     anywhere. `linkstream plan` does the same with what the systems hold now.
 
     Exit codes: 0 told again, or nothing would be written, 1 there is no such topic, 2 no such type, or no such time,
-    10 --dry-run found something, 130 interrupted.
+    4 --rebuild while a worker runs, or links would be lost, 10 --dry-run found something, 130 interrupted.
     """
     topology = shell.chart(config)
+    if rebuild:
+        from stream.cli.rebuilding import rebuild as made_anew
+
+        if names or parked or reason or offsets or since or until:
+            raise click.UsageError("found a choice of records with --rebuild; none would be right")
+        return made_anew(topology, format, limit, dry_run=dry_run, old_links=old_links, yes=yes)
     selection = _selection(topology, names, offsets, since, until, everything=everything)
     if reason is not None and not parked:
         raise click.UsageError("found --reason without --parked; both would be right")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stream.engine.embedded.lease import address_of as socket_of
-from stream.engine.log import Log, Mismatch
+from stream.engine.log import InUse, Log, Mismatch
 from stream.engine.reader import Reader
 
 KINDS = "sqlite:///path/to/file.db or kafka://host:9092"
@@ -53,6 +53,27 @@ def folder_at(url: str) -> Path:
     from stream.engine.embedded.schema import place_of  # noqa: PLC0415
 
     return place_of(url).path.parent
+
+
+async def worker_on(url: str) -> str:
+    """Who works on a log now, in words; empty for nobody. Raises ``EngineError`` when that cannot be told."""
+    if is_kafka(url):
+        from stream.engine.kafka.address import address_of  # noqa: PLC0415
+        from stream.engine.kafka.cluster import members  # noqa: PLC0415
+
+        address = address_of(url)
+        hosts = await members(address)
+        return f"{len(hosts)} in the group {address.group}, on {', '.join(sorted(set(hosts)))}" if hosts else ""
+    from stream.engine.embedded.lease import Lease  # noqa: PLC0415
+    from stream.engine.embedded.schema import place_of  # noqa: PLC0415
+
+    lease = Lease(place_of(url).path, wait=0.0)
+    try:
+        lease.acquire()
+    except InUse as error:
+        return str(error).partition("in use by ")[2].partition(";")[0]
+    lease.release()
+    return ""
 
 
 def socket_at(url: str, pid: int) -> Path:

@@ -15,8 +15,10 @@ import pytest
 from connectors.errors import Refused
 from stream.cli.main import execute
 from stream.engine.backends import open_reader
+from stream.engine.log import Outgoing
 from stream.operate.replay import REPLAYED, Place, Range, Selection, file_of, is_copy, load, save
 from stream.ports import Record
+from stream.worker import clock
 from tests.cli.kept import TOPICS, Kept, kept
 from tests.worker.rig import until
 
@@ -62,12 +64,24 @@ def kept_in(folder: Path) -> list[Path]:
 
 
 async def again(table: Kept) -> int:
-    """Let the stages work off what waits in the log; how much was written by it."""
+    """Let the stages work off what waits in the log, an hour from now; how much was written by it."""
     before = written(table)
+    table.now = max(table.now, clock()) + 3_600_000_000
     async with kept(table.folder, systems=table.systems, now=table.now) as later:
-        later.now += 3_600_000_000
         await later.settle()
+        await woken(later)
+        await later.settle()
+        table.now = later.now
     return written(table) - before
+
+
+async def woken(table: Kept) -> None:
+    """Wake the rows whose time has come, as a worker does."""
+    for lane in table.lanes["join"]:
+        async with lane.turn() as unit:
+            table.join.load(unit)
+    await table.log.publish([Outgoing(topic, key, value, (), at) for topic, key, value, at in table.join.due()])
+    await table.run_join()
 
 
 async def test_told_twice_nothing_is_written_and_copies_are_not_told_again(

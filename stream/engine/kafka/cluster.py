@@ -136,6 +136,13 @@ async def partitions_of(address: Address) -> dict[str, int]:
     }
 
 
+async def members(address: Address) -> list[str]:
+    """The hosts of the workers that share the group, as the broker says."""
+    async with administering(address) as admin:
+        [answer] = await admin.describe_consumer_groups([address.group])
+    return [member[2].lstrip("/") for group in answer.groups for member in group[5]]
+
+
 async def existing(address: Address, names: Iterable[str]) -> dict[str, Topic]:
     """Those of these topics that there are."""
     wanted_names = set(names)
