@@ -55,6 +55,10 @@ class Reader(Protocol):
         """Give back what it holds."""
         ...
 
+    def forget(self) -> None:
+        """Drop rows that were kept for the next question."""
+        ...
+
     def topics(self) -> list[TopicInfo]:
         """All topics, by name."""
         ...

@@ -13,6 +13,7 @@ from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.log import KafkaLog
 from stream.engine.kafka.reader import FEW, KafkaReader
 from stream.engine.log import LaneId, Outgoing
+from stream.engine.readers import Readers
 from tests.engine.contract import PARTITIONS, TOPICS, lane_of
 from tests.engine.test_kafka import AGENTS, created
 
@@ -89,3 +90,22 @@ async def test_a_row_is_the_last_of_its_key_looked_for_alone_or_among_all(log: K
     assert rows == [(b"k", b"later"), (b"l", b"new")]
     await asyncio.to_thread(reader.close)
     await log.release(LaneId("join", 0))
+
+
+async def test_readers_are_lent_again_to_one_at_a_time_and_not_after_a_failure(log: KafkaLog, url: str) -> None:
+    def lend() -> None:
+        readers = Readers(url)
+        with readers.lent() as first, readers.lent() as second:
+            assert first is not second
+            list(first.rows("join"))
+        with readers.lent() as again:
+            assert again is first
+            assert not again._tables  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError), readers.lent() as failing:
+            failing.row("join", b"k", 1 // 0)
+        with readers.lent() as other:
+            assert other is not failing
+            readers.close()
+        assert all(each._loop.is_closed() for each in (first, second, other))  # type: ignore[attr-defined]
+
+    await asyncio.to_thread(lend)

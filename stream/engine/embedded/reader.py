@@ -40,6 +40,9 @@ class Reader:
         with schema.explained(self.path):
             return self._connection.execute(statement, parameters).fetchall()
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def topics(self) -> list[TopicInfo]:
         """All topics, by name."""
         heads = dict(self._select("select tp, next from heads"))

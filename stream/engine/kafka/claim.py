@@ -20,13 +20,13 @@ from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
 from stream.engine.kafka.pages import Plain, pages
-from stream.engine.kafka.producer import Part, Producer, parts_of
+from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta
-from stream.engine.log import EngineError, LaneId, Staged
+from stream.engine.log import EngineError, LaneId, Outgoing, Staged
 from stream.ports import Record
 
-LATER = 0.5
-"""Seconds between two writes of fresh rows to their file."""
+LATER = 5.0
+"""Seconds between two writes of fresh rows to their file: what it lacks after a kill is read again."""
 
 
 class KafkaClaim:
@@ -176,14 +176,15 @@ class KafkaClaim:
         self.next.update(unit.offsets)
 
     async def _write(
-        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Part]], meta: Meta
+        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Outgoing]], meta: Meta
     ) -> None:
         if META in rows:
             raise EngineError(
                 f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"
             )
-        changelog: list[Part] = [(key, row, (), None) for key, row in rows.items()]
-        parts[self._changelog] = [*changelog, (META, encode_meta(meta), (), None)]
+        name = self._changelog.topic
+        changelog = [Outgoing(name, key, row) for key, row in rows.items()]
+        parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta))]
         last = await self._producer.transact(parts, f"lane {self.lane}")
         self.rows.apply(rows, last[self._changelog], meta)
         await self._keep()

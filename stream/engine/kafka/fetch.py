@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
+from stream.engine.kafka.pages import Plain
 from stream.engine.log import EngineError
 from stream.ports import Record
 
@@ -56,11 +57,11 @@ class Inbox:
         """Whether it takes no more."""
         return self._size > ROOM or len(self._records) >= MANY
 
-    def put(self, fetched: Iterable[ConsumerRecord]) -> int:
+    def put(self, fetched: Iterable[Plain]) -> int:
         """Take over what was fetched; how many bytes that were."""
         topic, partition = self.topic, self.partition
         records = [
-            Record(topic, partition, each.offset, each.key or b"", each.value, each.timestamp, each.headers)
+            Record(topic, partition, each.offset, each.key or b"", each.value, each.timestamp, tuple(each.headers))
             for each in fetched
         ]
         self._records += records
@@ -80,6 +81,22 @@ class Inbox:
         if full and not self.full:
             self.on_room()
         return taken
+
+
+def _plainly(consumer: AIOKafkaConsumer, tps: Iterable[TopicPartition]) -> None:
+    """Have what is here already handed over as it lies in its batches.
+
+    The client's own object around each record takes as long as all else of reading it.
+    """
+    waiting = consumer._fetcher._records  # noqa: SLF001 - the client knows no other way
+    for tp in tps:
+        page = getattr(waiting.get(tp), "_partition_records", None)
+        if page is not None:
+            page._consumer_record = _plain  # noqa: SLF001
+
+
+def _plain(_: TopicPartition, record: Plain) -> Plain:
+    return record
 
 
 def _size(records: Collection[Record]) -> int:
@@ -146,6 +163,7 @@ class Fetch:
         if not open_:
             await self._room.wait()
             return
+        _plainly(consumer, open_)
         wait = LONG if len(open_) == len(self._inboxes) else SHORT
         fetched = await consumer.getmany(*open_, timeout_ms=round(wait * 1000), max_records=self._many)
         for tp, records in fetched.items():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.producer import sender
@@ -22,7 +22,6 @@ from aiokafka.producer import sender
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.log import Mismatch, Outgoing, partition_of
-from stream.ports import Headers
 
 BACKOFF: Final = 0.005
 BETWEEN: Final = 0.001
@@ -30,23 +29,19 @@ FAREWELL: Final = 2.0
 BATCH: Final = 512 << 10
 """Bytes of a batch before it is compressed; a larger record goes alone."""
 
-Part: TypeAlias = tuple[bytes, bytes | None, Headers, int | None]
-"""Key, value, headers, timestamp of a record."""
-
 _NONE: Final[list[tuple[str, bytes]]] = []
 
 
-def parts_of(records: Iterable[Outgoing], address: Address, partitions: int) -> dict[TopicPartition, list[Part]]:
+def parts_of(records: Iterable[Outgoing], address: Address, partitions: int) -> dict[TopicPartition, list[Outgoing]]:
     """Records by where they go, in order."""
-    found: dict[tuple[str, int], list[Part]] = {}
+    found: dict[tuple[str, int], list[Outgoing]] = {}
     for record in records:
-        key, partition = record.key, record.partition
-        where = record.topic, partition_of(key, partitions) if partition is None else partition
-        part = (key, record.value, record.headers, record.timestamp)
+        partition = record.partition
+        where = record.topic, partition_of(record.key, partitions) if partition is None else partition
         if (some := found.get(where)) is None:
-            found[where] = [part]
+            found[where] = [record]
         else:
-            some.append(part)
+            some.append(record)
     return {TopicPartition(address.topic(topic), partition): some for (topic, partition), some in found.items()}
 
 
@@ -84,7 +79,9 @@ class Producer:
                 raise
         self._producer = producer
 
-    async def transact(self, parts: Mapping[TopicPartition, Iterable[Part]], what: str) -> dict[TopicPartition, int]:
+    async def transact(
+        self, parts: Mapping[TopicPartition, Iterable[Outgoing]], what: str
+    ) -> dict[TopicPartition, int]:
         """One transaction. Returns each partition's last offset. After an error its outcome may be unknown."""
         producer = self._producer
         assert producer is not None
@@ -101,7 +98,7 @@ class Producer:
                 await producer.commit_transaction()
         return last
 
-    async def append(self, tp: TopicPartition, parts: Iterable[Part]) -> bool:
+    async def append(self, tp: TopicPartition, parts: Iterable[Outgoing]) -> bool:
         """Append to one partition, all or nothing. No, when that is too much for one batch."""
         producer = self._producer
         assert producer is not None
@@ -113,20 +110,21 @@ class Producer:
                 await (await producer.send_batch(batches[0], tp.topic, partition=tp.partition))
         return True
 
-    def _batches(self, producer: AIOKafkaProducer, tp: TopicPartition, parts: Iterable[Part]) -> Iterable[Any]:
+    def _batches(self, producer: AIOKafkaProducer, tp: TopicPartition, parts: Iterable[Outgoing]) -> Iterable[Any]:
         batch, largest = producer.create_batch(), self._address.largest
-        for key, value, headers, timestamp in parts:
+        for record in parts:
+            key, value = record.key, record.value
             if len(key) + len(value or b"") > largest:
                 raise Mismatch(
                     f"{self._address}: topic {tp.topic}: found a record of {len(key) + len(value or b'')} bytes (key "
                     f"{key[:80]!r}); at most {self._address.largest} would be right, or a higher max.message.bytes of "
                     "the topic and largest= in the broker's address"
                 )
-            listed = list(headers) if headers else _NONE
-            if batch.append(timestamp=timestamp, key=key, value=value, headers=listed) is None:
+            headers = list(record.headers) if record.headers else _NONE
+            if batch.append(timestamp=record.timestamp, key=key, value=value, headers=headers) is None:
                 yield batch
                 batch = producer.create_batch()
-                batch.append(timestamp=timestamp, key=key, value=value, headers=listed)
+                batch.append(timestamp=record.timestamp, key=key, value=value, headers=headers)
         if batch.record_count():
             yield batch
 

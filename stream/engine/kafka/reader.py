@@ -76,6 +76,12 @@ class KafkaReader:
         self._thread.join()
         self._loop.close()
 
+    def forget(self) -> None:
+        """Drop rows that were kept for the next question."""
+        self._tables.clear()
+        self._looked.clear()
+        self._asked.clear()
+
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 

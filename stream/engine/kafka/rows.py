@@ -27,7 +27,7 @@ META = b"\x00lane"
 
 SEVERAL = 500
 PAGE = 500
-HEAVY = 8 << 20
+HEAVY = 4 << 20
 """Bytes of fresh rows that are too many."""
 
 _TABLES = """
@@ -92,7 +92,7 @@ class LocalRows:
         try:
             self._path.chmod(0o600)
             for connection in (reader, writer):
-                for setting in ("journal_mode=wal", "synchronous=normal", "cache_size=-4096", "temp_store=memory"):
+                for setting in ("journal_mode=wal", "synchronous=normal", "cache_size=-1024", "temp_store=memory"):
                     connection.execute(f"pragma {setting}")
             writer.executescript(_TABLES)
             writer.execute("update place set token = ?", (self._token,))

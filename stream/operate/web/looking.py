@@ -1,4 +1,4 @@
-"""What the pages read from the log: records, links, what was set aside. Called in threads, each with its own reader.
+"""What the pages read from the log: records, links, what was set aside. Called in threads; each borrows a reader.
 
 A person looks while the worker works, so no question may take long: a search stops after two seconds and says so, a
 list after its length.
@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from stream.codec import decode_conflict, row_of
 from stream.core.row import Row
-from stream.engine.backends import open_reader
 from stream.engine.log import Outgoing
+from stream.engine.readers import Readers
 from stream.errors import BadRecord
 from stream.model import Ref, Stated, Time
 from stream.operate import aside
@@ -51,16 +51,21 @@ class Look:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
+        self._readers = Readers(topology.broker)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._readers.close()
 
     def record(self, ref: Ref) -> dict[str, Any] | None:
         """All that is known of a record."""
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             return Explainer(reader, self._topology.flows, limit=60)(ref)
 
     def waiting(self, out: Sequence[tuple[bytes, Time]]) -> list[Waiting]:
         """Why these rows are out of step."""
         found = []
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             for key, since in out:
                 row = row_of(reader.row(JOIN, key))
                 what, why = reason(row if isinstance(row, Row) else None)
@@ -77,14 +82,14 @@ class Look:
                 more = f"stopped after {PATIENCE:.0f} s and {looked} records; choose a type"
             return not more
 
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             hits = list(islice(search(reader, text, [kind] if kind else self._topology.types, on), MOST))
         return Listed(hits, more or (f"these are the first {MOST}" if len(hits) == MOST else ""))
 
     def apart(self, flow: str, out: Sequence[tuple[bytes, Time]]) -> Listed:
         """The links of these rows that are not in step."""
         found: list[Link] = []
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             for key, _ in out:
                 row = row_of(reader.row(JOIN, key))
                 if row is not None:
@@ -97,7 +102,7 @@ class Look:
         found: list[Link] = []
         ends = time.monotonic() + PATIENCE
         types = {end for name, each in self._flows() if flow in ("", name) for end in (each.left, each.right)}
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             for kind in sorted(types):
                 for link in links(rows_of(reader, f"{kind}:")):
                     if time.monotonic() > ends:
@@ -121,23 +126,23 @@ class Look:
 
     def open(self) -> dict[str, int]:
         """How many records stand in the topics for people."""
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             return {topic: reader.count(topic) for topic in (CONFLICTS, PARKED)}
 
     def aside(self, topic: str, id: str) -> Aside | None:
         """One record of a topic for people."""
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             return aside.found(reader, topic, id)
 
     def resolving(self, each: Aside, keep: Literal["lost", "won"]) -> list[Outgoing]:
         """The orders that settle a conflict. Raises Overtaken, BadRecord."""
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             return resolving(reader, each, keep)
 
     def _newest(self, topic: str, plain: Any) -> Listed:
         found: list[Aside] = []
         ends, more = time.monotonic() + PATIENCE, ""
-        with open_reader(self._topology.broker) as reader:
+        with self._readers.lent() as reader:
             for each in aside.asides(reader, topic):
                 if time.monotonic() > ends:
                     more = f"stopped after {PATIENCE:.0f} s; the command line shows all"

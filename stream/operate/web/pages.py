@@ -67,6 +67,7 @@ class Pages:
 
     def add_to(self, app: web.Application) -> None:
         """Have them served."""
+        app.on_cleanup.append(self._close)
         for path, page in (
             ("/", self.overview),
             ("/records", self.records),
@@ -82,6 +83,9 @@ class Pages:
         app.router.add_post("/parked/{partition}/{offset}/{verb}", self.settle)
         app.router.add_post("/conflicts/{partition}/{offset}/{keep}", self.resolve)
         app.router.add_post("/pauses/{verb}", self.pause)
+
+    async def _close(self, _: web.Application) -> None:
+        await asyncio.to_thread(self._look.close)
 
     def _shown(self, request: web.Request, name: str, status: int = 200, **facts: Any) -> web.Response:
         topology = self._worker.topology
