@@ -25,11 +25,11 @@ OURS = "linkstream"
 TEXT = """\
 ## On Kafka
 
-Measured {stand}: Apache Kafka 4.1.1, one broker in KRaft mode, replication 1, on the loopback address of the machine that
-also runs what is measured: {cores} cores of a shared virtual machine, on which others worked too (load average {load}). So
-absolute figures are low; all contenders of a table ran in turns in one run, and ratios are medians of the rounds' ratios.
-`make bench-kafka` starts the broker, runs the contenders and prints the first table; `python benchmarks/kafka/product.py`
-the others; `python benchmarks/kafka/page.py` writes what they printed here.
+Measured {stand}: Apache Kafka 4.1.1, one broker in KRaft mode, replication 1, on the loopback address of the machine
+that also runs what is measured: {cores} cores of a shared virtual machine, on which others worked too (load average
+{load}). So absolute figures are low; all contenders of a table ran in turns in one run, and ratios are medians of the
+rounds' ratios. `make bench-kafka` starts the broker, runs the contenders and prints the first table; `python
+benchmarks/kafka/product.py` the others; `python benchmarks/kafka/page.py` writes what they printed here.
 
 ### Aims on Kafka, and what was reached
 
@@ -37,22 +37,24 @@ the others; `python benchmarks/kafka/page.py` writes what they printed here.
 
 ### The engine alone, beside others
 
-The neutral join: decode, row get, last write wins over four fields, row put, one upsert; 300,000 changes of 140-200 bytes
-over 20,000 entities in 8 partitions, units of 1000, zstd. A run is done when its outputs are acknowledged and its offsets
-committed; then it is checked: as many upserts as changes, the last of every entity what it must be, and row counters in
-the changelog that add up. linkstream commits rows, upserts and offsets of each unit in one transaction. Kafka Streams
-(Java 17, 512 MiB of heap, otherwise its defaults) runs twice in one virtual machine, of which the second run counts. Quix
-Streams 3.28.1 keeps its rows in RocksDB and commits every five seconds. *raw* is aiokafka alone that copies records, in
-transactions of as many, without decoding or rows. Stock Faust gets 20,000 changes: it is slower.
+The neutral join: decode, row get, last write wins over four fields, row put, one upsert; 300,000 changes of 140-200
+bytes over 20,000 entities in 8 partitions, units of 1000, zstd. A run is done when its outputs are acknowledged and
+its offsets committed; then it is checked: as many upserts as changes, the last of every entity what it must be, and
+row counters in the changelog that add up. linkstream commits rows, upserts and offsets of each unit in one
+transaction. Kafka Streams (Java 17, 512 MiB of heap, otherwise its defaults) runs twice in one virtual machine, of
+which the second run counts. Quix Streams 3.28.1 keeps its rows in RocksDB and commits every five seconds. *raw* is
+aiokafka alone that copies records, in transactions of as many, without decoding or rows. Stock Faust gets 20,000
+changes: it is slower.
 
 {engines}
 
 ### The product, recovery, several workers
 
-Real rows and decisions, 4 partitions, exactly once. *join*: every change is an edit, which is two decisions, two rows, an
-offer and a command. *chain*: from the reading of a page to the commit of the receipt. *recover*: all lanes of the joining
-agent claimed by a new process, from the changelog and from the files of a former one; *explain* of a record among as many,
-of which a change waits in the topics for every second. *workers*: the joining shared among processes on the same cores.
+Real rows and decisions, 4 partitions, exactly once. *join*: every change is an edit, which is two decisions, two
+rows, an offer and a command. *chain*: from the reading of a page to the commit of the receipt. *recover*: all lanes
+of the joining agent claimed by a new process, from the changelog and from the files of a former one; *explain* of a
+record among as many, of which a change waits in the topics for every second. *workers*: the joining shared among
+processes on the same cores.
 
 {product}
 
