@@ -20,7 +20,8 @@ from stream.codec import bytes_of, encode, row_of
 from stream.core.conversions import conversion
 from stream.core.decide import decide
 from stream.core.flows import Flow, Flows, Pair, TypeFacts, View
-from stream.core.row import Index, Kept, Row
+from stream.core.row import Kept, Row
+from stream.core.shared import Index
 from stream.core.turn import Mail
 from stream.model import Command, Message, Offer, Receipt, Seen, id_of
 from stream.push import Note, encode_note

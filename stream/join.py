@@ -24,7 +24,8 @@ from stream.core.census import ROWS, Census, decode_census, encode_census
 from stream.core.decide import decide
 from stream.core.fields import Observer
 from stream.core.flows import Flows, View
-from stream.core.row import Brake, Row
+from stream.core.row import Row
+from stream.core.shared import Brake
 from stream.core.turn import Alarm, Mail, Output, Report, Tally
 from stream.errors import BadRecord
 from stream.meters import Meters

@@ -9,7 +9,8 @@ import pytest
 
 from connectors.errors import Refused, Retry
 from stream.cli.status import gathered
-from stream.core.row import Cell, Edge, Index, Row, Write
+from stream.core.row import Cell, Edge, Row, Write
+from stream.core.shared import Index
 from stream.engine.backends import open_reader
 from stream.model import Version
 from stream.operate.table import out_of

@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from stream.core.flows import View
-from stream.core.row import Brake
+from stream.core.shared import Brake
 from stream.core.turn import Mail, Output, Report
 from stream.model import Leaving, Message, Rouse, Settle, Time, Verdict
 

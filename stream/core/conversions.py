@@ -6,15 +6,15 @@ then not offered; nothing is ever guessed. *Left* is the flow's ``from``, *right
 
 What a conversion loses it loses once: ``to(back(to(x))) == to(x)``, and the same the other way round, for whatever
 the two sides can hold. So what comes back as the lesser form of a value is known for that value, and is never written
-over it (B7, ``offers``).
+over it (B7, ``offers``). How a single value is read stands in ``scalars``; here stands which conversions there are,
+what they are made from, and how both ways of each belong together.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from datetime import date, datetime, time
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from stream.core.fields import group
 from stream.core.flows import Conversion, Convert
+from stream.core.scalars import boolean_of, day_of, integer_of, moment_of, number_of, text_of, wrong
 from stream.model import Value
 
 Options: TypeAlias = Mapping[str, Any]
@@ -65,7 +66,7 @@ def _by_parts(converts: Sequence[Convert | None]) -> Convert:
     def convert(value: Value) -> Value:
         values = [None] * len(converts) if value is None else value
         if not isinstance(values, list) or len(values) != len(converts):
-            raise _wrong(value, f"{len(converts)} values")
+            raise wrong(value, f"{len(converts)} values")
         return group([each if one is None else one(each) for one, each in zip(converts, values, strict=True)])
 
     return convert
@@ -96,10 +97,6 @@ def _shape(name: str, known: frozenset[str]) -> str:
     return f"{name}: {{{', '.join(f'{option}: ...' for option in sorted(known))}}}" if known else f"{name} alone"
 
 
-def _wrong(value: Value, right: str) -> ValueError:
-    return ValueError(f"found {value!r:.80}; {right} would be right")
-
-
 def _keeping_none(convert: Convert) -> Convert:
     def kept(value: Value) -> Value:
         return None if value is None else convert(value)
@@ -123,25 +120,10 @@ def _text(options: Options) -> Conversion:
 def _cut(options: Options, side: str) -> Convert:
     longest = options.get(side)
     if longest is None:
-        return _write_text
+        return text_of
     if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
         raise ValueError(f"found {longest!r} as text's {side}; a number of characters would be right")
-    return lambda value: _write_text(value)[:longest]
-
-
-def _write_text(value: Value) -> str:
-    # An API that has a text takes "" to empty it, and may well refuse null; hence "" and not None, on both sides.
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case _:
-            raise _wrong(value, "a text")
+    return lambda value: text_of(value)[:longest]
 
 
 def _side(name: str, options: Options, option: str) -> str:
@@ -162,24 +144,7 @@ def _spelled(name: str, options: Options, read: Convert, spell: Callable[[Any], 
 
 
 def _integer(options: Options) -> Conversion:
-    return _spelled("integer", options, _read_integer, str)
-
-
-def _read_integer(value: Value) -> int:
-    match value:
-        case bool():
-            raise _wrong(value, "an integer")
-        case int():
-            return value
-        case float() if value.is_integer():
-            return int(value)
-        case str() if value.strip().lstrip("+-").isdecimal() and len(value) <= _DIGITS:
-            try:
-                return int(value)
-            except ValueError:
-                raise _wrong(value, "an integer") from None
-        case _:
-            raise _wrong(value, "an integer")
+    return _spelled("integer", options, integer_of, str)
 
 
 def _decimal(options: Options) -> Conversion:
@@ -189,7 +154,7 @@ def _decimal(options: Options) -> Conversion:
     step = Decimal(1).scaleb(-digits)
 
     def read(value: Value) -> float:
-        number = _read_number(value)
+        number = number_of(value)
         # Beyond 2**53 a float has no decimals left to round; and quantize would run out of its 28 places.
         return float(number if abs(number) >= _WHOLE else number.quantize(step, ROUND_HALF_EVEN)) + 0.0
 
@@ -199,35 +164,8 @@ def _decimal(options: Options) -> Conversion:
     return _spelled("decimal", options, read, spell)
 
 
-def _read_number(value: Value) -> Decimal:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | str)
-        or (isinstance(value, str) and len(value) > _DIGITS)
-    ):
-        raise _wrong(value, "a number")
-    try:
-        number = Decimal(str(value).strip())
-    except (InvalidOperation, ValueError):
-        raise _wrong(value, "a number") from None
-    if not number.is_finite() or math.isinf(float(number)):
-        raise _wrong(value, "a finite number")
-    return number
-
-
 def _boolean(options: Options) -> Conversion:
-    return _spelled("boolean", options, _read_boolean, lambda value: "true" if value else "false")
-
-
-def _read_boolean(value: Value) -> bool:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word is True or word is False:
-        return word
-    if word in ("true", "1", 1):
-        return True
-    if word in ("false", "0", 0):
-        return False
-    raise _wrong(value, "true or false")
+    return _spelled("boolean", options, boolean_of, lambda value: "true" if value else "false")
 
 
 def _date(options: Options) -> Conversion:
@@ -238,7 +176,7 @@ def _date(options: Options) -> Conversion:
         raise ValueError("found a zone and no side with a time; date: {time: right, zone: ...} would be right")
 
     def day(value: Value) -> str:
-        return _read_day(value, zone if side else None)
+        return day_of(value, zone if side else None)
 
     def midnight(value: Value) -> str:
         return datetime.combine(date.fromisoformat(day(value)), time(), zone).isoformat()
@@ -246,39 +184,14 @@ def _date(options: Options) -> Conversion:
     return _both("date", midnight if side == "right" else day, midnight if side == "left" else day)
 
 
-def _read_day(value: Value, zone: ZoneInfo | None) -> str:
-    """The date of a date or a date-time: as it is written, or as it is seen in the zone."""
-    if not isinstance(value, str) or not value:
-        raise _wrong(value, "a date as 2026-05-01")
-    try:
-        if len(value) == len("2026-05-01"):
-            return date.fromisoformat(value).isoformat()
-        moment = datetime.fromisoformat(value)
-        moment = moment.astimezone(zone) if zone and moment.tzinfo else moment
-    except (ValueError, OverflowError):
-        raise _wrong(value, "a date as 2026-05-01") from None
-    return moment.date().isoformat()
-
-
 def _datetime(options: Options) -> Conversion:
     """A date-time without an offset is one of ``zone``; what is written is UTC."""
     zone = _zone(options)
 
     def moment(value: Value) -> str:
-        return _read_moment(value, zone)
+        return moment_of(value, zone)
 
     return _both("datetime", moment, moment)
-
-
-def _read_moment(value: Value, zone: ZoneInfo) -> str:
-    if not isinstance(value, str) or not value:
-        raise _wrong(value, "a date-time as 2026-05-01T12:00:00Z")
-    try:
-        moment = datetime.fromisoformat(value)
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _wrong(value, "a date-time as 2026-05-01T12:00:00Z") from None
-    return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
 def _zone(options: Options) -> ZoneInfo:
@@ -322,7 +235,7 @@ def _lookup(words: Mapping[tuple[bool, Value], Value]) -> Convert:
         try:
             return words[isinstance(value, bool), value]
         except (KeyError, TypeError):
-            raise _wrong(value, f"one of {known}") from None
+            raise wrong(value, f"one of {known}") from None
 
     return look
 
@@ -338,10 +251,9 @@ def _pick_first(value: Value) -> Value:
 
 
 def _no_way_back(value: Value) -> Value:
-    raise _wrong(value, "a pair with direction: forward")
+    raise wrong(value, "a pair with direction: forward")
 
 
-_DIGITS: Final = 400
 _PLACES: Final = 12
 _WHOLE: Final = 2**53
 _PAIR: Final = 2

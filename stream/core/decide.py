@@ -63,7 +63,8 @@ from stream.core import (
     writing,
 )
 from stream.core.flows import ROSTER, View
-from stream.core.row import Brake, Creates, Index, Kept, Row
+from stream.core.row import Kept, Row
+from stream.core.shared import Brake, Creates, Index
 from stream.core.turn import Output, Tally, Turn
 from stream.model import (
     Accept,

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from stream.core.flows import View
-from stream.core.row import Index
+from stream.core.shared import Index
 from stream.core.turn import LONGEST, Alarm, Mail, Output
 from stream.model import ClaimKey, Found, Free, Message, Nudge, Ref, Register, Release, Time
 

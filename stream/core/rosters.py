@@ -18,7 +18,7 @@ Creates of which nobody knows whether they were done (C11) keep their places unt
 from __future__ import annotations
 
 from stream.core.flows import End
-from stream.core.row import Creates
+from stream.core.shared import Creates
 from stream.core.turn import Mail, Output, Turn
 from stream.model import ClaimKey, Free, Message, Release, Roster, Time
 

@@ -1,4 +1,4 @@
-"""Rows: all that is known of one entity, and of one match value.
+"""Rows: all that is known of one entity.
 
 A row is a value: ``decide`` never changes the one it is given. What is usual is left out, so that a linked row in
 step costs little more than its values: the register of a field whose record shows the newest value is kept as a
@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, msgpack
 
-from stream.model import FORMAT, ClaimKey, Ref, Seen, Stated, Time, Value, Version
+from stream.core.shared import Brake, Creates, Index
+from stream.model import FORMAT, Ref, Seen, Stated, Time, Value, Version
 
 State: TypeAlias = Literal[
     "alone",
@@ -288,65 +289,7 @@ class Row(
         }
 
 
-class Index(
-    Struct,
-    tag_field="k",
-    tag=1,
-    omit_defaults=True,
-    rename={
-        "members": "m",
-        "numbers": "n",
-        "lock": "l",
-        "queue": "q",
-        "crowded": "c",
-        "alarm": "A",
-        "format": "f",
-    },
-):
-    """Who carries one match value of one flow, and who is about to create a counterpart for it (C3)."""
-
-    members: dict[Ref, str] = {}
-    """Side of each record that carries it; a capital when it is linked."""
-    numbers: dict[Ref, int] = {}
-    """Of the word by which each of them is kept as it is."""
-    crowded: dict[str, Time] = {}
-    """Sides on which there may be more than are kept, and until when."""
-    lock: tuple[Ref, int] | None = None
-    queue: tuple[ClaimKey, ...] = ()
-    alarm: Time = 0
-    format: int = FORMAT
-
-
 _ROOM = 1 << 63
-
-
-class Creates(Struct, tag_field="k", tag=2, omit_defaults=True, rename={"open": "o", "alarm": "A", "format": "f"}):
-    """The roster of a flow: which creates are under way on a side whose records carry no marker (C7)."""
-
-    open: dict[Ref, tuple[int, int]] = {}
-    """Per origin, oldest first: the largest number that it claimed with, and its place."""
-    alarm: Time = 0
-    """Always zero: a roster waits for nothing."""
-    format: int = FORMAT
-
-
-class Brake(
-    Struct,
-    frozen=True,
-    tag_field="k",
-    tag=3,
-    omit_defaults=True,
-    rename={"begun": "b", "held_at": "h", "released_at": "r", "cancelled_at": "c", "format": "f"},
-):
-    """How many links of a type are about to end because their records are gone, and what a person said to it."""
-
-    begun: tuple[tuple[Time, int], ...] = ()
-    """Minutes, and the links of the records that vanished in each."""
-    held_at: Time = 0
-    """Since when all of them are held; zero while they are not too many."""
-    released_at: Time = 0
-    cancelled_at: Time = 0
-    format: int = FORMAT
 
 
 Kept: TypeAlias = Row | Index | Creates | Brake

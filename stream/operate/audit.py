@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from connectors.endpoint import Entity
 from stream.core.flows import ROSTER, Flows, parse_marker
-from stream.core.row import Creates, Edge, Index, Kept, Row
+from stream.core.row import Edge, Kept, Row
+from stream.core.shared import Creates, Index
 from stream.model import Ref, type_of
 
 Kind: TypeAlias = Literal[

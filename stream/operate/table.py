@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from stream.codec import row_of
 from stream.core.brake import BRAKE
-from stream.core.row import Brake, Kept
+from stream.core.row import Kept
+from stream.core.shared import Brake
 from stream.model import Time
 from stream.pauses import PAUSED, paused
 from stream.resync import decode_sweep

@@ -10,8 +10,8 @@ from stream.core.brake import decide_brake
 from stream.core.index import decide_index
 from stream.core.matching import keys_of
 from stream.core.rosters import ROOM, decide_roster
-from stream.core.row import Brake, Creates, Index
 from stream.core.seeking import CLAIMING, GATE
+from stream.core.shared import Brake, Creates, Index
 from stream.core.turn import Mail
 from stream.model import Claim, ClaimKey, Free, Gone, Leaving, Nudge, Propose, Refuse, Register, Release, Roster, Settle
 from tests.core.build import SECOND, START, A, B, Table, every, flow, linked, only, seen, view

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from stream.core.brake import BRAKE, WINDOW, decide_brake
 from stream.core.flows import View
-from stream.core.row import Brake
+from stream.core.shared import Brake
 from stream.core.turn import LONGEST, Mail, Output, Report, Tally
 from stream.model import Accept, Detach, Gone, Leaving, Nudge, Rouse, Settle, Verdict, Wake
 from tests.core.build import SECOND, START, A, B, Table, commands, every, flow, linked, only, reports, seen, view

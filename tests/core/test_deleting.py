@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from stream.core.deleting import ARCHIVED, LEFT
 from stream.core.flows import Flows, TypeFacts, View
 from stream.core.matching import key_of
-from stream.core.row import Deletion, Index
+from stream.core.row import Deletion
+from stream.core.shared import Index
 from stream.core.writing import TWICE
 from stream.model import (
     Accept,

@@ -15,7 +15,8 @@ import pytest
 
 from stream.codec import bytes_of, decode_message, encode, row_of
 from stream.core.matching import key_of
-from stream.core.row import Creates, Kept
+from stream.core.row import Kept
+from stream.core.shared import Creates
 from stream.errors import BadRecord
 from stream.model import (
     FORMAT,

@@ -8,8 +8,8 @@ from stream.codec import bytes_of, encode
 from stream.core.flows import View
 from stream.core.index import CROWDED, MOST
 from stream.core.matching import key_of
-from stream.core.row import Index
 from stream.core.seeking import TAKEN
+from stream.core.shared import Index
 from stream.core.turn import Mail, Output
 from stream.model import ClaimKey, Command, Found, Gone, Nudge, Propose, Refuse, Register, Release, Wake
 from tests.core.build import SECOND, START, A, B, Table, commands, every, flow, only, reports, seen, view

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stream.core.matching import key_of
-from stream.core.row import Index
+from stream.core.shared import Index
 from stream.model import (
     Accept,
     Attach,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from stream.core.decide import decide
 from stream.core.index import PATIENCE
 from stream.core.matching import key_of, keys_of, normal
-from stream.core.row import Index, Row
+from stream.core.row import Row
+from stream.core.shared import Index
 from stream.core.turn import Alarm, Mail
 from stream.model import ClaimKey, Found, Free, Message, Register, Release, Wake
 from tests.core.build import A, B, Table, every, flow, only, seen, view

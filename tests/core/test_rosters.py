@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from stream.core import rosters
 from stream.core.flows import Pair
-from stream.core.row import Creates
+from stream.core.shared import Creates
 from stream.model import (
     Attach,
     ClaimKey,

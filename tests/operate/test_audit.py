@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from connectors.endpoint import Entity
 from stream.core.flows import Flow, Flows, TypeFacts
-from stream.core.row import Creates, Edge, Index, Kept, Row
+from stream.core.row import Edge, Kept, Row
+from stream.core.shared import Creates, Index
 from stream.operate.audit import Finding, audit, live
 
 FLOWS = Flows([Flow(name="f", left="a.t", right="b.t", create="forward")], {"b.t": TypeFacts(marked=False)})
