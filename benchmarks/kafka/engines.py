@@ -266,7 +266,7 @@ def main() -> None:
                 )
                 print(f"round {number + 1} {name}: {figures}", file=sys.stderr, flush=True)
                 runs.setdefault(name, []).append(figures)
-    report(runs)
+            report(runs)
 
 
 def ratios(runs: dict[str, list[dict[str, float]]], what: str) -> dict[str, float]:
@@ -281,6 +281,7 @@ def ratios(runs: dict[str, list[dict[str, float]]], what: str) -> dict[str, floa
 
 
 def report(runs: dict[str, list[dict[str, float]]]) -> None:
+    """After every round; the last line is what came out of all so far."""
     medians = {
         name: {unit: round(statistics.median(run[unit] for run in several), 1) for unit in several[0]}
         for name, several in runs.items()
@@ -292,7 +293,7 @@ def report(runs: dict[str, list[dict[str, float]]]) -> None:
         figures = f"{middle['per_second']:>10,.0f}{middle['cpu_us']:>12}{middle['rss_mib']:>9}"
         print(f"{name:48}{figures}{times['per_second'].get(name, 1.0):>8.2f}  {rounds}")
     about = {"python": platform.python_version(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
-    print(json.dumps({"medians": medians, "ratios": times, "about": about}))
+    print(json.dumps({"medians": medians, "ratios": times, "about": about}), flush=True)
 
 
 if __name__ == "__main__":

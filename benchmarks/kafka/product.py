@@ -212,7 +212,7 @@ def measure(asked: argparse.Namespace) -> None:
                 figures = measured(f"kafka://{servers}?prefix={name}.&state={folder / name}")
                 print(f"round {number + 1} {what}: {figures}", file=sys.stderr, flush=True)
                 runs.setdefault(what, []).append(figures)
-    report(runs)
+                report(runs)
 
 
 def report(runs: dict[str, list[dict[str, float]]]) -> None:
@@ -222,7 +222,7 @@ def report(runs: dict[str, list[dict[str, float]]]) -> None:
     }
     for what, figures in medians.items():
         print(f"{what:36} " + "  ".join(f"{name} {figure:,}" for name, figure in figures.items()))
-    print(json.dumps({"medians": medians, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}))
+    print(json.dumps({"medians": medians, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}), flush=True)
 
 
 if __name__ == "__main__":
