@@ -25,6 +25,8 @@ from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_
 from stream.engine.log import EngineError, LaneId, Outgoing, Staged
 from stream.ports import Record
 
+HEAVY, HEAVIER = 4 << 20, 32 << 20
+"""Bytes of fresh rows that are too many: while units come, and while rows are made anew, when nothing else does."""
 LATER = 5.0
 """Seconds between two writes of fresh rows to their file: what it lacks after a kill is read again."""
 
@@ -67,6 +69,8 @@ class KafkaClaim:
             topic: Inbox(topic, self.lane.partition, offset, wake) for topic, offset in self.offsets.items()
         }
         await fetch.add(self._assigned())
+        if self._keeping is None or self._keeping.done():
+            await self._keep()  # beside: what was made anew
 
     def _assigned(self) -> dict[TopicPartition, Inbox]:
         return {
@@ -121,15 +125,16 @@ class KafkaClaim:
             elif rows.at < 0:  # where the brokers compacted, many rows come before the first meta
                 rows.apply(begun, rows.at, None)
                 begun.clear()
-            await self._keep()
+            await self._keep(HEAVIER)
         return True
 
-    async def _keep(self) -> None:
+    async def _keep(self, most: int = HEAVY) -> None:
         """Have the file follow, now and then; waits when too much is fresh."""
-        if self._keeping is not None and (self._keeping.done() or self.rows.heavy):
+        heavy = self.rows.size > most
+        if self._keeping is not None and (self._keeping.done() or heavy):
             await self._keeping
             self._keeping = None
-        if self._keeping is None and (self.rows.heavy or time.monotonic() - self._kept > LATER):
+        if self._keeping is None and (heavy or time.monotonic() - self._kept > LATER):
             self._kept = time.monotonic()
             self._keeping = asyncio.ensure_future(self.rows.keep())
 

@@ -27,8 +27,6 @@ META = b"\x00lane"
 
 SEVERAL = 500
 PAGE = 500
-HEAVY = 4 << 20
-"""Bytes of fresh rows that are too many."""
 
 _TABLES = """
 create table if not exists rows(key blob primary key, value blob not null) without rowid;
@@ -67,7 +65,8 @@ class LocalRows:
         self._fresh: dict[bytes, bytes | None] = {}
         self._going: dict[bytes, bytes | None] = {}
         """Being written."""
-        self._size = 0
+        self.size = 0
+        """Bytes of fresh rows, about."""
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -110,7 +109,7 @@ class LocalRows:
     def clear(self) -> None:
         """Forget everything."""
         self.at, self.meta = -1, None
-        self._fresh, self._size = {}, 0
+        self._fresh, self.size = {}, 0
         with self._transaction():
             self._writer.execute("delete from rows")
             self._writer.execute("update place set at = -1, meta = x''")
@@ -118,20 +117,15 @@ class LocalRows:
     def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta | None) -> None:
         """Take over what a transaction did."""
         self._fresh.update(rows)
-        self._size += sum(map(len, filter(None, rows.values()))) + 100 * len(rows)
+        self.size += sum(map(len, filter(None, rows.values()))) + 100 * len(rows)
         self.at, self.meta = at, meta
-
-    @property
-    def heavy(self) -> bool:
-        """Whether so much is fresh that it should be written before more comes."""
-        return self._size > HEAVY
 
     async def keep(self) -> None:
         """Write what is fresh, beside the loop; one call at a time.
 
         Raises ``Fenced`` when the lane was claimed by another process.
         """
-        self._going, self._fresh, self._size = self._fresh, {}, 0
+        self._going, self._fresh, self.size = self._fresh, {}, 0
         await asyncio.to_thread(self._keep, self._going, self.at, self.meta)
         self._going = {}
 
