@@ -1,13 +1,16 @@
-"""What it costs to be watched: metrics, an open page and traces, on the rate at which changes are worked in.
+"""What it costs to be watched: metrics, an open page and traces, beside the work itself.
 
-python benchmarks/overhead.py [--rounds 7] [--changes 30000]
+python benchmarks/overhead.py [--rounds 5] [--changes 20000]
 
-The join of ``benchmarks/product.py``, every change an edit, in five ways: not watched; metrics that are asked for each
-second; the page open besides, with its stream of numbers; traces of one change in a hundred; traces of every change.
-Spans go to a server on this machine. The runs of a round follow each other, and each is compared with the first of its
-round: what the machine does otherwise touches both. Processor time says more than the rate where the machine is shared.
+The join of ``benchmarks/product.py``, every change an edit.
 
-Prints a table and one line of JSON: medians of the ratios, in percent lost.
+metrics, page   runs that follow each other, not watched, with metrics that are asked for each second, and with the page
+                open besides; each is compared with the first of its round.
+traces          in one run, every second unit is wrapped and the others are not, so that whatever the machine does
+                otherwise touches both; once with no change drawn, once with all of them. Spans go to a server on this
+                machine; what sending them takes in its own thread is added to what a span costs.
+
+Processor time says more than the rate where the machine is shared. Prints a table and one line of JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,18 +39,18 @@ from msgspec.structs import replace  # noqa: E402
 
 from benchmarks import product  # noqa: E402
 from stream.configuration.web import Web  # noqa: E402
-from stream.configuration.written import WrittenTraces  # noqa: E402
-from stream.engine.backends import open_reader  # noqa: E402
 from stream.engine.log import Outgoing  # noqa: E402
+from stream.operate.spans import BatchSpanProcessor, OTLPSpanExporter, Spans  # noqa: E402
 from stream.operate.web.server import attach  # noqa: E402
-from stream.traces import opened  # noqa: E402
+from stream.traces import Traces  # noqa: E402
 
-WAYS = {"not watched": 0.0, "metrics": 0.0, "metrics and page": 0.0, "traces of 1 %": 0.01, "traces of all": 1.0}
+WAYS = ("not watched", "metrics", "metrics and page")
+TRACED = {"traces of none": 0.0, "traces of all": 1.0}
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def fill(path: Path, changes: int, share: float) -> None:
-    """A log with changes that wait, a share of them traced already, as the reader leaves them."""
+    """A log with changes that wait, a share of them traced, as the reader leaves them."""
     plain, every = product.waiting, round(1 / share) if share else 0
 
     def waiting(pairs: int, number: int, notes: str | None) -> Outgoing:
@@ -68,6 +72,12 @@ def child(way: str, url: str, changes: int, collector: str) -> None:
     """Work in what waits, in one of the ways."""
     plain_topology, plain_build = product.topology, product.build
 
+    class Timed(product.Timed):
+        def __call__(self, unit: Any) -> None:
+            seen = self.seen + sum(record.topic != product.MAIL for record in getattr(unit, "_unit", unit))
+            super().__call__(unit)  # which counts as well: a traced unit is to be walked through once
+            self.seen = seen
+
     def topology(url: str, *, poll: float) -> Any:
         web = Web(host="127.0.0.1", port=0, token=None, write_token=None, hosts=frozenset())
         return replace(plain_topology(url, poll=poll), web=web)
@@ -79,11 +89,57 @@ def child(way: str, url: str, changes: int, collector: str) -> None:
             asked = threading.Thread(target=watch, args=(worker, "page" in way), daemon=True)
             worker.app.at_start.append(asked.start)
         elif way.startswith("traces"):
-            worker.traces = opened(WrittenTraces(to=collector))
+            worker.traces = by_turns = ByTurns(collector)
+            told = product.tell
+            product.tell = lambda figures: told({**figures, **by_turns.figures()})
         return worker
 
     product.topology, product.build = topology, build
     product.child_join(url, changes)
+
+
+class ByTurns(Traces):
+    """Every second unit wrapped, and what both kinds took of this thread."""
+
+    def __init__(self, collector: str) -> None:
+        self._exporter = Sending(endpoint=collector)
+        self._sender = BatchSpanProcessor(self._exporter, max_queue_size=1 << 17)
+        self._spans = Spans(self._sender, 1.0)
+        self._turn = 0
+        self._used, self._records = [0.0, 0.0], [0, 0]
+        self._traced = 0
+
+    @contextmanager
+    def unit(self, stage: str, unit: Any) -> Iterator[Any]:
+        self._turn ^= 1
+        began = time.thread_time()
+        with (self._spans if self._turn else Traces()).unit(stage, unit) as given:
+            yield given
+        self._used[self._turn] += time.thread_time() - began
+        self._records[self._turn] += len(unit)
+        if self._turn:
+            self._traced += sum(name == "traceparent" for record in unit for name, _ in record.headers)
+
+    def figures(self) -> dict[str, float]:
+        """Microseconds of a record without and with, spans, and what sending one took."""
+        plain, wrapped = (used / max(1, count) * 1e6 for used, count in zip(self._used, self._records, strict=True))
+        self._sender.force_flush()
+        sent = self._exporter.used / self._exporter.sent * 1e6 if self._exporter.sent else 0.0
+        return {"plain_us": plain, "wrapped_us": wrapped, "share": self._traced / self._records[1], "sent_us": sent}
+
+
+class Sending(OTLPSpanExporter):
+    """The exporter, and what it takes of its thread."""
+
+    used = 0.0
+    sent = 0
+
+    def export(self, spans: Any) -> Any:
+        began = time.thread_time()
+        done = super().export(spans)
+        self.used += time.thread_time() - began
+        self.sent += len(spans)
+        return done
 
 
 def watch(worker: Any, page: bool) -> None:
@@ -132,32 +188,30 @@ def collector() -> Iterator[str]:
 
 def measured(rounds: int, changes: int) -> dict[str, list[dict[str, float]]]:
     """The figures of every run, by way, in the order of the rounds."""
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in (*WAYS, *TRACED)}
     with tempfile.TemporaryDirectory(prefix="bench-") as name, collector() as to:
         folder = Path(name)
-        logs = {share: folder / f"{share}.db" for share in WAYS.values()}
+        logs = {share: folder / f"{share}.db" for share in TRACED.values()}
         for share, path in logs.items():
             fill(path, changes, share)
         for number in range(rounds):
-            for way, share in WAYS.items():
+            for way, several in runs.items():
                 path = folder / "run.db"
                 for old in folder.glob("run.db*"):
                     old.unlink()
-                shutil.copy(logs[share], path)
+                shutil.copy(logs[TRACED.get(way, 0.0)], path)
                 command = [sys.executable, __file__, "--child", way, f"sqlite:///{path}", str(changes), to]
                 done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
                 figures = json.loads(done.stdout.splitlines()[-1])
-                with open_reader(f"sqlite:///{path}") as reader:
-                    assert not sum(lag.lag for lag in reader.lags() if lag.agent == "join")
                 print(f"round {number + 1} {way}: {figures}", file=sys.stderr)
-                runs[way].append(figures)
+                several.append(figures)
     return runs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--changes", type=int, default=30_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--changes", type=int, default=20_000)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--watch", help=argparse.SUPPRESS)
     parser.add_argument("--page", action="store_true", help=argparse.SUPPRESS)
@@ -171,23 +225,31 @@ def main() -> None:
 
 
 def report(runs: dict[str, list[dict[str, float]]]) -> None:
-    base = runs["not watched"]
-    lost = {
-        way: {
-            "changes a second": lost_percent(base, several, "per_second"),
-            "processor time": -lost_percent(base, several, "cpu_us"),
-        }
-        for way, several in runs.items()
-        if way != "not watched"
-    }
-    for way, figures in lost.items():
-        print(f"{way:18} " + "  ".join(f"{name} {figure:+.1f} %" for name, figure in figures.items()))
-    print(json.dumps({"per_second": statistics.median(each["per_second"] for each in base), "lost": lost}))
+    def median(way: str, name: str) -> float:
+        return statistics.median(each[name] for each in runs[way])
+
+    lost = {way: more_percent(runs[WAYS[0]], runs[way]) for way in WAYS[1:]}
+    wrapping = statistics.median(each["wrapped_us"] - each["plain_us"] for each in runs["traces of none"])
+    making = statistics.median(
+        (each["wrapped_us"] - each["plain_us"] - wrapping) / each["share"] for each in runs["traces of all"]
+    )
+    sending = median("traces of all", "sent_us")
+    whole = median(WAYS[0], "cpu_us")
+    traced = {
+        share: round((2 * wrapping + 2 * share * (making + sending)) / whole * 100, 1) for share in (0.01, 0.1, 1.0)
+    }  # an edit is two records to the join: the change, and the offer to its counterpart
+    for way, figure in lost.items():
+        print(f"{way:18} {figure:+.1f} % of the processor time of a change")
+    print(f"a record that is not traced {wrapping:.2f} us; a span {making:.0f} us, and {sending:.0f} us to send it")
+    for share, figure in traced.items():
+        print(f"traces of {share:<4.0%}     {figure:+.1f} %")
+    figures = {"cpu_us": whole, "lost": lost, "wrapping_us": wrapping, "span_us": making, "sending_us": sending}
+    print(json.dumps({**figures, "traces": traced}))
 
 
-def lost_percent(base: list[dict[str, float]], other: list[dict[str, float]], name: str) -> float:
-    ratios = [each[name] / first[name] for first, each in zip(base, other, strict=True)]
-    return round((1 - statistics.median(ratios)) * 100, 1)
+def more_percent(base: list[dict[str, float]], other: list[dict[str, float]]) -> float:
+    ratios = [each["cpu_us"] / first["cpu_us"] for first, each in zip(base, other, strict=True)]
+    return round((statistics.median(ratios) - 1) * 100, 1)
 
 
 if __name__ == "__main__":
