@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -255,7 +256,9 @@ def main() -> None:
     if asked.quick:
         print(text)
     else:
-        TARGET.write_text(text, "utf-8")
+        kept = re.split(r"^(?=## )", TARGET.read_text("utf-8"), flags=re.MULTILINE)
+        kept = [part for part in kept[1:] if f"\n{part.splitlines()[0]}\n" not in text]  # what others wrote
+        TARGET.write_text("\n".join((text, *kept)), "utf-8")
         print(f"written: {TARGET.relative_to(ROOT)}")
 
 
