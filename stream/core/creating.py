@@ -183,7 +183,8 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     While the create is in flight nothing is answered: the receipt has the echo. What was asked for is kept until the
     new record has accepted: told by then what had been typed since, it took what it was created with for an edit of its
     own. A record that claims us while we are linked elsewhere is a copy that a person made, marker and all. An origin
-    that left its flow says who they are, and no values (E1).
+    that left its flow says who they are, and no values (E1). So does one that is gone and was never read, or the record
+    would wait for it for ever; it hears of the deletion next.
     """
     edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
@@ -191,7 +192,8 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != sender:
         turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
         return
-    if not turn.row.remote or (edge is not None and edge.state == "severed"):
+    unread = not turn.row.remote and not turn.row.gone_at
+    if unread or (edge is not None and edge.state == "severed"):
         return
     claimed = edge is None or not (edge.state == "unknown" or edge.want)
     if edge is None or claimed:

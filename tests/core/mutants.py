@@ -546,6 +546,13 @@ MUTANTS = [
         "test_creating.TestC6Claims.test_a_claim_before_the_accept_is_told_what_was_asked_for_and_not_what_was_typed_since",
     ),
     mutant(
+        "C6 gone",
+        creating.recognise,
+        " and not turn.row.gone_at",
+        "",
+        "test_creating.TestC6Claims.test_an_origin_that_is_gone_and_was_never_read_lets_it_go",
+    ),
+    mutant(
         "C6 accepted",
         proposing.accepted,
         'edge.state == "creating" and',

@@ -3,8 +3,23 @@ from __future__ import annotations
 import pytest
 
 from stream.core.versions import born
-from stream.model import Accept, Attach, Claim, Command, Offer, Outcome, Refuse, Stated, Version, Wake
-from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
+from stream.model import Accept, Attach, Claim, Command, Gone, Offer, Outcome, Refuse, Stated, Version, Wake
+from tests.core.build import (
+    SECOND,
+    START,
+    A,
+    B,
+    Table,
+    commands,
+    created,
+    every,
+    flow,
+    linked,
+    only,
+    reports,
+    seen,
+    view,
+)
 
 FULL = {"name": "n", "x": "x0", "y": None}
 
@@ -184,6 +199,14 @@ class TestC6Claims:
 
     def test_an_origin_that_nobody_read_says_nothing(self) -> None:
         assert Table().tell(A, Claim(edge="f/a", sender=B)) == []
+
+    def test_an_origin_that_is_gone_and_was_never_read_lets_it_go(self) -> None:
+        """All was lost, and it was deleted before it was read again: what it had created waited for it for ever."""
+        table = Table(view(flow(create="both")))
+        table.bring(A, Gone(read_at=START + 20 * SECOND))
+        out = table.bring(B, seen(10, marker="f|a.t:1", **FULL))
+        assert reports(out) == ["f: a.t:1 was deleted; this copy is kept"]
+        assert (table.edge(B, "f/b").state, table.edge(B, "f/b").due) == ("severed", 0)
 
 
 class TestC9RefusedCreates:
