@@ -174,7 +174,7 @@ class Worker:
             text = "state was lost: %s; nothing is created before everything was read anew"
             logger.error(text, self._loss(), extra={"what": "state_lost"})
         loaded = {lane.id.partition for lane in self.app.lanes if lane.id.agent == "join"} == self.join.alarms.keys()
-        if loaded and not self.join.recovering:
+        if loaded and self.join.alarms and not self.join.recovering:
             await self.app.broker.heal()
             logger.info("recovered: everything was read and told anew", extra={"what": "recovered"})
 

@@ -114,29 +114,6 @@ async def test_a_damaged_copy_is_thrown_away(log: KafkaLog, tmp_path: Path) -> N
     assert (await lane_of(log)).claim.get(b"k7") == b"7"
 
 
-@pytest.mark.parametrize("grown", [30, 0])
-async def test_a_copy_of_another_changelog_is_thrown_away(log: KafkaLog, tmp_path: Path, grown: int) -> None:
-    """Topics are deleted and applied anew; the new changelog has grown longer than the old one was, or it has not."""
-    await filled(log)
-    copy = copy_of(tmp_path)
-    before = copy.read_bytes()
-    async with topics.administering(log.address) as admin:
-        await admin.delete_topics([log.address.changelog("join")])
-        while log.address.changelog("join") in await admin.list_topics():  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.05)
-    await created(str(log.address) + f"?prefix={log.address.prefix}")
-    forget(tmp_path)
-    lane = await lane_of(log)
-    for _ in range(grown):
-        async with lane.turn() as unit:
-            unit.put(b"new", bytes(_))
-    await log.release(lane.id)
-    forget(tmp_path)
-    copy.write_bytes(before)
-    lane = await lane_of(log)
-    assert [key for key, _ in lane.claim.scan(b"")] == ([b"new"] if grown else [])
-
-
 async def test_a_copy_takes_nothing_from_a_former_owner(tmp_path: Path) -> None:
     meta = Meta(b"born", {})
     former, now = LocalRows(tmp_path / "x.rows"), LocalRows(tmp_path / "x.rows")

@@ -236,12 +236,12 @@ async def test_topics_are_created_as_declared_and_drift_is_told(kafka: str, name
     kept = {"in": TopicSettings(3600.0), "out": TopicSettings()}
     plan = topics.wanted(address, kept, ["join"], 2, 1)
     names = [topic.name for topic in plan]
-    assert names == [f"{name}.in", f"{name}.out", f"{name}.linkstream-join-changelog"]
+    assert names == [f"{name}.{each}" for each in ("in", "out", "linkstream-join-changelog", "linkstream-life")]
     assert {drift.what for drift in topics.drift(plan, await topics.existing(address, names))} == {"topic"}
-    assert len(await topics.apply(address, plan)) == 3
+    assert len(await topics.apply(address, plan)) == 4
     there = await topics.existing(address, names)
     assert topics.drift(plan, there) == []
-    assert [there[each].settings["cleanup.policy"] for each in names] == ["delete", "delete", "compact"]
+    assert [there[each].settings["cleanup.policy"] for each in names] == ["delete", "delete", "compact", "compact"]
     assert [there[each].settings["retention.ms"] for each in names[:2]] == ["3600000", "-1"]
 
     other = topics.wanted(address, {**kept, "in": TopicSettings(60.0)}, ["join"], 2, 1)
@@ -260,9 +260,8 @@ async def test_topics_are_created_as_declared_and_drift_is_told(kafka: str, name
 async def test_a_changelog_that_is_not_compacted_is_refused(kafka: str, name: str) -> None:
     url = f"kafka://{kafka}?prefix={name}."
     address = address_of(url)
-    wrong = [*topics.wanted(address, TOPICS, [], 1, 1)]
-    wrong += topics.wanted(address, {"linkstream-join-changelog": TopicSettings(60.0)}, [], 1, 1)
-    await topics.apply(address, wrong)
+    wrong = {**TOPICS, "linkstream-join-changelog": TopicSettings(60.0)}
+    await topics.apply(address, topics.wanted(address, wrong, [], 1, 1))
     log = log_at(url)
     with pytest.raises(Mismatch, match=r"cleanup.policy: found delete; compact would be right: rows would be lost"):
         await log.declare(TOPICS, 1, ["join"])

@@ -81,7 +81,9 @@ async def judge(office: Office, typed: dict[str, str]) -> None:
     await settled(office)
     assert office.doubled() == 0
     for ref, name in typed.items():
-        assert office.record(ref)["title" if ref.startswith("custompms") else "name"] == name
+        field = "title" if ref.startswith("custompms") else "name"
+        told = [truth for box in (office.asana, office.pms) for truth in box.truth if truth.id == ref.partition(":")[2]]
+        assert office.record(ref)[field] == name, "\n".join(map(str, told))
     found = await status(office)
     assert found["worker"]["recovering"] == ""
     assert found["loss"]["recovered"] is not None

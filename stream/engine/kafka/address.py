@@ -77,6 +77,11 @@ class Address(Struct, frozen=True, kw_only=True):
         return f"{self.group}-{agent}-changelog"
 
     @property
+    def life(self) -> str:
+        """The topic that says which life of the log this is."""
+        return f"{self.group}-life"
+
+    @property
     def principal(self) -> str:
         """Whom the brokers take us for, as far as we know."""
         return f"User:{self.user}" if self.user else "User:ANONYMOUS"

@@ -9,21 +9,25 @@ the group's offsets can lose them. (The group's own offsets are written now and 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from secrets import token_bytes
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
+from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.pages import Plain, pages
 from stream.engine.kafka.producer import Producer, parts_of
-from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta
+from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta, rows_at
 from stream.engine.log import EngineError, LaneId, Outgoing, Staged
 from stream.ports import Record
+
+logger = logging.getLogger(__name__)
 
 HEAVY, HEAVIER = 4 << 20, 32 << 20
 """Bytes of fresh rows that are too many: while units come, and while rows are made anew, when nothing else does."""
@@ -34,7 +38,7 @@ LATER = 5.0
 class KafkaClaim:
     """A lane of a ``KafkaLog``."""
 
-    def __init__(self, address: Address, lane: LaneId, epoch: int, partitions: int) -> None:
+    def __init__(self, address: Address, lane: LaneId, epoch: int, partitions: int, life: Life) -> None:
         self.lane = lane
         self.epoch = epoch
         self.offsets: Mapping[str, int] = {}
@@ -43,6 +47,7 @@ class KafkaClaim:
         self._partitions = partitions
         self._changelog = TopicPartition(address.changelog(lane.agent), lane.partition)
         self._producer = Producer(address, f"{address.group}-{lane.agent}-{lane.partition}")
+        self._life = life
         self._rows: LocalRows | None = None
         self._born = b""
         self._keeping: asyncio.Task[None] | None = None
@@ -53,16 +58,18 @@ class KafkaClaim:
     # Taking hold
 
     async def open(self, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
-        """Fence the former owner, catch up with its rows, begin to read."""
+        """Fence the former owner, catch up with its rows, begin to read. Raises ``SetBack``."""
         await self._producer.open()
-        name = f"{self._address.group}-{self.lane.agent}-{self.lane.partition}.rows"
-        self._rows = LocalRows(self._address.state / name)
-        meta = await self._restore(self._rows)
-        if meta is None:
-            meta = Meta(token_bytes(16), {})
-            await self._write({}, {}, meta)
-        self._born = meta.born
-        self.next = {topic: meta.offsets.get(topic, 0) for topic in topics}
+        self._rows = LocalRows(rows_at(self._address, self.lane))
+        self.next = await self._restore(self._rows, topics)
+        meta = self._rows.meta
+        self._born = token_bytes(16) if meta is None else meta.born
+        if (
+            meta is None
+            or meta.life != self._life.loss.at
+            or any(self.next[t] < meta.offsets.get(t, 0) for t in topics)
+        ):
+            await self._write({}, {}, dict(self.next))
         self.offsets = dict(self.next)
         self._fetch = fetch
         self._inboxes = {
@@ -83,8 +90,8 @@ class KafkaClaim:
         assert self._rows is not None
         return self._rows
 
-    async def _restore(self, rows: LocalRows) -> Meta | None:
-        """Bring the copy to the end of the changelog: nobody but us writes to it now."""
+    async def _restore(self, rows: LocalRows, topics: Sequence[str]) -> dict[str, int]:
+        """Bring the copy to the end of the changelog: nobody but us writes to it now. Returns where to read on."""
         tp = self._changelog
         with explained(self._address, f"lane {self.lane}: reading {tp.topic}"):
             consumer = consumer_of(self._address)
@@ -92,13 +99,38 @@ class KafkaClaim:
             try:
                 first = (await consumer.beginning_offsets([tp]))[tp]
                 end = (await consumer.end_offsets([tp]))[tp]
-                begun = first <= rows.at < end
-                if not begun or not await self._follow(pages(consumer, tp, rows.at, end), rows):
+                if rows.at < first or (rows.meta is not None and rows.meta.life != self._life.loss.at):
                     rows.clear()
-                    await self._follow(pages(consumer, tp, first, end), rows)
+                start = max(rows.at, first)
+                if rows.at >= end or not await self._follow(pages(consumer, tp, start, end), rows):
+                    raise SetBack(f"{tp.topic}/{tp.partition} is not the one that was written")
+                return await self._places(consumer, rows.meta, topics)
             finally:
                 await consumer.stop()
-        return rows.meta
+
+    async def _places(self, consumer: AIOKafkaConsumer, meta: Meta | None, topics: Sequence[str]) -> dict[str, int]:
+        """Where to read on: where the last commit says, as far as the topics go."""
+        tps = {topic: TopicPartition(self._address.topic(topic), self.lane.partition) for topic in topics}
+        firsts, ends = (
+            await consumer.beginning_offsets(list(tps.values())),
+            await consumer.end_offsets(list(tps.values())),
+        )
+        places = {}
+        for topic, tp in tps.items():
+            place = 0 if meta is None else meta.offsets.get(topic, 0)
+            if place > ends[tp]:
+                if meta is not None and meta.life == self._life.loss.at:
+                    raise SetBack(
+                        f"{tp.topic}/{tp.partition}: offset {place - 1} was worked on, the next one is {ends[tp]}"
+                    )
+                place = 0
+            places[topic] = max(place, firsts[tp])
+            if 0 < place < firsts[tp]:
+                logger.warning(
+                    "%s/%d: offsets %d to %d were deleted before they were read; a longer retention.ms would be right, "
+                    "and linkstream resync --full now", tp.topic, tp.partition, place, firsts[tp] - 1
+                )  # fmt: skip
+        return places
 
     async def _follow(self, changelog: AsyncIterator[Iterator[Plain]], rows: LocalRows) -> bool:
         """Apply what the changelog has from the copy's place on. No: the copy is of another changelog.
@@ -173,24 +205,28 @@ class KafkaClaim:
 
     async def commit(self, unit: Staged) -> None:
         """One transaction: records, rows, and the offsets in the meta record that ends it."""
-        await self._write(
-            unit.rows,
-            parts_of(unit.records, self._address, self._partitions),
-            Meta(self._born, {**self.next, **unit.offsets}),
-        )
+        parts = parts_of(unit.records, self._address, self._partitions)
+        await self._write(unit.rows, parts, {**self.next, **unit.offsets})
         self.next.update(unit.offsets)
 
     async def _write(
-        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Outgoing]], meta: Meta
+        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Outgoing]], offsets: dict[str, int]
     ) -> None:
+        moment = time.time_ns() // 1_000_000
+        meta = Meta(self._born, offsets, self._life.loss.at, moment, self._life.cluster)
         if META in rows:
             raise EngineError(
                 f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"
             )
         name = self._changelog.topic
         changelog = [Outgoing(name, key, row) for key, row in rows.items()]
-        parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta))]
+        parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta), timestamp=moment)]
         last = await self._producer.transact(parts, f"lane {self.lane}")
+        if last[self._changelog] <= self.rows.at:
+            raise EngineError(
+                f"{self._changelog.topic}/{self._changelog.partition}: found it set back while it was written to; the "
+                "next start sees what is there"
+            )
         self.rows.apply(rows, last[self._changelog], meta)
         await self._keep()
 

@@ -62,9 +62,10 @@ class Drift(Struct, frozen=True):
 def wanted(
     address: Address, topics: Mapping[str, TopicSettings], agents: Iterable[str], partitions: int, copies: int = 0
 ) -> list[Wanted]:
-    """Everything that a product needs: its topics, and a changelog for every agent. No ``copies``: any number."""
+    """Everything that a product needs: its topics, and what is kept for ever. No ``copies``: any number."""
     named = {address.topic(name): settings for name, settings in sorted(topics.items())}
-    named |= {address.changelog(agent): TopicSettings(compact=True) for agent in sorted(agents)}
+    kept = [*(address.changelog(agent) for agent in sorted(agents)), address.life]
+    named |= {name: TopicSettings(compact=True) for name in kept}
     return [Wanted(name, partitions, copies, _settings(address, settings)) for name, settings in named.items()]
 
 

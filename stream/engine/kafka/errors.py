@@ -89,6 +89,12 @@ def _away(error: BaseException, address: Address, what: str) -> EngineError:
     return Unreachable(f"{address}: {what}: no broker answers ({type(error).__name__}); one that runs would be right")
 
 
+def _place_gone(error: BaseException, address: Address, what: str) -> EngineError:
+    return EngineError(
+        f"{address}: {what}: found another topic than was read before ({error}); the next start sees what is there"
+    )
+
+
 _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], EngineError]], ...]] = (
     ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), _fenced),
     (
@@ -110,6 +116,7 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
     ((kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError), _too_large),
     (REFUSED, lambda _, address, __: refused(address)),
     (kafka.UnknownTopicOrPartitionError, _no_topic),
+    (kafka.OffsetOutOfRangeError, _place_gone),
     ((TimeoutError, OSError, kafka.KafkaConnectionError, kafka.NodeNotReadyError), _away),
 )
 

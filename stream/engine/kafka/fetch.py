@@ -135,7 +135,7 @@ class Fetch:
                 return
             with explained(self._address, "reading"):
                 if self._consumer is None:
-                    self._consumer = consumer_of(self._address)
+                    self._consumer = consumer_of(self._address, auto_offset_reset="none")
                     await self._consumer.start()
                 self._consumer.assign(list(inboxes))
                 for tp, inbox in inboxes.items():

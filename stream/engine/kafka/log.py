@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
+from msgspec.structs import replace
 
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.claim import KafkaClaim
@@ -21,6 +22,7 @@ from stream.engine.kafka.cluster import partitions_of, reach, verify
 from stream.engine.kafka.errors import quieten
 from stream.engine.kafka.fetch import Fetch
 from stream.engine.kafka.group import Member
+from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.log import (
     Closed,
@@ -47,8 +49,8 @@ class KafkaLog:
         self.address = address_of(url)
         self.partitions = 0
         self.topics: dict[str, TopicSettings] = {}
-        self.loss = Loss()  # a cluster keeps copies; what it loses all the same nobody notices yet
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
+        self._life = Life(self.address)
         self._claims: dict[LaneId, KafkaClaim] = {}
         self._former: list[KafkaClaim] = []
         self._fetches: dict[str, Fetch] = {}
@@ -87,6 +89,12 @@ class KafkaLog:
             logger.warning("%s", drift)
         self.partitions = partitions
         self.topics = dict(topics)
+        await self._life.open(LaneId(agent, partition) for agent in agents for partition in range(partitions))
+
+    @property
+    def loss(self) -> Loss:
+        """The latest loss of state that was noticed."""
+        return self._life.loss
 
     async def close(self) -> None:
         """Leave the group and let go of everything."""
@@ -97,6 +105,7 @@ class KafkaLog:
         await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
         await asyncio.gather(*(publisher.close() for publisher in self._publishers.values()))
         await asyncio.gather(*(claim.close() for claim in claims))
+        await self._life.close()
         self._claims.clear()
         self._former.clear()
         self._fetches.clear()
@@ -105,9 +114,16 @@ class KafkaLog:
 
     async def share(self, topics: Sequence[str], given: Given, taken: Taken) -> None:
         """Take part in the group's work."""
-        self._member = Member(self.address, self.fatal)
+        # A seat that was kept is taken without anybody else being told; of another life all must hear.
+        address = replace(self.address, instance="") if self._life.recovering else self.address
+        self._member = Member(address, self.fatal)
         self._member.offsets = self._offsets
-        await self._member.join(topics, given, taken)
+
+        async def told(partitions: frozenset[int]) -> None:
+            await self._life.hear()
+            await given(partitions)
+
+        await self._member.join(topics, told, taken)
 
     def _offsets(self) -> Mapping[TopicPartition, int]:
         return {
@@ -124,10 +140,14 @@ class KafkaLog:
                     f"{lane}: reads topic {topic!r}, which is not declared; declare it where the app is created"
                 )
         self._epoch += 1
-        claim = KafkaClaim(self.address, lane, self._epoch, self.partitions)
+        claim = KafkaClaim(self.address, lane, self._epoch, self.partitions, self._life)
         fetch = self._fetches.setdefault(lane.agent, Fetch(self.address, self.fatal))
         try:
             await claim.open(topics, fetch, wake)
+        except SetBack as error:
+            await claim.close()
+            await self._life.begin(str(error), 0)
+            raise
         except BaseException:
             await claim.close()
             raise
@@ -189,7 +209,8 @@ class KafkaLog:
         self._alarm = reason
 
     async def heal(self) -> None:
-        """Nothing that was noticed."""
+        """Note that the latest loss of state has been made good."""
+        await self._life.heal()
 
     def sure(self) -> None:
         """Raises ``Fenced`` when the group has not heard of us for so long that it may have given our lanes away."""

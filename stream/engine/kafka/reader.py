@@ -22,6 +22,7 @@ from stream.engine.kafka.address import address_of
 from stream.engine.kafka.cluster import partitions_of, reach
 from stream.engine.kafka.errors import explained, quieten
 from stream.engine.kafka.fetch import consumer_of
+from stream.engine.kafka.life import decode_life
 from stream.engine.kafka.pages import Plain, pages
 from stream.engine.kafka.rows import META, decode_meta
 from stream.engine.log import LaneId, Mismatch, partition_of
@@ -242,8 +243,10 @@ class KafkaReader:
         return found
 
     def loss(self) -> Loss:
-        """None is noticed on a cluster."""
-        return Loss()
+        """The latest loss of state that was noticed."""
+        name = self.address.life.removeprefix(self.address.prefix)
+        newest = self.records(name, 0, limit=1, newest_first=True) if name in self._known else []
+        return decode_life(newest[0].value or b"") if newest else Loss()
 
     def _rows_of(self, agent: str) -> int:
         return self._known.get(self.address.changelog(agent).removeprefix(self.address.prefix), 0)

@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import token_bytes
 
 from msgspec import Struct, msgpack
 
 from stream.engine.embedded.schema import explained
-from stream.engine.log import Corrupt, EngineError, Fenced, Mismatch
+from stream.engine.kafka.address import Address
+from stream.engine.log import Corrupt, EngineError, Fenced, LaneId, Mismatch
 from stream.engine.rows import overlaid
+from stream.model import Time
 
 META = b"\x00lane"
 """The key under which a changelog keeps what is not a row: every transaction ends with it."""
@@ -36,10 +38,16 @@ insert or ignore into place values (1, -1, x'', x'');
 
 
 class Meta(Struct, frozen=True, array_like=True):
-    """What a lane keeps beside its rows: which changelog this is, and the next offset to process, per topic."""
+    """What a lane keeps beside its rows: which changelog this is, and the next offset to process, per topic.
+
+    And by what a log that lost it is known: the life of the log, when this was committed (milliseconds), and where.
+    """
 
     born: bytes
     offsets: dict[str, int]
+    life: Time = 0
+    moment: int = 0
+    cluster: str = ""
 
 
 _encode = msgpack.Encoder().encode
@@ -54,6 +62,21 @@ def encode_meta(meta: Meta) -> bytes:
 def decode_meta(data: bytes) -> Meta:
     """The reverse."""
     return _decode(data)
+
+
+def rows_at(address: Address, lane: LaneId) -> Path:
+    """Where the copy of a lane's rows is."""
+    return address.state / f"{address.group}-{lane.agent}-{lane.partition}.rows"
+
+
+def noted(path: Path) -> tuple[int, Meta] | None:
+    """The place that a copy reaches to, and what stands there; nothing where there is no copy that can be read."""
+    if not path.exists():
+        return None
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:
+        at, meta = connection.execute("select at, meta from place").fetchone()
+        return (at, decode_meta(meta)) if meta else None
+    return None
 
 
 class LocalRows:
