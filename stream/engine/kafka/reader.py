@@ -36,6 +36,8 @@ BEFORE: Final = 64
 COUNTED: Final = 20_000
 """Records that are counted one by one; beyond, offsets stand for them."""
 PAGE: Final = 500
+BRIEF: Final = 20
+"""Milliseconds that a broker may wait for records: at an end there are none, and the next request waits behind it."""
 FEW: Final = 3
 """Rows that are looked for one by one before all of a lane are kept."""
 
@@ -91,7 +93,7 @@ class KafkaReader:
         await reach(self.address)
         known = await partitions_of(self.address)
         with explained(self.address, "reading"):
-            self._consumer = consumer_of(self.address)
+            self._consumer = consumer_of(self.address, fetch_max_wait_ms=BRIEF)
             await self._consumer.start()
         return known
 
