@@ -16,8 +16,11 @@ from connectors.errors import Refused
 from stream.cli.main import execute
 from stream.engine.backends import open_reader
 from stream.engine.log import Outgoing
+from stream.operate.outlook import outlook, plain
+from stream.operate.plan import Planned
 from stream.operate.replay import REPLAYED, Place, Range, Selection, file_of, is_copy, load, save
 from stream.ports import Record
+from stream.topology import read_topology
 from stream.worker import clock
 from tests.cli.kept import TOPICS, Kept, kept
 from tests.worker.rig import until
@@ -161,6 +164,13 @@ async def test_another_configuration_is_tried_in_memory(tmp_path: Path, capsys: 
         assert [(info.name, info.heads) for info in reader.topics()] == heads, "nothing is written"
     one = await typed(capsys, "replay", "a.t:1", "--dry-run", "-c", "other.yaml", code=10)
     assert one["changes"] == 1, "only what is told is known of a field that is new"
+    other = read_topology(tmp_path / "other.yaml", {"A_TOKEN": "x", "B_TOKEN": "x", **os.environ})
+    with open_reader(table.topology.broker) as reader:
+        planned = Planned(other, clock, reader)
+        await planned.make(table.systems)
+    assert plain(outlook(planned.rehearsal), 20)["flows"] == found["flows"], (
+        "a plan, which asks the systems, says the same"
+    )
 
 
 async def test_parked_records_are_tried_again_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +220,30 @@ async def test_killed_it_goes_on_where_it_was_and_loses_nothing(
     assert set(told()) == {(each.topic, f"{each.partition}/{each.offset}".encode()) for each in changes}
     assert len(told()) <= len(changes) + 2, "a batch may be told twice, when its end was not noted"
     assert await again(table) == 0
+
+
+async def test_a_bar_is_shown_on_a_terminal_alone(tmp_path: Path) -> None:
+    async with kept(tmp_path) as table:
+        await history(table)
+
+    async def shown(to: int) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stream.cli.main", "replay", "--all", "--rate", "40", "--anew"),
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"},
+            stderr=to,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        assert await process.wait() == 0
+
+    terminal, inside = os.openpty()
+    await shown(inside)
+    assert b"looked at" in os.read(terminal, 1 << 16)
+    out, into = os.pipe()
+    await shown(into)
+    os.close(into)
+    assert os.read(out, 1 << 16) == b""
+    for file in (terminal, inside, out):
+        os.close(file)
 
 
 def test_a_place_is_kept_whole_and_a_broken_one_is_none(tmp_path: Path) -> None:

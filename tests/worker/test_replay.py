@@ -171,6 +171,7 @@ async def test_the_same_on_kafka_whose_changelogs_were_deleted(
         await settled(office)
         assert len(office.asana.truth) + len(office.pms.truth) == truth, "told twice, nothing is written"
         assert "nothing would be done" in await typed(office, "plan")
+        assert "nothing would be written" in await typed(office, "replay", "--all", "--dry-run")
         stood = {(link.flow, link.ref, link.peer) for link in office.links()}
         assert "stop all workers" in await typed(office, "replay", "--rebuild", "--yes", code=4)
         assert await office.stop() == 0
