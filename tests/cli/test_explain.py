@@ -70,6 +70,23 @@ async def test_records_that_were_there_say_by_what_they_match(
     assert link["why"].startswith("they match: name=name (one)")
 
 
+async def test_why_a_record_asks_anew_for_a_match_that_was_taken_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with kept(tmp_path) as table:
+        table.a.add("t", {"name": "one"})
+        await table.settle()
+        right = table.only("b")
+        table.a.add("t", {"name": "one"})
+        await table.settle()
+        table.b.edit("t", right.partition(":")[2], {"name": "two"})
+        await table.settle()
+        [other] = {f"b.t:{id}" for id in table.b.all("t")} - {right}
+    [link] = explained(capsys, other)["links"]
+    told = [event["what"] for event in explained(capsys, link["peer"])["events"]]
+    assert "who carries its match value has changed: it asks anew" in told
+
+
 async def test_a_refused_field_is_told_with_the_systems_own_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
