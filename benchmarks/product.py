@@ -244,6 +244,7 @@ def child_chain(url: str, hinted: bool, rate: int) -> None:
         await asyncio.sleep(1.0)
         began = time.perf_counter()
         marked, used = time.time_ns() // 1000, time.process_time()
+        before = sum(lane.commits for lane in worker.app.lanes)
         ids = sorted(opened["left"].all("tasks"))
         for number in range(EDITS):
             await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
@@ -252,7 +253,8 @@ def child_chain(url: str, hinted: bool, rate: int) -> None:
                 worker.wishes[LEFT].set()
         seconds, cpu = time.perf_counter() - began, time.process_time() - used
         await asyncio.sleep(1.0)
-        tell({"since": marked, "cpu_share": cpu / seconds, "landed": landed})
+        commits = sum(lane.commits for lane in worker.app.lanes) - before
+        tell({"since": marked, "cpu_share": cpu / seconds, "commits": commits / seconds, "landed": landed})
 
     run(worker.app)
 
@@ -313,6 +315,7 @@ def chain(url: str, how: str, rate: int = RATE) -> dict[str, float]:
         "p99_ms": waits[int(len(waits) * 0.99)],
         "edits": len(waits),
         "cpu_percent": figures["cpu_share"] * 100,
+        "commits_per_second": figures["commits"],
     }
 
 
