@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -105,6 +106,25 @@ async def test_a_copy_that_is_behind_catches_up(log: KafkaLog, tmp_path: Path) -
     copy.write_bytes(before)
     lane = await lane_of(log)
     assert len(list(lane.claim.scan(b"k"))) == 20
+
+
+async def test_a_copy_from_before_the_brokers_forgot_deletions_is_made_anew(
+    log: KafkaLog, applied: list[int], tmp_path: Path
+) -> None:
+    await filled(log)
+    copy = copy_of(tmp_path)
+    before = copy.read_bytes()
+    os.utime(copy, (0, 0))
+    applied.clear()
+    await log.release((await lane_of(log)).id)
+    assert sum(applied) == 0  # nothing has happened since
+    await filled(log, 1)
+    forget(tmp_path)
+    copy.write_bytes(before)
+    os.utime(copy, (0, 0))
+    applied.clear()
+    await lane_of(log)
+    assert sum(applied) == 20  # not the tail alone
 
 
 async def test_a_damaged_copy_is_thrown_away(log: KafkaLog, tmp_path: Path) -> None:

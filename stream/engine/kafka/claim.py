@@ -31,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 HEAVY, HEAVIER = 4 << 20, 32 << 20
 """Bytes of fresh rows that are too many: while units come, and while rows are made anew, when nothing else does."""
+REMEMBERED = 20 * 3600
+"""Seconds for which the brokers surely keep a tombstone, which is a day by default: a copy that is older than that may
+hold rows of which the changelog no longer says that they were deleted."""
+LAST = 2
+"""Offsets of a meta record and its marker: nothing follows."""
 LATER = 5.0
 """Seconds between two writes of fresh rows to their file: what it lacks after a kill is read again."""
 
@@ -101,9 +106,14 @@ class KafkaClaim:
                 end = (await consumer.end_offsets([tp]))[tp]
                 if rows.at < first or (rows.meta is not None and rows.meta.life != self._life.loss.at):
                     rows.clear()
+                forgetful = rows.age > REMEMBERED and end - rows.at > LAST
                 start = max(rows.at, first)
                 if rows.at >= end or not await self._follow(pages(consumer, tp, start, end), rows):
                     raise SetBack(f"{tp.topic}/{tp.partition} is not the one that was written")
+                if forgetful and start > first:
+                    await self._kept_all()
+                    rows.clear()
+                    await self._follow(pages(consumer, tp, first, end), rows)
                 return await self._places(consumer, rows.meta, topics)
             finally:
                 await consumer.stop()
@@ -169,6 +179,13 @@ class KafkaClaim:
         if self._keeping is None and (heavy or time.monotonic() - self._kept > LATER):
             self._kept = time.monotonic()
             self._keeping = asyncio.ensure_future(self.rows.keep())
+
+    async def _kept_all(self) -> None:
+        """Have the file follow to the end."""
+        if self._keeping is not None:
+            await self._keeping
+            self._keeping = None
+        await self.rows.keep()
 
     # Reading
 
@@ -240,7 +257,5 @@ class KafkaClaim:
         await self._producer.close()
         if self._rows is not None:
             with suppress(EngineError):  # what the file lacks is read again
-                if self._keeping is not None:
-                    await self._keeping
-                await self._rows.keep()
+                await self._kept_all()
             self._rows.close()

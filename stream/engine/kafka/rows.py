@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -96,6 +97,8 @@ class LocalRows:
             raise Mismatch(
                 f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right"
             ) from None
+        self.age = self._age()
+        """Seconds since it was written last, when it was opened."""
         try:
             self._connection, self._writer = self._opened()
         except sqlite3.DatabaseError:
@@ -104,6 +107,10 @@ class LocalRows:
                 self._connection, self._writer = self._opened()
         self.at, meta = self._connection.execute("select at, meta from place").fetchone()
         self.meta: Meta | None = decode_meta(meta) if meta else None
+
+    def _age(self) -> float:
+        files = [self._path, self._path.with_name(f"{self._path.name}-wal")]
+        return time.time() - max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
     def _opened(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """One to read by and one to write by, for that is done in a thread."""
