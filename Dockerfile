@@ -19,7 +19,7 @@ RUN /opt/tools/bin/python -m hatchling build -t wheel -d /opt/wheel \
  && /opt/linkstream/bin/pip install --no-cache-dir --no-deps --no-index /opt/wheel/*.whl \
  && /opt/linkstream/bin/linkstream version
 RUN mkdir -p /etc/linkstream \
- && { cat topics.yaml; echo 'web: {listen: "${LINKSTREAM_WEB:-127.0.0.1:8900}"}'; } > /etc/linkstream/topics.yaml
+ && { cat topics.yaml; echo 'web: {listen: "${LINKSTREAM_WEB:-127.0.0.1:8900}", topic_link: "${LINKSTREAM_TOPIC_LINK:-}"}'; } > /etc/linkstream/topics.yaml
 
 FROM ${PYTHON}
 RUN groupadd --system --gid 10001 linkstream \

@@ -19,6 +19,8 @@ from stream.operate.words import shown
 
 _NO_TEXT = frozenset('0123456789+-.,:"[]{}\\')
 """What may stand in a value as it is shown, and not in its bytes."""
+_WORDS = frozenset({"true", "false", "null"})
+"""Found only where they are meant: an "a" is none of what "false" says."""
 
 
 class Hit(Struct, frozen=True):
@@ -34,7 +36,7 @@ def search(reader: Rows, text: str, types: Iterable[str], on: Callable[[int], bo
     """Records of some types that have a text, while ``on`` (given the number of rows looked at) says to go on."""
     wanted = text.casefold()
     sought = wanted.encode()
-    everywhere = not text.isascii() or bool(_NO_TEXT & set(text)) or wanted in "true false null"
+    everywhere = not text.isascii() or bool(_NO_TEXT & set(text)) or wanted in _WORDS
     looked = 0
     for type in types:
         for key, data in reader.rows(JOIN, f"{type}:".encode()):
@@ -50,6 +52,7 @@ def search(reader: Rows, text: str, types: Iterable[str], on: Callable[[int], bo
 def _hit(ref: Ref, row: Row, wanted: str) -> Hit | None:
     peers = tuple(edge.peer for edge in row.edges.values() if edge.state == "linked")
     for field, value in row.remote.items():
-        if wanted in (value if isinstance(value, str) else shown(value)).casefold():
+        said = value if isinstance(value, str) else shown(value)
+        if said == wanted if said in _WORDS else wanted in said.casefold():
             return Hit(ref, field, value, peers)
     return Hit(ref, "", None, peers) if wanted in ref.casefold() else None

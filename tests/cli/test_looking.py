@@ -195,6 +195,9 @@ async def test_on_a_terminal_it_is_one_screen_that_goes_on_and_is_given_back(tmp
             said += os.read(ours, 65_536).decode(errors="replace")
         for text in ("1 links, in step 100 %", "a.t", "parked 0, conflicts 0", "no worker runs here"):
             assert text in said, text
+        (tmp_path / "log.db").rename(tmp_path / "elsewhere.db")
+        while "what follows is old" not in said:  # and does not end for a log that is out of reach for a while
+            said += os.read(ours, 65_536).decode(errors="replace")
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(OSError):  # a terminal's end
             while some := os.read(ours, 65_536).decode(errors="replace"):

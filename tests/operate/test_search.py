@@ -15,6 +15,7 @@ async def test_a_record_is_found_by_a_text_of_any_kind(tmp_path: Path) -> None:
     texts = {"ByggeLeder AS": "byggeleder", "ÆRLIG": "ærlig", "row 42": "42", 'a "b"': '"B"', "plain": "ain"}
     async with kept(tmp_path) as table:
         ids = {name: table.a.add("t", {"name": name, "x": [1, True]}).id for name in texts}
+        table.a.add("t", {"name": "another", "x": False})
         await table.settle()
     with open_reader(table.topology.broker) as reader:
         for name, text in texts.items():
@@ -26,6 +27,8 @@ async def test_a_record_is_found_by_a_text_of_any_kind(tmp_path: Path) -> None:
         by_id = [hit for hit in search(reader, f"a.t:{ids['plain']}".upper(), ["a.t"]) if not hit.field]
         assert [hit.ref for hit in by_id] == [f"a.t:{ids['plain']}"]
         assert list(search(reader, "nowhere", ["a.t", "b.t"])) == []
+        assert [hit.value for hit in search(reader, "False", ["a.t"])] == [False]
+        assert list(search(reader, "fals", ["a.t"])) == []
 
 
 @pytest.mark.parametrize("most", [1, 3])

@@ -86,7 +86,8 @@ looking = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_an_edit_is_found_followed_and_explained_by_clicks(tmp_path: Path) -> None:
-    async with visit(tmp_path) as here:
+    link = "http://kafbat.test/{topic}/messages?partitions={partition}&offset={offset}"
+    async with visit(tmp_path, f"{{listen: 127.0.0.1:0, topic_link: '{link}'}}") as here:
         left, right = pairs(here.office)[0]
         await rename(here.office, left, 'Ring <b>byggeleder</b> & "kona"')
         await until(lambda: here.office.record(right)["title"].startswith("Ring <b>"), "the edit arrives")
@@ -100,6 +101,10 @@ async def test_an_edit_is_found_followed_and_explained_by_clicks(tmp_path: Path)
         field = page.locator("tr", has=page.get_by_role("rowheader", name="name", exact=True))
         await expect(field).to_contain_text('Ring <b>byggeleder</b> & \\"kona\\"')
         await expect(page.locator(".story")).to_contain_text("at " + right)
+        place = page.locator(".story .place a", has_text="changes.asana.tasks/").first
+        topic, partition, offset = (await place.inner_text()).split("/")
+        wanted = f"http://kafbat.test/{topic}/messages?partitions={partition}&offset={offset}"
+        assert await place.get_attribute("href") == wanted
         await page.get_by_role("link", name=right, exact=True).first.click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(right)
         await page.get_by_role("navigation").get_by_role("link", name="Links").click()
