@@ -20,12 +20,15 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 
 from stream.engine.backends import is_kafka, log_at, shown, sockets_at
-from stream.engine.log import EngineError, Log, Mismatch, Outgoing
+from stream.engine.log import EngineError, InUse, Log, Mismatch, Outgoing
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 LONGEST = 107  # bytes of a socket's path, unix(7)
 LINE = 64 << 20  # bytes of one request or answer
+
+ALONE = 7.0
+"""Seconds that a command waits for a log which takes nothing; SQLite itself waits five for a lock."""
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +156,10 @@ async def _alone(url: str, name: str, payload: dict[str, Any]) -> dict[str, Any]
         raise Mismatch(f"{shown(url)}: no such log, and no worker that could create it; start the worker first")
     try:
         await log.open()
-        return await handler(payload)
+        async with asyncio.timeout(ALONE):
+            return await handler(payload)
+    except TimeoutError:  # a worker waits until the log takes records again; a person is told
+        reason = log.health()["reason"] or f"{shown(url)}: the log took nothing for {ALONE:.0f} s"
+        raise InUse(f"{reason}; nothing was done") from None
     finally:
         await log.close()

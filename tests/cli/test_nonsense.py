@@ -311,3 +311,19 @@ def test_a_log_that_another_process_holds(
     assert code == 75, told
     assert "in use by pid" in told
     assert "stop it first, or name another file" in told
+
+
+def test_a_log_that_another_program_has_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def made() -> None:
+        async with kept(tmp_path) as table:
+            table.a.add("t", {"name": "one"})
+            await table.settle()
+
+    asyncio.run(made())
+    program = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    program.execute("begin immediate")
+    assert typed(capsys, ["status"])[0] == 0  # who only looks is not held up
+    code, told = typed(capsys, ["pause", "a"])
+    assert (code, "locked by another process" in told, "nothing was done" in told) == (75, True, True), told
+    program.close()
+    assert typed(capsys, ["resume", "a"])[0] == 1
