@@ -10,7 +10,7 @@ N ?= 10000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test docs prism axe asyncapi kafka simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
+.PHONY: help setup test docs prism axe asyncapi kafka faults simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -54,6 +54,9 @@ asyncapi: $(READY) ## install AsyncAPI's own schema, by which tests/formats chec
 
 kafka: $(READY) ## fetch Apache Kafka for the tests that need one (they would themselves); needs Java 17 and Maven
 	@$(BIN)/python -m tests.kafka.jars
+
+faults: $(READY) ## kill, freeze and restart workers and brokers of Kafka again and again, and say how long it was felt
+	@LINKSTREAM_FAULTS=1 $(BIN)/python -m pytest -q -s -n 0 -p no:cacheprovider tests/engine/test_kafka_workers.py $(ARGS)
 
 simulate: $(READY) ## random histories with fresh seeds, and what they compared: make simulate N=10000
 	@$(BIN)/python -m tests.simulation.run $(N) $(ARGS)

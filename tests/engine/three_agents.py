@@ -9,19 +9,25 @@ FOLDER steer it: ``stop`` ends the polling (``stopped.PID`` answers), ``hang`` m
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import random
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
 
 from stream.engine.agents import Stream
 from stream.engine.app import App, create_app, run
 from stream.engine.embedded import batch, writer
 from stream.engine.embedded.lease import Lease
 from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.kafka.claim import KafkaClaim
+from stream.engine.kafka.group import Member
+from stream.engine.kafka.rows import LocalRows
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, TopicSettings
 
@@ -132,10 +138,65 @@ def crash_at_named_points(seed: str) -> None:
     writer.Writer._call = after  # type: ignore[method-assign]
 
 
+class Point(NamedTuple):
+    """A method, whether it is before or after it, and at which passages a worker dies in tests."""
+
+    owner: Any
+    method: str
+    when: str
+    passages: tuple[int, int] = (1, 40)
+
+
+POINTS = {
+    "a lane's former owner is fenced": Point(KafkaClaim, "_restore", "before", (1, 3)),
+    "a lane's rows are back": Point(KafkaClaim, "_restore", "after", (1, 3)),
+    "a transaction is begun": Point(AIOKafkaProducer, "begin_transaction", "after"),
+    "all is sent, nothing committed": Point(AIOKafkaProducer, "commit_transaction", "before"),
+    "committed, nobody told": Point(AIOKafkaProducer, "commit_transaction", "after"),
+    "rows on their way to the file": Point(LocalRows, "_keep", "before", (1, 3)),
+    "rows in the file": Point(LocalRows, "_keep", "after", (1, 3)),
+    "partitions are given": Point(Member, "on_partitions_assigned", "after", (1, 1)),
+    "partitions are taken": Point(Member, "on_partitions_revoked", "before", (2, 2)),
+}
+"""Where a worker over Kafka can be told to die."""
+
+
+def crash_at(point: str, passage: int) -> None:
+    """Die at a named point, when it is passed for the so-manyeth time."""
+    owner, name, when, _ = POINTS[point]
+    method, passages = getattr(owner, name), itertools.count(1)
+
+    def maybe(moment: str) -> None:
+        if when == moment and next(passages) == passage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if asyncio.iscoroutinefunction(method):
+
+        async def awaited(*arguments: Any) -> Any:
+            maybe("before")
+            result = await method(*arguments)
+            maybe("after")
+            return result
+
+        setattr(owner, name, awaited)
+    else:
+
+        def called(*arguments: Any) -> Any:
+            maybe("before")
+            result = method(*arguments)
+            maybe("after")
+            return result
+
+        setattr(owner, name, called)
+
+
 def main() -> None:
     logging.basicConfig(level="WARNING", stream=sys.stderr)
-    if seed := os.environ.get("CRASH"):
-        crash_at_named_points(seed)
+    point, _, passage = os.environ.get("CRASH", "").rpartition(" #")
+    if point:
+        crash_at(point, int(passage))
+    elif passage:
+        crash_at_named_points(passage)
     app = build(sys.argv[1], Path(sys.argv[2]))
     if len(sys.argv) > 3 and isinstance(app.broker, EmbeddedLog):
         app.broker.lease = Lease(app.broker.place.path, silent=float(sys.argv[3]))
