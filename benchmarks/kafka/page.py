@@ -20,16 +20,17 @@ from benchmarks.all import shown, table  # noqa: E402
 TARGET = ROOT / "docs" / "benchmarks.md"
 HEADING = "## On Kafka"
 FIGURES = "<!-- kafka: {} -->"
-OURS = "linkstream"
 
 TEXT = """\
 ## On Kafka
 
 Measured {stand}: Apache Kafka 4.1.1, one broker in KRaft mode, replication 1, on the loopback address of the machine
-that also runs what is measured: {cores} cores of a shared virtual machine, on which others worked too (load average
-{load}). So absolute figures are low; all contenders of a table ran in turns in one run, and ratios are medians of the
-rounds' ratios. `make bench-kafka` starts the broker, runs the contenders and prints the first table; `python
-benchmarks/kafka/product.py` the others; `python benchmarks/kafka/page.py` writes what they printed here.
+that also runs what is measured: {cores} cores of a shared virtual machine, on which others worked all the time (load
+average {load}, and what is measured was niced). So speeds and latencies are several times worse than on a machine of
+one's own, and a process with one busy thread, as ours, gets a smaller share of such a machine than one with several,
+as Kafka Streams: processor time a change is the figure to look at. All contenders of a table ran in turns in one run;
+ratios are medians of the rounds' ratios. `make bench-kafka` starts the broker, runs the contenders and prints the
+first table; `benchmarks/kafka/product.py` the others; `benchmarks/kafka/page.py` writes what they printed here.
 
 ### Aims on Kafka, and what was reached
 
@@ -128,10 +129,10 @@ def updated(text: str, measured: list[dict[str, Any]]) -> str:
     kept: dict[str, Any] = json.loads(found[1]) if found else {}
     for each in measured:
         known = kept.setdefault("engines" if "ratios" in each else "product", {})
-        for part, figures in each.items():
-            known[part] = {**known.get(part, {}), **figures} if part == "medians" else figures
-        if "ratios" in each and "all" in known:
-            known["ratios"] = each["ratios"]
+        known["medians"] = {**known.get("medians", {}), **each["medians"]}
+        for what, ratios in each.get("ratios", {}).items():
+            known.setdefault("ratios", {})[what] = {**known.get("ratios", {}).get(what, {}), **ratios}
+        known |= {part: told for part, told in each.items() if part not in {"medians", "ratios"}}
     before, _, behind = text.partition(HEADING)
     others = behind.partition("\n## ")[2]
     return f"{before.rstrip()}\n\n{section(kept)}" + (f"\n## {others}" if others else "")
