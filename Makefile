@@ -10,7 +10,7 @@ N ?= 10000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test docs prism axe asyncapi kafka faults simulate mutants mutate check demo bench bench-kafka lock reference pictures schema clean
+.PHONY: help setup test docs prism axe asyncapi kafka faults simulate mutants mutate check demo disaster bench bench-kafka lock reference pictures schema clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -83,6 +83,9 @@ ifeq ($(BROKER),kafka)
 else
 	@$(BIN)/linkstream demo $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 endif
+
+disaster: $(READY) ## lose the table of all twenty statements, make it anew, and count what is written then
+	@$(BIN)/python -m tests.worker.disaster
 
 bench: $(READY) ## measure all, side by side with stock Faust; writes docs/benchmarks.md
 	@$(BIN)/python benchmarks/all.py $(ARGS)

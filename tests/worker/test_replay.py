@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ async def delete_changelogs(broker: str, server: str) -> None:
     address = address_of(broker)
     admin = AIOKafkaAdminClient(bootstrap_servers=server)
     await admin.start()
-    names = [name for name in await admin.list_topics() if name.startswith(address.group)]
+    names = [name for name in await admin.list_topics() if name.startswith(address.group) and name.endswith("log")]
     assert f"{address.group}-join-changelog" in names
     await admin.delete_topics(names)
     await admin.close()
@@ -115,7 +116,10 @@ async def made_anew(office: Office) -> None:
     truth, made = len(office.asana.truth) + len(office.pms.truth), created(office)
     await office.start()
     await until(
-        lambda: sum("first complete reading" in line for line in said(office)) == len(office.topology.types),
+        lambda: (
+            sum("complete reading" in line or "all read anew" in line for line in said(office))
+            == len(office.topology.types)
+        ),
         "everything is read anew",
     )
     await settled(office)
@@ -176,6 +180,11 @@ async def test_the_same_on_kafka_whose_changelogs_were_deleted(
         assert "stop all workers" in await typed(office, "replay", "--rebuild", "--yes", code=4)
         assert await office.stop() == 0
         await delete_changelogs(broker, kafka)
+        await office.start()
+        assert office.worker.process is not None
+        assert await office.worker.process.wait() == 78
+        assert "linkstream replay --rebuild then, before any worker" in "".join(office.worker.last_words())
+        shutil.rmtree(tmp_path / "state")  # what would tell a worker that something was lost is lost as well
         await typed(office, "topics", "apply")
         await exchanged(office)
         assert {(link.flow, link.ref, link.peer) for link in office.links()} == stood

@@ -172,12 +172,16 @@ async def verify(
     address: Address, topics: Mapping[str, TopicSettings], agents: Iterable[str], partitions: int
 ) -> list[Drift]:
     """Raises ``Mismatch`` when a worker could lose or mistake something; returns what else is not as it should be."""
+    agents = [*agents]
     plan = wanted(address, topics, agents, partitions)
     found = drift(plan, await existing(address, [topic.name for topic in plan]))
     if missing := [each.topic for each in found if each.what == "topic"]:
+        kept = {*missing} - {address.life}
+        lost = bool(kept) and kept <= {address.changelog(agent) for agent in agents}
         raise Mismatch(
             f"{address}: found no topic {', '.join(missing)}, or none that {address.principal} may see; "
             "linkstream topics apply creates what is missing, linkstream topics plan prints the ACLs"
+            + ("; rows were lost with it: linkstream replay --rebuild then, before any worker" if lost else "")
         )
     for each in found:
         if each.what in {"partitions", "cleanup.policy"} and each.found:
