@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import NewPartitions
 
 from connectors.auth import Secret
 from stream.engine.backends import log_at, open_reader, secrets_of, shown
@@ -265,6 +266,24 @@ async def test_a_changelog_that_is_not_compacted_is_refused(kafka: str, name: st
     log = log_at(url)
     with pytest.raises(Mismatch, match=r"cleanup.policy: found delete; compact would be right: rows would be lost"):
         await log.declare(TOPICS, 1, ["join"])
+
+
+async def test_partitions_that_were_added_meanwhile_end_a_worker(kafka: str, name: str, tmp_path: Path) -> None:
+    url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}"
+    address = address_of(url)
+    await topics.apply(address, topics.wanted(address, TOPICS, [], 2, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, 2)
+    async with topics.administering(address) as admin:
+        await admin.create_partitions({address.topic("in"): NewPartitions(3)})
+
+    async def never(*_: object) -> None:
+        raise AssertionError("it has no rows for them")
+
+    with pytest.raises(Mismatch, match="found 3 partitions or more in a topic; 2 would be right"):
+        await log.share(["in"], never, never)
+    await log.close()
 
 
 # Records

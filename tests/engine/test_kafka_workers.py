@@ -33,6 +33,7 @@ from stream.engine.reader import Reader
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import POINTS, TOPICS
 from tests.kafka.broker import Cluster
+from tests.kafka.proxy import proxied
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(1200 if os.environ.get("LINKSTREAM_FAULTS") else 170)]
 
@@ -374,4 +375,25 @@ def test_of_three_brokers_each_may_be_killed_and_all_restarted_in_turn(
                 three.roll()
                 faults.over()
             print(f"all three restarted in turn: no partition stood still for more than {watch.longest:.1f} s")
+        check(team, finish(team))
+
+
+def test_a_broker_that_is_slow_or_cut_off_is_waited_for(
+    tmp_path: Path, cluster: Callable[..., Cluster], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 ms each way; then no connection for longer than a session, as if the network were gone."""
+    with proxied(cluster) as network, hired(tmp_path, f"127.0.0.1:{network.port}", name, monkeypatch) as team:
+        faults = Faults(team)
+        team.hire(), team.hire(state="other")
+        until(lambda: team.pushed() > 50 and shared_out(team, 2), 60)
+        network.delay = 0.2
+        faults.over()
+        assert team.ended == [], "a slow broker is no reason to end"
+        network.delay = 0.0
+        print(faults.figures("times 200 ms each way"))
+        network.cut()
+        until(lambda: team.keep() or len(team.ended) >= 2, STUCK)  # their leases are over, or they cannot start
+        network.mend()
+        faults.over()
+        print(faults.figures(f"faults of the network; exit codes {team.ended}"))
         check(team, finish(team))

@@ -121,6 +121,11 @@ class KafkaLog:
 
         async def told(partitions: frozenset[int]) -> None:
             await self._life.hear()
+            if max(partitions, default=0) >= self.partitions:
+                raise Mismatch(
+                    f"{self.address}: found {max(partitions) + 1} partitions or more in a topic; {self.partitions} "
+                    "would be right: keys and rows live by that number; use another prefix= to begin anew beside it"
+                )
             await given(partitions)
 
         await self._member.join(topics, told, taken)
