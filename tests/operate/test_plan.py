@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from connectors.errors import Refused, Retry
 from stream.core.flows import Flows, TypeFacts
 from stream.engine.backends import open_reader
-from stream.model import Command, Gone
+from stream.model import Command, Gone, Seen
 from stream.operate.outlook import Outlook, outlook, plain, told
 from stream.operate.plan import Planned
 from stream.rehearsal import Rehearsal, granted
 from tests.cli.kept import Kept, kept
-from tests.stages.build import FLOW
+from tests.stages.build import FLOW, TYPES
 
 Deed = tuple[str, str, str, Any]
 """What is done, to which record (for which, if it is created), which field, what it then holds."""
@@ -160,6 +161,23 @@ async def test_a_deletion_waits_its_minute_in_a_rehearsal(tmp_path: Path) -> Non
         assert outlook(rehearsal).flows["f"].part == 0
         rehearsal.settle()
         assert outlook(rehearsal).flows["f"].part == 1
+
+
+@pytest.mark.parametrize("policy", ["archive", "delete"])
+def test_a_record_that_follows_a_deletion_is_foretold(policy: Literal["archive", "delete"]) -> None:
+    flows = Flows((replace(FLOW, delete=policy),), {name: TypeFacts(rank=rank) for rank, name in enumerate(TYPES)})
+    rehearsal = Rehearsal(flows, 1_700_000_000_000_000, granted)
+    fields = {"name": "one", "x": "1"}
+    for ref in ("a.t:1", "b.t:2"):
+        rehearsal.tell(ref, Seen(fields=fields, read_at=rehearsal.now, updated_at=rehearsal.now - 1_000_001))
+    rehearsal.open(TYPES)
+    assert outlook(rehearsal).flows["f"].link == 1, "whoever waits for that hears of it at once"
+    rehearsal.tell("a.t:1", Gone(read_at=rehearsal.now + 1))
+    rehearsal.settle()
+    ahead = outlook(rehearsal)
+    assert [(each.ref, each.kind) for each in ahead.written] == [("b.t:2", policy)]
+    assert (ahead.flows["f"].remove, ahead.flows["f"].link) == (1, 0)
+    assert f"- b.t:2  ({policy}, f)" in list(told(plain(ahead, 10)))
 
 
 def test_a_new_record_has_a_number_where_ids_are_numbers() -> None:
