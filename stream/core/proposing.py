@@ -238,6 +238,7 @@ def declined(turn: Turn, message: Refuse) -> None:
             references.tell(turn, end.edge, None)
     elif edge.number == message.number and edge.state == "severed" and edge.due and message.why == "gone":
         # It came back, and its counterpart of then is gone: from now on it is free for others.
+        turn.change(end, orphan=True)
         seeking.look(turn, end)
         enlist(turn, end, keys_of(end, turn.row.remote))
 

@@ -86,6 +86,7 @@ class Edge(
         "off": "f",
         "ended": "e",
         "sure": "S",
+        "orphan": "O",
     },
 ):
     """One end of a flow: who the counterpart is, or how far finding or making one has come."""
@@ -117,6 +118,8 @@ class Edge(
     """The newest number of a link of this end that is over: nobody is to be told of its end again."""
     sure: int = 0
     """No create up to this number made anything, as a person said."""
+    orphan: bool = False
+    """Its counterpart of then is gone: what its mark says of it is over, until the two are linked again."""
 
 
 class Write(Struct, frozen=True, array_like=True):

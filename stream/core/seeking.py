@@ -30,7 +30,8 @@ CLAIMING = "it was created by us and waits to hear from its origin"
 def marked(turn: Turn, seen: Seen) -> None:
     """A record that carries our marker claims its origin (C6), as long as it has no counterpart under that flow.
 
-    Not if a person said that the two are never to be linked (F5). Also when it had one: an origin whose row was rolled
+    Not if a person said that the two are never to be linked (F5), nor if the origin said that it is gone: it would be
+    waited for, and old words of it be heard, for ever. Also when it had one: an origin whose row was rolled
     back took the link for a mistake, and what it had created was created back.
     """
     known = parse_marker(seen.marker or "")
@@ -42,7 +43,7 @@ def marked(turn: Turn, seen: Seen) -> None:
         if end is not None and end.created and origin.startswith(f"{end.peer_type}:"):
             edge = turn.row.edges.get(end.edge)
             barred = f"{end.edge}|{origin}" in turn.row.never
-            if (edge is None or edge.state in SEEKING) and not barred:
+            if (edge is None or (edge.state in SEEKING and not edge.orphan)) and not barred:
                 release(turn, end)
                 turn.move(end, "claiming", peer=origin, reason=CLAIMING)
                 claim_origin(turn, end)

@@ -553,6 +553,13 @@ MUTANTS = [
         "test_creating.TestC6Claims.test_an_origin_that_is_gone_and_was_never_read_lets_it_go",
     ),
     mutant(
+        "C6 orphan",
+        seeking.marked,
+        " and not edge.orphan",
+        "",
+        "test_deleting.TestD2Return.test_whose_origin_is_gone_claims_it_no_more",
+    ),
+    mutant(
         "C6 accepted",
         proposing.accepted,
         'edge.state == "creating" and',

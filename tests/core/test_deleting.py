@@ -463,6 +463,16 @@ class TestD2Return:
         table.bring(B, seen(250, **FULL))
         assert table.rows[KEY].members == {B: "b"}
 
+    def test_whose_origin_is_gone_claims_it_no_more(self) -> None:
+        """It came back when its origin had followed it, was edited, and waited for the origin for ever."""
+        table, command = created()
+        table.done(A, command, 30, y=None)
+        table.bring(B, gone(200))
+        table.bring(A, gone(210))
+        table.bring(B, seen(250, marker="f|a.t:1", **FULL))
+        assert every(Claim, table.bring(B, seen(260, marker="f|a.t:1", **{**FULL, "y": "y1"}))) == []
+        assert table.edge(B, "f/b").state == "alone"
+
     def test_what_is_offered_before_a_tombstone_is_judged_is_taken(self) -> None:
         """The write in flight went well, the record was there, and the offer was never said again."""
         table = pair()
