@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -102,6 +103,18 @@ def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
     began = time.monotonic()
     edited(tmp_path, 1.0, "http://127.0.0.1:9/v1/traces")
     assert time.monotonic() - began < 20
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "opentelemetry.py").write_text("raise ImportError", "utf-8")  # in the place of what is not installed
+    (tmp_path / "topics.yaml").write_text("traces: {}\n" + (ROOT / "tests/five.yaml").read_text("utf-8"), "utf-8")
+    named = dict.fromkeys(("ASANA_TOKEN", "PMS_TOKEN"), "a-secret-of-a-test")
+    environment = {**os.environ, **named, "PMS_URL": "http://127.0.0.1:9", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "stream.cli.main", "run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'linkstream[otel]'" in done.stderr
+    assert not (tmp_path / "var").exists()
 
 
 def test_the_setting() -> None:
