@@ -44,9 +44,6 @@ from stream.wanted import agents_of, topics_of  # noqa: E402
 from stream.wiring import build  # noqa: E402
 from tests.kafka.broker import Cluster  # noqa: E402
 
-SHARED = 40_000
-"""Changes that workers share."""
-
 
 def join(url: str, changes: int) -> dict[str, float]:
     edited = asyncio.run(fill(url, product.PAIRS, changes, 1.0))
@@ -132,24 +129,24 @@ def child_explain(url: str, ref: str) -> dict[str, float]:
 # Several workers
 
 
-def workers(url: str, many: int) -> dict[str, float]:
+def workers(url: str, many: int, shared: int) -> dict[str, float]:
     """Changes a second when so many share the partitions, from the first commit to the last."""
-    edited = asyncio.run(fill(url, product.PAIRS, SHARED, 1.0))
+    edited = asyncio.run(fill(url, product.PAIRS, shared, 1.0))
     command = [sys.executable, str(Path(__file__)), "--child-work", url]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(many)]
     try:
-        begun, ended = asyncio.run(watched(url))
-        checked(url, SHARED, edited)
+        begun, ended = asyncio.run(watched(url, shared))
+        checked(url, shared, edited)
     finally:
         for each in running:
             each.terminate()
         for each in running:
             each.wait(30)
-    return {"per_second": SHARED / (ended - begun)}
+    return {"per_second": shared / (ended - begun)}
 
 
-async def watched(url: str) -> tuple[float, float]:
+async def watched(url: str, shared: int) -> tuple[float, float]:
     """When the first change was worked in, and when all mail that they cause was."""
     began = 0.0
     with await asyncio.to_thread(open_reader, url) as reader:
@@ -159,7 +156,7 @@ async def watched(url: str) -> tuple[float, float]:
                 began = time.perf_counter()
             changes = [lag for lag in lags if lag.topic == f"changes.{LEFT}"]
             mail = sum(lag.lag for lag in lags if lag.topic == MAIL)  # a little is always on its way
-            if began and sum(lag.next for lag in changes) >= SHARED and mail < SHARED / 100:
+            if began and sum(lag.next for lag in changes) >= shared and mail < shared / 100:
                 return began, time.perf_counter()
             await asyncio.sleep(0.05)
 
@@ -177,6 +174,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=150_000)
     parser.add_argument("--rows", type=int, nargs="*", default=(200_000, 1_000_000))
     parser.add_argument("--workers", type=int, nargs="*", default=(1, 2, 4))
+    parser.add_argument("--shared", type=int, default=40_000, help="changes that workers share")
     parser.add_argument("--broker", help="host:port of one that runs; otherwise one is started")
     parser.add_argument("--only", nargs="+", default=("join", "chain", "recover", "workers"))
     parser.add_argument("--child-claim", help=argparse.SUPPRESS)
@@ -202,7 +200,7 @@ def measure(asked: argparse.Namespace) -> None:
             "join, every change an edit": lambda url: join(url, asked.changes),
             "chain, 100 edits/s, one a page": lambda url: product.chain(url, "hinted", 100),
             **{f"recover {rows:,} rows": lambda url, rows=rows: recover(url, rows) for rows in asked.rows},
-            **{f"workers, {many}": lambda url, many=many: workers(url, many) for many in asked.workers},
+            **{f"workers, {many}": lambda url, many=many: workers(url, many, asked.shared) for many in asked.workers},
         }
         for number in range(asked.rounds):
             for index, (what, measured) in enumerate(todo.items()):
