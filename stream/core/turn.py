@@ -176,9 +176,8 @@ class Turn:
         old = self.row.edges.get(end.edge, _NO_EDGE)
         told, sure = ("", 0) if state == "linked" else (old.told, old.sure)
         ended = max(old.ended, old.number) if old.state in _BONDS and number != old.number else old.ended
-        edge = Edge(state, peer, number, reason=reason, locks=old.locks, told=told, sure=sure, ended=ended)
-        if old.orphan and state != "linked":
-            edge = replace(edge, orphan=True)
+        lone = old.orphan and state != "linked"
+        edge = Edge(state, peer, number, reason=reason, locks=old.locks, told=told, sure=sure, ended=ended, orphan=lone)
         self.row.edges[end.edge] = edge
         self.tied += (state == "linked") - (old.state == "linked")
         return edge

@@ -472,6 +472,8 @@ class TestD2Return:
         table.bring(B, seen(250, marker="f|a.t:1", **FULL))
         assert every(Claim, table.bring(B, seen(260, marker="f|a.t:1", **{**FULL, "y": "y1"}))) == []
         assert table.edge(B, "f/b").state == "alone"
+        table.tell(B, Propose(edge="f/b", sender="a.t:2", number=table.now, key=""))
+        assert (table.edge(B, "f/b").state, table.edge(B, "f/b").orphan) == ("linked", False)
 
     def test_what_is_offered_before_a_tombstone_is_judged_is_taken(self) -> None:
         """The write in flight went well, the record was there, and the offer was never said again."""

@@ -44,6 +44,30 @@ def test_whatever_goes_wrong_everything_is_right(mode: str) -> None:
     assert not looked_away, f"{mode}: compared nothing of {', '.join(looked_away)}"
 
 
+FOUND = [
+    ("diamond", "class 2, forgets", 278984000),
+    ("diamond", "class 2, forgets", 278984003),
+    ("diamond", "class 5, renames", 278984004),
+    ("one way", "erased, at rest", 278984002),
+    ("condition", "rewriters of one mind", 278984002),
+    ("fan", "deletes, returns", 278984004),
+    ("conflict", "cuts", 278984004),
+    ("sets", "trims, names modifier", 278984004),
+    ("two criteria crosswise", "skew that is known", 278984005),
+    ("two criteria crosswise", "field later", 5002),
+    ("both", "set aside", 282000012),
+    ("both without match", "rollback, unseen", 282000007),
+    ("both without match", "deletes, restored", 283000000),
+    ("pair", "deletes, restored", 284000000),
+]
+"""Fresh seeds that once found something."""
+
+
+@pytest.mark.parametrize(("shape", "mode", "seed"), FOUND)
+def test_what_a_seed_once_found_stays_mended(shape: str, mode: str, seed: int) -> None:
+    walk(shape, mode, seed)
+
+
 def test_nothing_is_said_of_a_mode_that_is_gone() -> None:
     assert set(ABOUT) <= set(MODES)
 
