@@ -29,7 +29,7 @@ from stream.qa.stand import Stand
 from stream.qa.values import converted, same
 from stream.wanted import on_cluster
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds after which an edit that has not arrived is missed."""
 
 
