@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
+from stream.engine.kafka.claim import KafkaClaim
 from stream.engine.kafka.log import KafkaLog
 from stream.engine.kafka.rows import LocalRows, Meta
 from stream.engine.log import Fenced, LaneId
@@ -174,3 +176,64 @@ async def test_one_partition_is_published_to_without_a_transaction(log: KafkaLog
     await log.publish(sent("c"))
     lane = await lane_of(log)
     assert [record.offset for record in lane.take(10)] == [0, 1, 2]  # markers have offsets, too
+
+
+# Partitions are given out anew
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> list[LaneId]:
+    """Lanes whose rows were brought to the end of their changelog."""
+    lanes: list[LaneId] = []
+    restore = KafkaClaim._restore
+
+    async def noted(self: KafkaClaim, *arguments: Any) -> Any:
+        lanes.append(self.lane)
+        return await restore(self, *arguments)
+
+    monkeypatch.setattr(KafkaClaim, "_restore", noted)
+    return lanes
+
+
+async def rested(log: KafkaLog) -> None:
+    """Let go of the lane join/0, as when a worker comes or goes."""
+    log._moving = True
+    await log.release(LaneId("join", 0))
+    log._moving = False
+
+
+async def test_a_lane_that_comes_back_goes_on_with_what_it_has(log: KafkaLog, restored: list[LaneId]) -> None:
+    await log.publish(sent("a", "b", "c"))
+    lane = await lane_of(log)
+    unit = lane.take(1)
+    unit.put(b"k", b"1")
+    await lane.finish(unit)
+    await lane.settled()
+    await rested(log)
+    restored.clear()
+    lane = await lane_of(log)
+    assert restored == []
+    assert lane.claim.get(b"k") == b"1"
+    assert [record.key for record in lane.take(5)] == [b"b", b"c"]
+
+
+async def test_a_lane_that_somebody_else_had_meanwhile_begins_anew(
+    log: KafkaLog, url: str, restored: list[LaneId]
+) -> None:
+    await log.publish(sent("a", "b", "c"))
+    lane = await lane_of(log)
+    await rested(log)
+    other = KafkaLog(f"{url}/other")
+    await other.open()
+    await other.declare(TOPICS, PARTITIONS, AGENTS)
+    theirs = await lane_of(other)
+    unit = theirs.take(2)
+    unit.put(b"k", b"theirs")
+    await theirs.finish(unit)
+    await theirs.settled()
+    await other.close()
+    restored.clear()
+    lane = await lane_of(log)
+    assert restored == [LaneId("join", 0)]
+    assert lane.claim.get(b"k") == b"theirs"
+    assert [record.key for record in lane.take(5)] == [b"c"]

@@ -57,6 +57,7 @@ class KafkaClaim:
         self._born = b""
         self._keeping: asyncio.Task[None] | None = None
         self._kept = time.monotonic()
+        self._writing = False
         self._fetch: Fetch | None = None
         self._inboxes: dict[str, Inbox] = {}
 
@@ -75,14 +76,41 @@ class KafkaClaim:
             or any(self.next[t] < meta.offsets.get(t, 0) for t in topics)
         ):
             await self._write({}, {}, dict(self.next))
+        await self._begin(fetch, wake)
+        if self._keeping is None or self._keeping.done():
+            await self._keep()  # beside: what was made anew
+
+    async def rest(self) -> bool:
+        """Read no more, but keep the rows at hand: the lane may come back at once. No, while something is under way."""
+        fetch, self._fetch = self._fetch, None
+        if fetch is not None:
+            await fetch.remove(self._assigned())
+        return not self._writing
+
+    async def resume(self, epoch: int, fetch: Fetch, wake: Callable[[], None]) -> None:
+        """Go on after a rest. Raises ``Fenced`` if anybody else had the lane meanwhile: a commit of nothing tells."""
+        await self._write({}, {}, dict(self.next))
+        self.epoch = epoch
+        await self._begin(fetch, wake)
+
+    async def _begin(self, fetch: Fetch, wake: Callable[[], None]) -> None:
+        """Read on where the last commit says."""
         self.offsets = dict(self.next)
         self._fetch = fetch
         self._inboxes = {
             topic: Inbox(topic, self.lane.partition, offset, wake) for topic, offset in self.offsets.items()
         }
         await fetch.add(self._assigned())
-        if self._keeping is None or self._keeping.done():
-            await self._keep()  # beside: what was made anew
+
+    @property
+    def reading(self) -> bool:
+        """Whether it is open, and not at rest."""
+        return self._fetch is not None
+
+    @property
+    def life(self) -> int:
+        """The life of the log in which it committed last."""
+        return 0 if self.rows.meta is None else self.rows.meta.life
 
     def _assigned(self) -> dict[TopicPartition, Inbox]:
         return {
@@ -238,7 +266,9 @@ class KafkaClaim:
         name = self._changelog.topic
         changelog = [Outgoing(name, key, row) for key, row in rows.items()]
         parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta), timestamp=moment)]
+        self._writing = True
         last = await self._producer.transact(parts, f"lane {self.lane}")
+        self._writing = False
         if last[self._changelog] <= self.rows.at:
             raise EngineError(
                 f"{self._changelog.topic}/{self._changelog.partition}: found it set back while it was written to; the "

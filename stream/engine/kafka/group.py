@@ -30,6 +30,8 @@ from stream.engine.log import EngineError, Fenced, Given, Taken
 NEVER = (1 << 31) - 1
 DRAIN = 30.0
 """Seconds that the group waits for a member to let go of what it has."""
+BEAT = 1.0
+"""Seconds between two heartbeats: so long it takes to hear that somebody comes or goes."""
 MARGIN = 1.0
 """Seconds before the end of a session at which a lease is over: a clock may be slow, a request on its way."""
 LOOK = 0.1
@@ -69,7 +71,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             group_id=address.group,
             group_instance_id=address.instance or None,
             session_timeout_ms=round(address.session * 1000),
-            heartbeat_interval_ms=round(address.session * 300),
+            heartbeat_interval_ms=round(min(BEAT, 0.3 * address.session) * 1000),
             rebalance_timeout_ms=round(DRAIN * 1000),
             max_poll_interval_ms=NEVER,
             partition_assignment_strategy=(RangePartitionAssignor,),

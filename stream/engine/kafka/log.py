@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -53,6 +54,9 @@ class KafkaLog:
         self._life = Life(self.address)
         self._claims: dict[LaneId, KafkaClaim] = {}
         self._former: list[KafkaClaim] = []
+        self._resting: dict[LaneId, KafkaClaim] = {}
+        """Lanes that may come back, while partitions are given out anew."""
+        self._moving = False
         self._fetches: dict[str, Fetch] = {}
         self._epoch = 0
         self._member: Member | None = None
@@ -101,7 +105,7 @@ class KafkaLog:
         self._open = False
         if self._member is not None:
             await self._member.leave()
-        claims = [*self._claims.values(), *self._former]
+        claims = [*self._claims.values(), *self._former, *self._resting.values()]
         await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
         await asyncio.gather(*(publisher.close() for publisher in self._publishers.values()))
         await asyncio.gather(*(claim.close() for claim in claims))
@@ -126,9 +130,18 @@ class KafkaLog:
                     f"{self.address}: found {max(partitions) + 1} partitions or more in a topic; {self.partitions} "
                     "would be right: keys and rows live by that number; use another prefix= to begin anew beside it"
                 )
+            gone = [lane for lane in self._resting if lane.partition not in partitions]
+            await asyncio.gather(*(self._resting.pop(lane).close() for lane in gone))
             await given(partitions)
 
-        await self._member.join(topics, told, taken)
+        async def moving() -> None:
+            self._moving = True
+            try:
+                await taken()
+            finally:
+                self._moving = False
+
+        await self._member.join(topics, told, moving)
 
     def _offsets(self) -> Mapping[TopicPartition, int]:
         return {
@@ -145,10 +158,13 @@ class KafkaLog:
                     f"{lane}: reads topic {topic!r}, which is not declared; declare it where the app is created"
                 )
         self._epoch += 1
-        claim = KafkaClaim(self.address, lane, self._epoch, self.partitions, self._life)
         fetch = self._fetches.setdefault(lane.agent, Fetch(self.address, self.fatal))
+        claim = await self._resumed(lane, fetch, wake) or KafkaClaim(
+            self.address, lane, self._epoch, self.partitions, self._life
+        )
         try:
-            await claim.open(topics, fetch, wake)
+            if not claim.reading:
+                await claim.open(topics, fetch, wake)
         except SetBack as error:
             await claim.close()
             await self._life.begin(str(error), 0)
@@ -161,10 +177,26 @@ class KafkaLog:
         self._claims[lane] = claim
         return claim
 
+    async def _resumed(self, lane: LaneId, fetch: Fetch, wake: Callable[[], None]) -> KafkaClaim | None:
+        """The claim of a lane that comes back, if nobody else had it and the log's life is the same."""
+        claim = self._resting.pop(lane, None)
+        if claim is None:
+            return None
+        with suppress(Fenced):
+            if claim.life == self._life.loss.at:
+                await claim.resume(self._epoch, fetch, wake)
+                return claim
+        await claim.close()
+        return None
+
     async def release(self, lane: LaneId) -> None:
-        """Let go of a lane."""
+        """Let go of a lane; one that may come back keeps what it has for so long."""
         claim = self._claims.pop(lane, None)
-        if claim is not None:
+        if claim is None:
+            return
+        if self._moving and await claim.rest():
+            self._resting[lane] = claim
+        else:
             await claim.close()
 
     async def commit(self, unit: Staged) -> None:
