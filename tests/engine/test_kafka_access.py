@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import subprocess
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +229,49 @@ async def test_tls_with_a_client_certificate_and_a_password(
     await log.declare(TOPICS, PARTITIONS, ["join"])
     await log.publish(sent("a"))
     assert [record.key for record in (await lane_of(log)).take(1)] == [b"a"]
+    await log.close()
+
+
+def token(user: str, seconds: float) -> str:
+    """A token that nobody has signed, as Kafka's own validator for tests takes it."""
+    now = int(time.time())
+    parts = ({"alg": "none"}, {"sub": user, "iat": now - 60, "exp": now + seconds})
+    return ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+@pytest.mark.process
+@pytest.mark.timeout(90)
+async def test_a_token_from_a_file_lets_in_and_one_that_is_over_does_not(
+    cluster: Callable[..., Cluster], name: str, tmp_path: Path
+) -> None:
+    module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
+    settings = {
+        "listener.name.secured.sasl.enabled.mechanisms": "OAUTHBEARER",
+        "listener.name.secured.oauthbearer.sasl.jaas.config": f'{module} required unsecuredLoginStringClaim_sub="x";',
+        "super.users": "User:ANONYMOUS;User:ann",
+    }
+    secured = await asyncio.to_thread(lambda: cluster(users={"ann": "unused"}, settings=settings))
+    file = tmp_path / "token"
+    url = f"kafka://{secured.secured}?prefix={name}.&state={tmp_path}&timeout=10&token_file={file}"
+    file.write_text(expired := token("ann", -30))
+    with pytest.raises(
+        Unreachable, match="or none takes the token; one that runs, and a fresh token in token"
+    ) as refused:
+        await log_at(url).open()
+    assert expired not in str(refused.value)
+    file.write_text(token("ann", 600))
+    await topics.apply(address_of(url), topics.wanted(address_of(url), TOPICS, ["join"], PARTITIONS, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, PARTITIONS, ["join"])
+    await log.publish(sent("a"))
+    assert [record.key for record in (await lane_of(log)).take(1)] == [b"a"]
+    await log.close()
+    file.write_text(token("bob", 600))
+    log = KafkaLog(url)
+    await log.open()  # who it is, is believed
+    with pytest.raises(Mismatch, match="found no topic"):
+        await log.declare(TOPICS, PARTITIONS, ["join"])
     await log.close()
 
 

@@ -86,7 +86,12 @@ def _no_topic(_: BaseException, address: Address, what: str) -> EngineError:
 
 
 def _away(error: BaseException, address: Address, what: str) -> EngineError:
-    return Unreachable(f"{address}: {what}: no broker answers ({type(error).__name__}); one that runs would be right")
+    found = f"{address}: {what}: no broker answers ({type(error).__name__})"
+    if address.mechanism == "OAUTHBEARER":  # brokers that refuse one say nothing more
+        return Unreachable(
+            f"{found}, or none takes the token; one that runs, and a fresh token in token_file, would be right"
+        )
+    return Unreachable(f"{found}; one that runs would be right")
 
 
 def _place_gone(error: BaseException, address: Address, what: str) -> EngineError:
