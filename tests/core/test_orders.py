@@ -131,6 +131,13 @@ class TestF7AFlowThatIsPaused:
         assert table.edge(A, EDGE).due > due
         assert table.edge(A, EDGE).owed == ("x",)
 
+    def test_an_edit_meanwhile_does_not_put_its_look_off(self) -> None:
+        table = self.paused(linked())
+        table.read(A, 20, x="x1")
+        due = table.edge(A, EDGE).due
+        table.read(A, 30, x="x2")
+        assert table.edge(A, EDGE).due == due
+
     def test_nothing_is_created_before_it_goes_on(self) -> None:
         table = self.paused(Table())
         assert commands(table.bring(A, seen(1, name="n", x="x0", y=None))) == []
