@@ -52,8 +52,8 @@ SECOND = 1_000_000
 AGAIN = 30_000_000
 """Microseconds to the first repetition of what was said and not answered."""
 
-PAUSE = 900_000_000
-"""Microseconds after which what waits for a paused flow looks again, should nobody wake it."""
+PAUSE = 6 * 3600_000_000
+"""Microseconds after which what waits for a paused flow looks again, should nobody wake it; a resync lets all wait."""
 
 LONGEST = 3600_000_000
 """Microseconds between repetitions, at most."""

@@ -15,7 +15,7 @@ from stream.qa.stand import sandboxed
 from tests.worker.test_page import CHROMIUM
 
 ROOT = Path(__file__).parents[2]
-SIZE = {"width": 1200, "height": 760}
+SIZE = {"width": 1200, "height": 800}
 
 
 async def take(folder: Path) -> None:

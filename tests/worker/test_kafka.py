@@ -11,9 +11,12 @@ import pytest
 
 from stream.cli.main import execute
 from stream.cli.status import gathered
+from stream.engine.backends import open_reader
 from stream.operate.process import WorkerProcess
+from stream.operate.table import paused_of
+from stream.pauses import FLOW
 from tests.worker.office import Office
-from tests.worker.rig import linked, pairs, redundant, rename, rig, settled, until
+from tests.worker.rig import TASKS, linked, pairs, redundant, rename, rig, settled, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -23,7 +26,7 @@ async def command(office: Office, *arguments: str) -> int:
     return await asyncio.to_thread(execute, [*arguments, "-c", str(office.config)])
 
 
-async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
+async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(  # noqa: PLR0915  # one story
     tmp_path: Path, kafka: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broker = f"kafka://{kafka}?prefix={name}.&state={tmp_path}/state&session=6"
@@ -58,6 +61,9 @@ async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
                     await other.kill()
                     await other.start()
             await settled(office)
+            typed |= await rested(office, everybody[0])
+            capsys.readouterr()
+            await settled(office)
             for ref, value in typed.items():
                 twin = next(b if ref == a else a for a, b in everybody if ref in (a, b))
                 assert value in office.record(twin).values(), f"the last edit of {ref} was lost"
@@ -82,3 +88,24 @@ async def test_two_workers_keep_two_systems_in_step_and_one_may_be_killed(
         await rename(office, left, "Alone")
         await until(lambda: "Alone" in office.record(right).values(), "one worker takes all over", seconds=40)
         assert await office.stop() == 0
+
+
+async def rested(office: Office, pair: tuple[str, str]) -> dict[str, str]:
+    """Pause a flow while a person edits, and have it go on: what was typed, by both records."""
+    left, right = pair
+    assert await command(office, "pause", TASKS) == 0
+    await until(lambda: resting(office), "both workers know")
+    title, text = office.record(right)["title"], "Typed while the flow is paused"
+    project = next(link.peer for link in office.links() if link.ref == left and link.flow != TASKS)
+    await rename(office, left, text)
+    await until(lambda: office.record(project)["name"] == text, "the others go on")
+    assert office.record(right)["title"] == title
+    assert await command(office, "resume", TASKS) == 0
+    await until(lambda: office.record(right)["title"] == text, "it goes on")
+    return {left: text, right: text}
+
+
+def resting(office: Office) -> bool:
+    """Whether every lane that reads orders has taken the pause."""
+    with open_reader(office.topology.broker) as reader:
+        return f"{FLOW}{TASKS}" in paused_of(reader, office.topology.partitions)
