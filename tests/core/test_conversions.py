@@ -304,6 +304,7 @@ def test_law_of_datetime(value: datetime) -> None:
 
 @given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)), ZONES)  # noqa: DTZ001 - bounds are naive
 def test_law_of_datetime_without_an_offset(value: datetime, zone: str) -> None:
+    value = value.replace(fold=0)  # a text cannot say which of two equal hours it means: the first
     meant = value.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     assert datetime.fromisoformat(there_and_back({"datetime": {"zone": zone}}, value.isoformat())) == meant
 
