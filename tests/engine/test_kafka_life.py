@@ -212,6 +212,8 @@ async def test_of_several_who_notice_one_begins_a_life(url: str) -> None:
     async with worker(f"{url}/one") as one, worker(f"{url}/two") as two, worker(f"{url}/three") as three:
         logs = (one, two, three)
         await asyncio.gather(*(log._life.begin(f"number {number}", 0) for number, log in enumerate(logs)))
+        with open_reader(url) as reader:
+            assert reader.count("linkstream-life") == 1
         for log in logs:
             await log._life.hear()
         assert len({log.loss.at for log in logs}) == 1
