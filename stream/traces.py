@@ -8,8 +8,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from stream.absence import Turn
-from stream.configuration.written import WrittenTraces
-from stream.errors import BadTopology
 from stream.ports import Unit
 
 
@@ -26,14 +24,3 @@ class Traces:
 
     async def close(self) -> None:
         """Tell what was not told yet."""
-
-
-def opened(wanted: WrittenTraces) -> Traces:
-    """Traces that go to a collector. Raises BadTopology where OpenTelemetry is missing."""
-    try:
-        from stream.operate.spans import sending  # noqa: PLC0415 - only where it is wanted
-    except ImportError:
-        raise BadTopology(
-            ["traces: found no OpenTelemetry; pip install 'linkstream[otel]', or no `traces:`, would be right"]
-        ) from None
-    return sending(wanted.to, wanted.sample)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.errors import Refused, Retry
-from stream.cli.status import gathered
+from stream.cli.overview import gathered
 from stream.core.row import Cell, Edge, Row, Write
 from stream.core.shared import Index
 from stream.engine.backends import open_reader

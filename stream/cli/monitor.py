@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich_click as click
 
+from stream.cli.overview import drawn, gathered
 from stream.cli.shell import Format, Shell, config_option, format_option, say
-from stream.cli.status import drawn, gathered
 
 if TYPE_CHECKING:
     from stream.topology import Topology

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from stream.cli.shell import Shell, config_option
+
+if TYPE_CHECKING:
+    from stream.configuration.written import WrittenTraces
+    from stream.traces import Traces
 
 
 @click.command("run")
@@ -33,9 +38,7 @@ def command(shell: Shell, config: Path, status: bool | None) -> None:
 
     worker = build(topology)
     if topology.traces is not None:
-        from stream.traces import opened
-
-        worker.traces = opened(topology.traces)
+        worker.traces = traced(topology.traces)
     if topology.web is not None:
         from stream.operate.web.server import attach
 
@@ -45,3 +48,16 @@ def command(shell: Shell, config: Path, status: bool | None) -> None:
 
         show(worker)
     run(worker.app)
+
+
+def traced(wanted: WrittenTraces) -> Traces:
+    """Traces that go to a collector. Raises BadTopology where OpenTelemetry is missing."""
+    from stream.errors import BadTopology
+
+    try:
+        from stream.operate.spans import sending
+    except ImportError:
+        raise BadTopology(
+            ["traces: found no OpenTelemetry; pip install 'linkstream[otel]', or no `traces:`, would be right"]
+        ) from None
+    return sending(wanted.to, wanted.sample)

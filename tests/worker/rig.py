@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.run import serve
-from stream.cli.status import gathered
+from stream.cli.overview import gathered
 from stream.engine.backends import open_reader
 from stream.ports import Record
 from tests.worker.office import Office

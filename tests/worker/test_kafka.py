@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.cli.main import execute
-from stream.cli.status import gathered
+from stream.cli.overview import gathered
 from stream.engine.backends import open_reader
 from stream.operate.process import WorkerProcess
 from stream.operate.table import paused_of

@@ -35,10 +35,10 @@ def main(url: str, sample: float, to: str) -> None:
         exporter = InMemorySpanExporter()
         worker.traces = Spans(SimpleSpanProcessor(exporter), sample)
     elif to != "off":
+        from stream.cli.run import traced
         from stream.configuration.written import WrittenTraces
-        from stream.traces import opened as traces
 
-        worker.traces = traces(WrittenTraces(to=to, sample=sample))
+        worker.traces = traced(WrittenTraces(to=to, sample=sample))
 
     async def quiet() -> None:
         while sum(worker.lag().values()) or any(lane.flying or not lane.idle for lane in worker.app.lanes):
