@@ -160,6 +160,11 @@ def proposed(turn: Turn, message: Propose) -> None:
 
 
 def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
+    """What speaks against a proposal.
+
+    Who is linked and has another value by now does not say "taken". That it is taken no more the index told the other
+    one before, while it was proposing (C4), and nobody would tell it again.
+    """
     state = edge.state if edge is not None else "alone"
     if turn.row.gone_at:
         return "gone"
@@ -167,12 +172,13 @@ def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why
         return None
     if message.key == PERSON:
         return "taken" if state == "linked" else None
+    other = message.key and message.key not in keys_of(end, turn.row.remote)
     if state in ("linked", "severed"):
-        return "taken"
+        return "mismatch" if other else "taken"
     if state == "copy":
         return "copy"
     barred = f"{end.edge}|{message.sender}" in turn.row.never
-    return "mismatch" if barred or (message.key and message.key not in keys_of(end, turn.row.remote)) else None
+    return "mismatch" if barred or other else None
 
 
 def _refuse(turn: Turn, end: End, message: Propose | Accept, why: Why) -> None:

@@ -455,6 +455,13 @@ MUTANTS = [
         "test_index.TestC4TakenNoMore.test_who_hears_it_while_it_asks_for_the_next_value_begins_anew",
     ),
     mutant(
+        "C4 untaken at once",
+        proposing._objection,
+        '"mismatch" if other else "taken"',
+        '"taken"',
+        "test_index.TestC4TakenNoMore.test_who_hears_it_before_its_proposal_is_refused_asks_anew",
+    ),
+    mutant(
         "C4 late words",
         index._enter,
         "message.number < index.numbers.get(message.sender, 0)",

@@ -10,7 +10,7 @@ from stream.core.index import CROWDED, MOST
 from stream.core.matching import key_of
 from stream.core.seeking import TAKEN
 from stream.core.shared import Index
-from stream.core.turn import Mail, Output
+from stream.core.turn import LONGEST, Mail, Output
 from stream.model import ClaimKey, Command, Found, Gone, Nudge, Propose, Refuse, Register, Release, Wake
 from tests.core.build import SECOND, START, A, B, Table, commands, every, flow, only, reports, seen, view
 
@@ -137,6 +137,22 @@ class TestC4TakenNoMore:
         table.tell("a.t:2", Nudge(edge="f/a", sender=key, key=key))
         table.deliver()
         assert [each.marker for each in table.out if is_create(each)] == ["f|a.t:2"]
+
+    def test_who_hears_it_before_its_proposal_is_refused_asks_anew(self) -> None:
+        """Found before the index knew of its link, the match got another value and said that it was taken: the word
+        that it is taken no more had come before that, and was never said again.
+        """
+        table = filled(view(), a1={"name": "n"}, b1={"name": "n"})
+        table.tell("a.t:2", seen(20, name="n", x=None, y=None))
+        number = table.edge("a.t:2", "f/a").number
+        table.tell("a.t:2", Found(edge="f/a", key=KEY, number=number, candidates=(B,)))
+        proposal = table.mail.pop()[1]
+        assert only(Nudge, table.read(B, 30, name="m")).key == KEY
+        assert state(table, "a.t:2") == "proposed"
+        table.tell(B, proposal)
+        table.deliver()
+        table.now += LONGEST
+        assert only(Command, table.bring("a.t:2", Wake())).marker == "f|a.t:2"
 
     def test_only_who_still_wants_one_by_this_value_asks(self) -> None:
         table = self.refused()

@@ -59,6 +59,7 @@ FOUND = [
     ("both without match", "rollback, unseen", 282000007),
     ("both without match", "deletes, restored", 283000000),
     ("pair", "deletes, restored", 284000000),
+    ("two criteria", "locked, odd, unmarked", 290000000),
 ]
 """Fresh seeds that once found something."""
 
