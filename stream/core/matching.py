@@ -56,12 +56,10 @@ def register(turn: Turn) -> bool:
         edge = row.edges.get(end.edge)
         if edge is not None and edge.idle and edge.state != "linked":
             continue
-        if anew:
-            enlist(turn, end, keys_of(end, row.remote))
-        elif moved(turn, end):
+        if anew or moved(turn, end):
             old, new = keys_of(end, turn.before), keys_of(end, row.remote)
             withdraw(turn, end, [key for key in old if key not in new])
-            enlist(turn, end, [key for key in new if key not in old])
+            enlist(turn, end, [key for key in new if anew or key not in old])
     return anew
 
 

@@ -149,6 +149,8 @@ def proposed(turn: Turn, message: Propose) -> None:
     if why is not None:
         if why == "gone":
             withdraw(turn, end, keys_of(end, turn.row.remote))
+        elif why == "mismatch":
+            withdraw(turn, end, _not_ours(turn, end, message.key))
         _refuse(turn, end, message, why)
         return
     if edge is not None and ours:
@@ -172,13 +174,21 @@ def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why
         return None
     if message.key == PERSON:
         return "taken" if state == "linked" else None
-    other = message.key and message.key not in keys_of(end, turn.row.remote)
+    other = _not_ours(turn, end, message.key)
     if state in ("linked", "severed"):
         return "mismatch" if other else "taken"
     if state == "copy":
         return "copy"
     barred = f"{end.edge}|{message.sender}" in turn.row.never
     return "mismatch" if barred or other else None
+
+
+def _not_ours(turn: Turn, end: End, key: str) -> list[str]:
+    """The match value of a proposal, if this record has it no more.
+
+    An index of yesterday that believes otherwise is told, or whoever asks it would be sent here for ever (C4).
+    """
+    return [] if not key or key in keys_of(end, turn.row.remote) else [key]
 
 
 def _refuse(turn: Turn, end: End, message: Propose | Accept, why: Why) -> None:

@@ -34,6 +34,7 @@ from stream.core import (
     deleting,
     elements,
     index,
+    matching,
     offers,
     orders,
     proposing,
@@ -460,6 +461,20 @@ MUTANTS = [
         '"mismatch" if other else "taken"',
         '"taken"',
         "test_index.TestC4TakenNoMore.test_who_hears_it_before_its_proposal_is_refused_asks_anew",
+    ),
+    mutant(
+        "C4 withdrawn",
+        matching.register,
+        "for key in old if",
+        "for key in old if not anew and",
+        "test_index.TestC4TakenNoMore.test_a_value_that_changes_together_with_the_flows_is_withdrawn",
+    ),
+    mutant(
+        "C4 index of yesterday",
+        proposing.proposed,
+        'elif why == "mismatch"',
+        "elif False",
+        "test_index.TestC4TakenNoMore.test_an_index_of_yesterday_hears_that_a_record_has_its_value_no_more",
     ),
     mutant(
         "C4 late words",

@@ -12,7 +12,7 @@ from stream.core.seeking import TAKEN
 from stream.core.shared import Index
 from stream.core.turn import LONGEST, Mail, Output
 from stream.model import ClaimKey, Command, Found, Gone, Nudge, Propose, Refuse, Register, Release, Wake
-from tests.core.build import SECOND, START, A, B, Table, commands, every, flow, only, reports, seen, view
+from tests.core.build import FIELDS, SECOND, START, A, B, Table, commands, every, flow, only, reports, seen, view
 
 BY_TWO = ((("x", "x"),), (("name", "name"),))
 NEVER = view(flow(create="never"))
@@ -151,6 +151,23 @@ class TestC4TakenNoMore:
         assert state(table, "a.t:2") == "proposed"
         table.tell(B, proposal)
         table.deliver()
+        table.now += LONGEST
+        assert only(Command, table.bring("a.t:2", Wake())).marker == "f|a.t:2"
+
+    def test_a_value_that_changes_together_with_the_flows_is_withdrawn(self) -> None:
+        """Its old value stood in the index for ever, and who had that was sent to it again and again."""
+        table = filled(view(), a1={"name": "n"}, b1={"name": "n"})
+        table.view = view(flow(pairs=FIELDS[:2]))
+        table.bring(B, seen(30, name="m", x=None))
+        row = table.rows[KEY]
+        assert isinstance(row, Index)
+        assert list(row.members) == [A]
+
+    def test_an_index_of_yesterday_hears_that_a_record_has_its_value_no_more(self) -> None:
+        table = filled(view(), a1={"name": "m"}, b1={"name": "m"})
+        table.bring(KEY, Register(sender=B, edge="f/b"))
+        table.bring("a.t:2", seen(20, name="n", x=None, y=None))
+        assert state(table, "a.t:2") == "matching"
         table.now += LONGEST
         assert only(Command, table.bring("a.t:2", Wake())).marker == "f|a.t:2"
 

@@ -60,6 +60,7 @@ FOUND = [
     ("both without match", "deletes, restored", 283000000),
     ("pair", "deletes, restored", 284000000),
     ("two criteria", "locked, odd, unmarked", 290000000),
+    ("three criteria", "field later", 291000003),
 ]
 """Fresh seeds that once found something."""
 
