@@ -144,11 +144,8 @@ def attach(  # noqa: PLR0913  # all that an Attach tells
 ) -> None:
     """Link to the record that was created for this one, and tell it what it was created with."""
     want = edge.want
-    later = [
-        field for field in turn.leading(end) if not all(_asked(turn, field, lead, want) for lead in end.leads_of(field))
-    ]
     turn.move(end, "linked", peer=peer, number=edge.number, reason=LEFT_ALONE if edge.idle else "")
-    turn.change(end, owed=tuple(later), idle=edge.idle, want=want)
+    turn.change(end, owed=unasked(turn, end, want), idle=edge.idle, want=want)
     attach = Attach(edge=end.peer_edge, sender=turn.key, number=edge.number, want=want, seen=seen, echo=echo)
     turn.mail(peer, replace(attach, claimed=claimed))
     turn.bonded.append(end)
@@ -157,6 +154,12 @@ def attach(  # noqa: PLR0913  # all that an Attach tells
 def _any(lead: Lead, want: Mapping[str, Stated]) -> bool:
     """Whether a create has an element of the set that a field leads to: the others may come later (A13)."""
     return SET in lead.peer and any(field.startswith(lead.peer) for field in want)
+
+
+def unasked(turn: Turn, end: End, want: Mapping[str, Stated]) -> tuple[str, ...]:
+    """The fields that say something else now than a create asked for."""
+    fields = turn.leading(end)
+    return tuple(field for field in fields if not all(_asked(turn, field, lead, want) for lead in end.leads_of(field)))
 
 
 def _asked(turn: Turn, field: str, lead: Lead, want: Mapping[str, Stated]) -> bool:

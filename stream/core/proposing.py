@@ -210,8 +210,9 @@ def accepted(turn: Turn, message: Accept) -> None:
     """The other side is ours; an Accept that nobody waits for is taken back, just that one (C2).
 
     One that was set aside comes after the first offers, which were dropped. They are asked for again: a label that only
-    the other side had never came. Of a create that this row of yesterday believes to be on its way it is the end: taken
-    back, the new record was free, and was created back before the create was looked up.
+    the other side had never came. The same of an Attach: an edit that was typed while the record was being created is
+    offered once more when that says that it knows its origin. Of a create that this row of yesterday believes to be on
+    its way it is the end: taken back, the new record was free, and was created back before the create was looked up.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None:
@@ -224,7 +225,8 @@ def accepted(turn: Turn, message: Accept) -> None:
     elif edge is not None and edge.peer == message.sender and edge.state == "linked":
         release(turn, end)
         if edge.want:
-            turn.change(end, want={})
+            later = creating.unasked(turn, end, edge.want)
+            turn.change(end, want={}, owed=tuple(dict.fromkeys((*edge.owed, *later))))
     elif edge is not None and edge.state == "creating" and edge.number == message.number:
         creating.attach(turn, end, edge, message.sender, None, echo=False)
     else:

@@ -391,6 +391,13 @@ MUTANTS = [
         "test_elements.TestA13Sets.test_what_was_offered_before_the_accept_came_is_said_again",
     ),
     mutant(
+        "C5 offered again",
+        proposing.accepted,
+        "(*edge.owed, *later)",
+        "edge.owed",
+        "test_creating.TestC6Claims.test_what_was_offered_before_the_attach_came_is_offered_again_at_the_accept",
+    ),
+    mutant(
         "C2 number",
         proposing.declined,
         'edge.number == message.number and edge.state in ("linked", "proposed")',
@@ -535,7 +542,7 @@ MUTANTS = [
     mutant(
         "C5",
         creating.attach,
-        "owed=tuple(later)",
+        "owed=unasked(turn, end, want)",
         "owed=()",
         "test_creating.test_c5_an_edit_meanwhile_is_offered_after_the_link",
     ),

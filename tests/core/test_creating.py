@@ -37,8 +37,10 @@ def test_c5_intent_command_receipt_attach_accept() -> None:
 def test_c5_an_edit_meanwhile_is_offered_after_the_link() -> None:
     table, command = created()
     table.read(A, 20, x="x1")
-    out = table.done(A, command, 30, y=None)
-    assert only(Command, out).want == {"x": "x1"}
+    out = table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+    assert [type(each) for each in every(Attach, out) + every(Offer, out)] == [Attach, Offer]
+    table.deliver()
+    assert commands(table.out)[-1].want == {"x": "x1"}
 
 
 def test_c5_a_create_that_has_to_wait_is_repeated_under_its_number() -> None:
@@ -187,6 +189,18 @@ class TestC6Claims:
         table.bring(B, seen(50, marker="f|a.t:1", **FULL))  # something that nobody mapped was edited there
         assert commands(table.out)[-1].want == {"x": "x1"}
         assert table.edge(A, "f/a").want == {}
+
+    def test_what_was_offered_before_the_attach_came_is_offered_again_at_the_accept(self) -> None:
+        """The Attach had been set aside; the edit that was offered after it was dropped, and stayed at its origin."""
+        table, command = created()
+        table.read(A, 20, x="x1")
+        table.bring(B, seen(30, marker="f|a.t:1", **FULL))
+        table.tell(A, table.receipt(command, "found", target=B, after=seen(30, marker="f|a.t:1", **FULL)))
+        aside = table.mail.popleft()
+        assert isinstance(aside[1], Attach)
+        table.deliver()
+        assert only(Command, table.bring(*aside)).want == {"x": "x1"}
+        assert table.edge(A, "f/a").owed == ()
 
     def test_an_accept_of_the_create_that_is_in_flight_links(self) -> None:
         """The origin's row is one of yesterday. It took the link back, and what it had created was created back."""

@@ -61,6 +61,7 @@ FOUND = [
     ("pair", "deletes, restored", 284000000),
     ("two criteria", "locked, odd, unmarked", 290000000),
     ("three criteria", "field later", 291000003),
+    ("three criteria", "set aside", 293000003),
 ]
 """Fresh seeds that once found something."""
 
