@@ -1,7 +1,6 @@
 """Connector and sandbox keep to Asana's own OpenAPI file, as a validator that we did not write reads it.
 
-The file is the vendor's and is not part of this repository. ``specs/reduce.py`` makes the part of it that is needed
-here; it is looked for beside the script, or where ``ASANA_OPENAPI`` says.
+The file is the vendor's and is not part of this repository; ``LINKSTREAM_SPECS`` names the folder where it lies.
 """
 
 from __future__ import annotations
@@ -20,17 +19,19 @@ from openapi_core.testing import MockRequest, MockResponse
 from connectors.sandbox.server import Exchange
 from tests.connectors.benches import AsanaBench
 from tests.connectors.contract import Bench, EndpointContract, read_all
+from tests.connectors.reduced import reduced
 
-FILE = Path(os.environ.get("ASANA_OPENAPI") or Path(__file__).with_name("specs") / "asana.openapi.json")
-pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the vendor's file is not here; specs/reduce.py makes it")
+SPECS = os.environ.get("LINKSTREAM_SPECS")
+pytestmark = pytest.mark.skipif(
+    not SPECS, reason="the vendors' files are not here; LINKSTREAM_SPECS names their folder"
+)
 
 HOST = "https://app.asana.com"
 
 
 @pytest.fixture(scope="module")
 def spec() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(FILE.read_bytes())
-    return loaded
+    return reduced(json.loads((Path(SPECS or "") / "asana.patched.openapi.json").read_bytes()))
 
 
 @pytest.fixture(scope="module")

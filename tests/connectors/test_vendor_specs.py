@@ -21,7 +21,7 @@ from openapi_core.testing import MockRequest, MockResponse
 from connectors.sandbox.server import Exchange
 from tests.connectors.benches import PowerOfficeBench, TrelloBench
 from tests.connectors.contract import Bench, EndpointContract, read_all
-from tests.connectors.specs.reduce import reduced
+from tests.connectors.reduced import reduced
 
 SPECS = os.environ.get("LINKSTREAM_SPECS")
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from tests.connectors.specs.reduce import USED as ASANA
+from tests.connectors.reduced import USED as ASANA
 from tests.connectors.test_vendor_specs import POWEROFFICE, TRELLO
 from tests.connectors.test_vendor_specs import USED as OTHERS
 from tests.fidelity.prism import SPECS

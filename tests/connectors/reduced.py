@@ -1,22 +1,14 @@
 """Cut a vendor's OpenAPI file down to the operations that a connector uses, for validating recorded traffic.
 
-    python tests/connectors/specs/reduce.py <asana openapi json> tests/connectors/specs/asana.openapi.json
-
-The vendor's file is ``defs/asana_oas.yaml`` of the public repository Asana/openapi (its ``info.license`` says Apache
-2.0), as JSON, with the request bodies of the write operations flattened to the fields that are not read-only, and no
-others allowed. Prose is dropped. Three things are mended: an ``enum`` that is ``nullable`` gets a null, and a link that
-is ``allOf`` of a thing and a nullable thing becomes ``anyOf``, because no null would satisfy them; and a text whose
-``default`` is none has no default. The result is looked for by ``test_asana_spec.py``.
+Prose is dropped. Three things are mended: an ``enum`` that is ``nullable`` gets a null, and a link that is ``allOf`` of
+a thing and a nullable thing becomes ``anyOf``, because no null would satisfy them; and a text whose ``default`` is none
+has no default.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import orjson
 
 USED = {
     "/workspaces": ("get",),
@@ -86,8 +78,3 @@ def _bare(value: Any, *, named: bool) -> Any:
 
 def _is_prose(name: str, item: Any) -> bool:
     return name == "allowEmptyValue" or (name in _PROSE and isinstance(item, str | list | dict))
-
-
-if __name__ == "__main__":
-    source, target = (Path(name) for name in sys.argv[1:])
-    target.write_bytes(orjson.dumps(reduced(orjson.loads(source.read_bytes())), option=orjson.OPT_APPEND_NEWLINE))
