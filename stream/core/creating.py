@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from stream.core import birth, rosters
-from stream.core.conditions import LEFT_ALONE
+from stream.core.conditions import LEFT_ALONE, holds
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
@@ -36,8 +36,11 @@ PAUSED = "the flow is paused"
 
 
 def create(turn: Turn, end: End) -> None:
-    """Ask for a counterpart, or wait for what it cannot be created without (C5, F7); a deleted record wants none."""
-    if turn.row.gone_at:
+    """Ask for a counterpart, or wait for what it cannot be created without (C5, F7).
+
+    A deleted record wants none, nor does one that left its flow while a create of it was refused (E1).
+    """
+    if turn.row.gone_at or (end.when is not None and not holds(turn, end.when, end.edge)):
         release(turn, end)
         del turn.row.edges[end.edge]
         return

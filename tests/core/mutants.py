@@ -1061,6 +1061,14 @@ MUTANTS = [
         "test_conditions.TestE1WhoTakesPart.test_what_does_not_meet_it_is_neither_created_nor_found",
     ),
     mutant(
+        "E1 refused",
+        creating.create,
+        "end.when is not None",
+        "False",
+        "test_conditions.TestE1WhoTakesPart."
+        "test_who_leaves_while_a_create_is_refused_is_not_created_without_what_was_refused",
+    ),
+    mutant(
         "E1 take",
         offers.take,
         "if turn.row.edges[end.edge].idle:",

@@ -72,6 +72,16 @@ class TestE1WhoTakesPart:
         assert not [each for each in every(Register, table.out) if each.sender == A]
         assert table.edge(A, "f/a").state == "alone"
 
+    def test_who_leaves_while_a_create_is_refused_is_not_created_without_what_was_refused(self) -> None:
+        table = Table(WHEN)
+        command = only(Command, table.bring(A, seen(10, name="n", x="x0", y="y0", state="open")))
+        table.read(A, 20, x="x1", state="won")
+        out = table.bring(A, table.receipt(command, "refused", fields={"y": "no"}))
+        assert not commands(out)
+        edge = table.edge(A, "f/a")
+        assert (edge.state, edge.idle, edge.reason, edge.locks) == ("alone", True, UNMET, ())
+        assert only(Command, table.read(A, 30, state="open")).want["x"] == "x1"
+
     def test_who_comes_to_meet_it_is_found(self) -> None:
         table = started(state="won")
         table.read(A, 20, state="open")

@@ -62,6 +62,7 @@ FOUND = [
     ("two criteria", "locked, odd, unmarked", 290000000),
     ("three criteria", "field later", 291000003),
     ("three criteria", "set aside", 293000003),
+    ("condition", "refuses", 298000001),
 ]
 """Fresh seeds that once found something."""
 
