@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec.structs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +95,8 @@ def registers(row: Kept | None) -> dict[str, Version]:
     return {field: cell.version for field, cell in row.cells.items()} if isinstance(row, Row) else {}
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.timeout(600)  # slow under coverage
+@settings(max_examples=200)
 @given(st.data())
 def test_decide_is_total_and_pure_and_versions_never_go_back(data: st.DataObject) -> None:
     rows: dict[str, Kept] = {}
