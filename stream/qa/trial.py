@@ -302,7 +302,7 @@ class Trial:
             await asyncio.sleep(_APART)
             expected = await self._typed(Side(pair, left=False))
         except ConnectorError as error:
-            self.note(checklist.LATEST, "failed", str(error), field=pair.left)
+            self.note(checklist.LATEST, "not applied", f"the tester cannot edit it: {error}", field=pair.left)
             return
         if expected is None:
             self.note(checklist.LATEST, "not applied", "the tester knows no other value for it", field=pair.left)

@@ -82,7 +82,8 @@ async def judge(office: Office, typed: dict[str, str]) -> None:
     assert office.doubled() == 0
     for ref, name in typed.items():
         field = "title" if ref.startswith("custompms") else "name"
-        told = [truth for box in (office.asana, office.pms) for truth in box.truth if truth.id == ref.partition(":")[2]]
+        twins = {one.partition(":")[2] for pair in pairs(office) for one in pair if ref in pair}
+        told = [truth for box in (office.asana, office.pms) for truth in box.truth if truth.id in twins]
         assert office.record(ref)[field] == name, "\n".join(map(str, told))
     found = await status(office)
     assert found["worker"]["recovering"] == ""
