@@ -87,7 +87,7 @@ async def painted(url: str, times: int) -> dict[str, float]:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
-        page = await browser.new_page()
+        page = await browser.new_page(bypass_csp=True)
         paints, answers = [], []
         for _ in range(times):
             await page.goto(url, wait_until="load")
