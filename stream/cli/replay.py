@@ -242,16 +242,16 @@ def _published(
             place = _begun(reader, selection)
         elif format == "table":
             click.echo(f"goes on after {place.done} records; --anew begins from the first", err=True)
-        pace = Pace(rate)
+        throttle = Throttle(rate)
         total = place.left
         try:
             with progress("looked at", total) as bar:
-                for batch in batches(chosen(reader, place), pace.batch):
+                for batch in batches(chosen(reader, place), throttle.batch):
                     _ask(topology, [told_again(record) for record in batch])
                     pass_on(place, batch)
                     save(file, place)
                     bar(total - place.left)
-                    pace.wait(len(batch))
+                    throttle.wait(len(batch))
         except KeyboardInterrupt:
             click.echo(f"{place.done} records were told again; the same command goes on from there", err=True)
             raise
@@ -266,16 +266,16 @@ def _retried(topology: Topology, chosen: list[Aside], format: Format, rate: int)
     from stream.cli.progress import progress
     from stream.operate.aside import retrying, settling
 
-    pace = Pace(rate)
+    throttle = Throttle(rate)
     with progress("tried again", len(chosen)) as bar:
-        for first in range(0, len(chosen), pace.batch):
-            batch = chosen[first : first + pace.batch]
+        for first in range(0, len(chosen), throttle.batch):
+            batch = chosen[first : first + throttle.batch]
             orders: dict[Any, Any] = {}
             for each in batch:
                 orders |= {(one.topic, one.key, one.value): one for one in retrying(each)}
             _ask(topology, [*orders.values(), *(settling(each, "retried") for each in batch)])
             bar(first + len(batch))
-            pace.wait(len(batch))
+            throttle.wait(len(batch))
     done(f"parked records tried again: {len(chosen)}", format, records=len(chosen), ids=[each.id for each in chosen])
     return exits.OK
 
@@ -295,7 +295,7 @@ def _ask(topology: Topology, records: list[Any]) -> None:
     asyncio.run(ask(topology.broker, "publish", publishing(records)))
 
 
-class Pace:
+class Throttle:
     """So many a second, in batches that are a part of that."""
 
     def __init__(self, rate: int) -> None:

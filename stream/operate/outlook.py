@@ -92,7 +92,7 @@ def _links(rehearsal: Rehearsal, flows: dict[str, Ahead]) -> None:
         elif flow in flows and edge.endswith("/a") and state in {"linked", "idle"}:
             flows[flow].linked += count
     for ref, was in rehearsal.was.items():
-        before, after = _peers(was), _peers(rehearsal.rows.get(ref))
+        before, after = peers(was), peers(rehearsal.rows.get(ref))
         for name, ahead in flows.items():
             old, new = before.get(name), after.get(name)
             if old != new:
@@ -101,8 +101,8 @@ def _links(rehearsal: Rehearsal, flows: dict[str, Ahead]) -> None:
                 ahead.linked += (old is not None) - (new is not None)
 
 
-def _peers(row: Kept | None) -> dict[str, str]:
-    """Per flow, who a record on its left is linked to."""
+def peers(row: Kept | None) -> dict[str, str]:
+    """Per flow on whose left a record is, who it is linked to."""
     if not isinstance(row, Row):
         return {}
     return {

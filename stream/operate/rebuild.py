@@ -28,7 +28,7 @@ from stream.engine.log import LaneId, Log, Staged, partition_of
 from stream.errors import BadRecord
 from stream.join import Join
 from stream.model import Gone, Pair, Ref, Seen, Time, Wake, type_of
-from stream.operate.outlook import standings
+from stream.operate.outlook import peers, standings
 from stream.operate.replay import Log as Topics
 from stream.operate.replay import Selection, begin, chosen
 from stream.operate.table import JOIN
@@ -217,13 +217,7 @@ def _newer(one: Seen | Gone, other: Seen | Gone) -> bool:
 
 def links_of(rows: Mapping[str, Kept]) -> set[Link]:
     """All links, by their left ends."""
-    return {
-        (name.rpartition("/")[0], ref, edge.peer)
-        for ref, row in rows.items()
-        if isinstance(row, Row)
-        for name, edge in row.edges.items()
-        if name.endswith("/a") and edge.state == "linked"
-    }
+    return {(flow, ref, peer) for ref, row in rows.items() for flow, peer in peers(row).items()}
 
 
 def _differing(old: Row, new: Row) -> dict[str, dict[str, Any]]:
