@@ -160,16 +160,13 @@ def retry(  # noqa: PLR0913, PLR0917  # one for each option
 
     Exit codes: 0 they are on their way, 1 there is no such record, 4 too many at once, 10 --dry-run found some.
     """
-    from stream.operate.aside import MOST, retrying, settling
+    from stream.operate.aside import MOST, retried
 
     topology = shell.chart(config)
     chosen = _chosen(topology, ids, reason, ref)
     if not dry_run:
         several(len(chosen), MOST, "parked records", sure=yes)
-        orders: dict[Any, Any] = {}
-        for each in chosen:
-            orders |= {(one.topic, one.key, one.value): one for one in retrying(each)}
-        publish(topology, [*orders.values(), *(settling(each, "retried") for each in chosen)])
+        publish(topology, retried(chosen))
     return _told(chosen, "tried again", format, dry_run=dry_run)
 
 

@@ -264,16 +264,13 @@ def _published(
 def _retried(topology: Topology, chosen: list[Aside], format: Format, rate: int) -> int:
     """Try parked records again, through the door of `parked retry`: what was tried is settled, and not tried twice."""
     from stream.cli.progress import progress
-    from stream.operate.aside import retrying, settling
+    from stream.operate.aside import retried
 
     throttle = Throttle(rate)
     with progress("tried again", len(chosen)) as bar:
         for first in range(0, len(chosen), throttle.batch):
             batch = chosen[first : first + throttle.batch]
-            orders: dict[Any, Any] = {}
-            for each in batch:
-                orders |= {(one.topic, one.key, one.value): one for one in retrying(each)}
-            _ask(topology, [*orders.values(), *(settling(each, "retried") for each in batch)])
+            _ask(topology, retried(batch))
             bar(first + len(batch))
             throttle.wait(len(batch))
     done(f"parked records tried again: {len(chosen)}", format, records=len(chosen), ids=[each.id for each in chosen])

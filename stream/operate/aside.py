@@ -126,3 +126,9 @@ def retrying(aside: Aside) -> list[Outgoing]:
         return []
     kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
     return [Outgoing(topic, key, record.value, kept, record.partition)]
+
+
+def retried(asides: Sequence[Aside]) -> list[Outgoing]:
+    """All that tries parked records again: each order once, however many ask for it, and that they are settled."""
+    orders = {(order.topic, order.key, order.value): order for each in asides for order in retrying(each)}
+    return [*orders.values(), *(settling(each, "retried") for each in asides)]

@@ -18,7 +18,7 @@ from msgspec.json import encode
 from yarl import URL
 
 from stream.errors import BadRecord
-from stream.operate.aside import Aside, retrying, settling
+from stream.operate.aside import Aside, retried, settling
 from stream.operate.orders import Overtaken, holding, pausable
 from stream.operate.web.gate import COOKIE, RIGHT, Gate
 from stream.operate.web.graph import ROOM, drawn
@@ -184,7 +184,7 @@ class Pages:
             raise web.HTTPNotFound
         if each.settled:
             raise _seen("/parked", "overtaken")
-        orders = [*retrying(each), settling(each, "retried")] if verb == "retry" else [settling(each, "dropped")]
+        orders = retried([each]) if verb == "retry" else [settling(each, "dropped")]
         await self._worker.app.broker.publish(orders)
         raise _seen("/parked", verb)
 
