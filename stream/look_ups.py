@@ -53,6 +53,8 @@ class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
     """When the latest attempt was over at the latest: its call was given up, or its process was found dead."""
     want: dict[str, Value] | None = None
     """What was asked for under a key; asked for anything else under it, the system would refuse."""
+    forgotten: bool = False
+    """It stands for a create that was lost with the log, perhaps: nobody knows what that one asked for."""
 
 
 encode_note = msgpack.Encoder().encode
@@ -73,12 +75,14 @@ def forgotten(command: Command, loss: Loss) -> Note | None:
     """The note of a create that was lost with the log, perhaps: what was created since then is looked for first.
 
     In the earlier life the same create may have been made, its number and note forgotten with everything else. It is
-    known by its marker when all was read anew (C6), but for a request that was on its way, and for records that carry
-    none. After a day both have been read, or nothing will tell any more.
+    known by its marker when all was read anew (C6), but for a request that was on its way, for records that carry none,
+    and for one that was read before its origin. After a day all have been read, or nothing will tell any more. What
+    that create asked for only a command from before the loss still says (C8).
     """
     if command.kind != "create" or not loss.at or command.number > loss.at + DAY:
         return None
-    return Note(command.number, "begun", min(command.number, loss.since), ended_at=loss.at)
+    since, known = min(command.number, loss.since), command.number <= loss.since
+    return Note(command.number, "begun", since, ended_at=loss.at, forgotten=not known)
 
 
 def later(note: Note, command: Command) -> bool:

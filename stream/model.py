@@ -127,7 +127,7 @@ class Refuse(Struct, frozen=True, kw_only=True, tag="refuse"):
 class Attach(Struct, frozen=True, kw_only=True, tag="attach", omit_defaults=True):
     """You were created for me: this is what I asked for and what was seen.
 
-    ``echo``: the create's own answer. ``claimed``: you say so, and I know of no create; this is what I hold now.
+    ``echo``: the create's own answer. ``claimed``: I know nothing of the create that made you; this is what I hold now.
     """
 
     edge: str
@@ -357,6 +357,8 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt", omit_defaults=Tr
     wait: float | None = None
     requests: tuple[str, ...] = ()
     """What was asked of the system, with its own ids of the requests."""
+    forgotten: bool = False
+    """Found: it was made by a create that was lost with the log, and nobody knows what that one asked for."""
 
 
 Message: TypeAlias = (

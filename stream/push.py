@@ -228,7 +228,8 @@ class Push:
             case Found(id=id, entity=entity):
                 after = None if entity is None else self._seen(command.type, entity, now)
                 target = f"{command.type}:{id}"
-                job.receipt = Receipt(number=number, outcome="found", target=target, after=after)
+                forgotten = job.note.forgotten
+                job.receipt = Receipt(number=number, outcome="found", target=target, after=after, forgotten=forgotten)
             case Wait(note=note, seconds=seconds, reason=reason):
                 job.kept = note
                 job.receipt = Receipt(number=number, outcome="retry", reason=reason, wait=seconds)
@@ -278,6 +279,7 @@ class Push:
             target=f"{command.type}:{entity.id}",
             before=job.note.before if job.note is not None else None,
             after=self._seen(command.type, entity, self._clock()),
+            forgotten=job.again and job.note is not None and job.note.forgotten,
         )
 
     async def _stale(self, job: Job) -> None:

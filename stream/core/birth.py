@@ -31,10 +31,11 @@ def by_create(turn: Turn, message: Attach) -> None:
     Compared with the create's own echo, a field is what was asked for, in the system's own form; or was ignored (A11);
     or a default that nobody typed; or it was edited since. Of a record that was found later there is no echo: what is
     equal up to white space and case is ours, what is empty or was never touched is an old value of ours, the rest was
-    edited, and nobody knows over what. Where the origin knows of no create, both have lost their versions, and the
-    later time decides: taken for an edit, what we had written there before the loss went back over what was typed
-    since. A field that shows something of the system's own, whatever it was given, is none of that: taken for an edit,
-    the date of a comment went back over the date of the activity it was made for.
+    edited, and nobody knows over what. Where the origin knows of no create, or of another one than that which made the
+    record, both have lost their versions, and the later time decides: taken for an edit, what we had written there
+    before the loss went back over what was typed since. A field that shows something of the system's own, whatever it
+    was given, is none of that: taken for an edit, the date of a comment went back over the date of the activity it was
+    made for.
     """
     row = turn.row
     seen = None if message.seen is None else entire(turn, message.seen)

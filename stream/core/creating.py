@@ -92,10 +92,16 @@ def send(turn: Turn, end: End, edge: Edge) -> None:
 
 
 def receive(turn: Turn, end: End, edge: Edge, receipt: Receipt) -> None:
-    """What became of a create (C8, C9, C11)."""
+    """What became of a create (C8, C9, C11).
+
+    What is found of a create that is forgotten was made with other values than this one asks for. Its counterpart was
+    read before its origin, so that its claim came too early (C6): taken for an edit over what is asked for now, its
+    old value went back over one that was typed when the log was lost.
+    """
     match receipt.outcome:
         case "done" | "found" if receipt.target is not None:
-            attach(turn, end, edge, receipt.target, receipt.after, echo=receipt.outcome == "done")
+            echo, claimed = receipt.outcome == "done", receipt.forgotten
+            attach(turn, end, edge, receipt.target, receipt.after, echo=echo, claimed=claimed)
         case "refused":
             refused = [field for field in receipt.fields if field in edge.want]
             if refused and len(refused) < len(edge.want):

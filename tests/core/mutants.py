@@ -292,6 +292,13 @@ MUTANTS = [
         "test_creating.TestC8Adoption.test_of_a_claim_to_an_origin_that_forgot_the_later_time_decides",
     ),
     mutant(
+        "C8 forgotten",
+        creating.receive,
+        "receipt.forgotten",
+        "False",
+        "test_creating.TestC8Adoption.test_of_a_create_that_was_forgotten_the_later_time_decides",
+    ),
+    mutant(
         "B3",
         offers._send,
         "if source != end.edge",

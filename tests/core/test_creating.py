@@ -159,6 +159,16 @@ class TestC8Adoption:
         table.bring(B, seen(at, 20, marker="f|a.t:1", name="n", x="held", y=None))
         assert table.right(A, "x") == table.right(B, "x") == value
 
+    @pytest.mark.parametrize(("at", "value"), [(5, "x0"), (15, "held")])
+    def test_of_a_create_that_was_forgotten_the_later_time_decides(self, at: int, value: str) -> None:
+        """Its claim came before its origin was read; found, it passed for an edit over what was typed there last."""
+        table, command = created()
+        table.tell(B, seen(at, 20, marker="f|a.t:1", name="n", x="held", y=None))
+        table.mail.clear()
+        after = seen(at, 30, marker="f|a.t:1", name="n", x="held", y=None)
+        table.bring(A, table.receipt(command, "found", target=B, after=after, forgotten=True))
+        assert table.right(A, "x") == table.right(B, "x") == value
+
 
 class TestC6Claims:
     def test_while_the_create_is_in_flight_a_claim_is_not_answered(self) -> None:

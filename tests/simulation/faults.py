@@ -15,7 +15,7 @@ from stream.codec import encode
 from stream.core.matching import INDEX
 from stream.errors import BadRecord
 from stream.join import Join
-from stream.model import Resync, Settle, Time
+from stream.model import Ref, Resync, Settle, Time
 from stream.parking import PREFIX, park
 from stream.ports import Loss, Record
 from stream.topics import MAIL, PARKED, changes
@@ -247,26 +247,59 @@ def back_up(world: World) -> None:
     world.tell("the log is backed up")
 
 
-def restore(world: World, *, at_rest: bool) -> None:
+def restore(world: World, *, at_rest: bool, unread: bool = False) -> None:
     """The process is killed, the log set back to its backup; the next process finds that out by itself."""
     if world.backup is None:
         return
     _rest(world, at_rest)
+    if unread:
+        _type_unread(world)
     since, lanes, log = world.backup
     world.tell("the log is set back to its backup")
     world.happened["logs set back"] += 1
     _set_back(world, since, lanes, log)
-    _rest(world, at_rest)
+    _recover(world, at_rest, unread)
 
 
-def erase(world: World, *, at_rest: bool) -> None:
+def erase(world: World, *, at_rest: bool, unread: bool = False) -> None:
     """The log is gone; its witness is there."""
     _rest(world, at_rest)
+    if unread:
+        _type_unread(world)
     world.tell("the log is gone")
     world.happened["logs set back"] += 1
     world.backup = None
     _set_back(world, 0, {}, {})
+    _recover(world, at_rest, unread)
+
+
+def _type_unread(world: World) -> None:
+    """Somebody types into one record of each thing, and the log is lost before anybody reads that."""
+    rows, known = world.rows(), set[Ref]()
+    for ref in world.random.sample(sorted(rows), len(rows)):
+        if ref in known or not world.is_there(ref):
+            continue
+        one = [ref]
+        for each in one:
+            one += [edge.peer for edge in rows[each].edges.values() if edge.peer in rows and edge.peer not in one]
+        known.update(one)
+        system, _, kind = ref.partition(":")[0].partition(".")
+        world.now += SECOND
+        world.count("edits that were unread")
+        world.people.edits(world.systems[system], kind, ref.partition(":")[2])
+    world.now += SECOND
+
+
+def _recover(world: World, at_rest: bool, unread: bool) -> None:
+    """Nobody edits until it is made good; with something unread, it is read in any order."""
+    for _ in range(MEANWHILE if unread else 0):
+        world.now += 50_000
+        world.random_step()
     _rest(world, at_rest)
+
+
+MEANWHILE = 120
+"""Steps of the stages, in any order, after which even a log that is gone is almost made good."""
 
 
 def _rest(world: World, wanted: bool) -> None:

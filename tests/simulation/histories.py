@@ -241,10 +241,12 @@ def _take(world: World, step: Step, flows: list[Flow]) -> None:  # noqa: PLR0912
             faults.rollback(world, detected=False, positions=world.roll() < 0.5)
         case "back up":
             faults.back_up(world)
-        case "restore log" | "restore log at rest":
-            faults.restore(world, at_rest=step.kind.endswith("rest"))
-        case "erase" | "erase at rest":
-            faults.erase(world, at_rest=step.kind.endswith("rest"))
+        case "restore log" | "restore log at rest" | "restore log unread":
+            unread = step.kind.endswith("unread")
+            faults.restore(world, at_rest=unread or step.kind.endswith("rest"), unread=unread)
+        case "erase" | "erase at rest" | "erase unread":
+            unread = step.kind.endswith("unread")
+            faults.erase(world, at_rest=unread or step.kind.endswith("rest"), unread=unread)
         case "rewrite":
             faults.rewriting(world)
         case _ if step.kind in FAULTS:

@@ -280,6 +280,16 @@ MODES = {
     ),
     "erased": Mode(steps={"erase": 10}, excused=RESTORED, why=BORN_AGAIN),
     "erased, at rest": Mode(steps={"erase at rest": 8}, excused=frozenset({"few", "versions", "emptied"}), why=TWICE),
+    "restored, unread": Mode(
+        steps={"back up": 15, "restore log unread": 10}, excused=frozenset({"few", "versions", "emptied"}), why=TWICE
+    ),
+    "erased, unread": Mode(steps={"erase unread": 8}, excused=frozenset({"few", "versions", "emptied"}), why=TWICE),
+    "erased, unread, no times": Mode(
+        quirks={"b": Quirks(timeless=True)},
+        steps={"erase unread": 8},
+        excused=frozenset({"latest", "few", "versions", "emptied"}),
+        why="what has no time of change is as new as its reading, which is newer than an edit that was not read yet",
+    ),
     "restored, late requests": Mode(
         quirks=everywhere(late=LATE),
         late=GIVEN_UP,

@@ -131,11 +131,14 @@ def fits(shape: str, mode: str) -> bool:
 
     Where a target rewrites names, a second origin with the same name does not find what the first one created, and of
     one thing two are made: nothing but its name would say that it is one. The same where people rename what is on its
-    way round a ring in which every flow creates: its old name met nobody.
+    way round a ring in which every flow creates: its old name met nobody. And where some types have no times of change,
+    what was typed before a log was lost and read after that is judged in a mode of its own.
     """
     if shape == "cycle of four" and MODES[mode].renaming:
         return False
     renamed = any(quirks.numbers for quirks in MODES[mode].quirks.values())
+    if shape == "twenty" and mode in DATED:
+        return False
     return not (shape in ROLES and mode in NAMING) and not (
         shape in {*CRISSCROSS, "conflict", "cycle of four"} and renamed
     )
@@ -144,6 +147,7 @@ def fits(shape: str, mode: str) -> bool:
 NAMING = frozenset(
     {"gives less", "refuses", "refuses, tried again", "refuses creates", "ignores", "spells", "field later"}
 )
+DATED = frozenset({"restored, unread", "erased, unread"})
 ROLES = {
     "topics.yaml": {"asana": "a", "custompms": "b"},
     "twenty": {

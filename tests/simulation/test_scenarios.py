@@ -161,3 +161,30 @@ def test_each_attempt_of_a_create_waits_until_the_one_before_could_be_found() ->
     assert len(world.systems["b"].records["t"]) == 1
     assert world.watch.problems == []
     world.close()
+
+
+@pytest.mark.parametrize("order", [("b.t", "a.t"), ("a.t", "b.t")], ids=["counterpart first", "origin first"])
+@pytest.mark.parametrize("typed_at", ["a", "b"])
+def test_what_was_typed_when_the_log_was_lost_wins_whoever_is_read_first(order: tuple[str, str], typed_at: str) -> None:
+    """The counterpart claimed an origin that was not read yet; found later, its old value passed for an edit."""
+    world = World(1, SHAPES["pair"], partitions=1)
+    world.systems["a"].add("t", {"name": "n1", "x1": "e1", "x2": None})
+    world.settle()
+    for name in "ba":  # so that no record is as it was created
+        world.now += SECOND
+        world.systems[name].edit("t", "1", "x1", f"by {name}")
+        world.settle()
+    world.now += SECOND
+    world.systems[typed_at].edit("t", "1", "x1", "just before")
+    world.now += SECOND
+    faults.erase(world, at_rest=False)
+    for name in order:
+        world.step_poll(name)
+        world.drain()
+    for _ in range(10):  # all that can be done at once, before anybody says again what was not answered
+        world.step_wake()
+        world.step_join(0, 100)
+    world.settle()
+    assert [system.records["t"]["1"]["fields"]["x1"] for system in world.systems.values()] == ["just before"] * 2
+    assert world.row("a.t:1").edges["a.t~b.t/a"].state == "linked"
+    world.close()

@@ -129,6 +129,20 @@ MUTANTS = [
         "test_push.TestALogThatWasSetBack.test_a_create_looks_for_its_record_first",
     ),
     mutant(
+        "C8 lost",
+        look_ups.forgotten,
+        "forgotten=not known",
+        "forgotten=False",
+        "test_push.TestALogThatWasSetBack.test_what_that_asked_for_is_known_of_a_command_that_is_older_alone",
+    ),
+    mutant(
+        "C8 lost key",
+        Push._write,
+        "forgotten=job.again and",
+        "forgotten=False and",
+        "test_push.TestALogThatWasSetBack.test_the_same_where_the_system_answers_a_key_that_it_has_seen",
+    ),
+    mutant(
         "I8 anew",
         Reader._state,
         "anew = max(state.anew, unit.loss.at)",

@@ -543,6 +543,23 @@ class TestALogThatWasSetBack:
         assert [(each.outcome, each.target) for each in answers(table)] == [("found", "b.t:1")]
         assert writes(table) == []
 
+    @pytest.mark.parametrize(("number", "forgotten"), [(400, False), (700, True), (1001, True)])
+    async def test_what_that_asked_for_is_known_of_a_command_that_is_older_alone(
+        self, number: int, forgotten: bool
+    ) -> None:
+        table = await self.lost(create(number * SECOND))
+        assert [each.forgotten for each in answers(table)] == [forgotten]
+
+    async def test_the_same_where_the_system_answers_a_key_that_it_has_seen(self) -> None:
+        """Without a marker nobody claims anything: the record of then is found by the key alone."""
+        table = await bench(Traits(create=2, look_up="none", idempotent_for=3600.0))
+        mine = create(10 * SECOND)
+        await system(table).create("t", mine.want, mine.marker)
+        table.log.loss = Loss(at=table.clock(), since=table.now - 60 * SECOND, reason="set back")
+        await table.publish(TOPIC, ORIGIN, create(table.clock()))
+        await table.run_push("b")
+        assert [(each.outcome, each.target, each.forgotten) for each in answers(table)] == [("found", "b.t:1", True)]
+
     async def test_not_for_ever(self) -> None:
         table = await self.lost(create((1001 + 86_400) * SECOND))
         assert [each.target for each in answers(table)] == ["b.t:2"]

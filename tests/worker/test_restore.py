@@ -68,8 +68,9 @@ async def go_on(office: Office) -> dict[str, str]:
         await add(office, f"Added {number}")
     await linked(office)
     await settled(office)
-    for number, (left, right) in enumerate(pairs(office)[4:6]):
-        await rename(office, left, f"Just before {number}")  # nobody has read it when the worker is killed
+    unread = [*pairs(office)[4:6], *pairs(office)[-2:]]  # which nobody has read when the worker is killed
+    for number, (left, right) in enumerate(unread):
+        await rename(office, (left, right)[number % 2], f"Just before {number}")
         typed[left] = typed[right] = f"Just before {number}"
     return typed
 
