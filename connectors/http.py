@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from yarl import URL
@@ -48,7 +48,10 @@ from connectors.wire import (
     MEDIA,
     SHOWN,
     Answer,
+    Complaint,
     Deadlines,
+    Judge,
+    Pause,
     Request,
     Sizes,
     TooLarge,
@@ -61,15 +64,6 @@ from connectors.wire import (
 
 if TYPE_CHECKING:
     import aiohttp
-
-Complaint: TypeAlias = tuple[str, dict[str, str]]
-"""What a system says about a refusal: in words, and by field."""
-
-Judge: TypeAlias = Callable[[Request, int, Any], Verdict | None]
-"""What a refusal's body says about its meaning, where the status does not tell; ``None`` where it does."""
-
-Pause: TypeAlias = Callable[[int, Mapping[str, str]], float | None]
-"""What a status and its headers ask for besides ``Retry-After``: seconds without a request."""
 
 _EXPIRED = 401
 _REDIRECTS = 3

@@ -28,9 +28,9 @@ from yarl import URL
 
 from connectors.auth import Basic, Bearer, Grant, Secret, secrets
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
-from connectors.http import Client, Complaint
+from connectors.http import Client
 from connectors.origin import same_origin
-from connectors.wire import Answer, Request
+from connectors.wire import Answer, Complaint, Request
 
 EARLY = 60.0
 """Seconds before its end at which a token is renewed, or a quarter of its life if that is less."""

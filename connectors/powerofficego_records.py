@@ -21,12 +21,11 @@ from connectors.endpoint import Entity, Record, Rejected, Time, Traits
 from connectors.errors import Refused
 from connectors.fields import ABSENT, changed_at, pick, place
 from connectors.foreign import outsized
-from connectors.http import Complaint
 from connectors.marks import long
 from connectors.parting import parted
 from connectors.records import kind as kind_of
 from connectors.verdicts import Verdict
-from connectors.wire import Request
+from connectors.wire import Complaint, Request
 
 Patch: TypeAlias = list[dict[str, Any]]
 

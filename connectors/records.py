@@ -14,9 +14,9 @@ from typing import Any, Literal
 from connectors.declaration import Declaration, Errors, Field, FieldType, Type, field_type
 from connectors.endpoint import Entity, Record, Rejected, Traits
 from connectors.fields import ABSENT, changed_at, pick, place, read_time, texts, without
-from connectors.http import Complaint
 from connectors.marks import long, split
 from connectors.parting import parted
+from connectors.wire import Complaint
 
 _EARLIEST, _LATEST = date(1800, 1, 1), date(2200, 1, 1)
 

@@ -1,35 +1,25 @@
-"""Which connectors there are, what settings each one takes, and how an endpoint is opened from them.
+"""Which connectors there are, what settings each one takes, and what their entity types can do; needs no network.
 
 Every connector is in the table below; nothing registers itself. A connector is named by a built-in name or by the
 path of a declaration. Settings are checked against a schema that can be asked for, so that whoever reads a
-configuration can say where in it a setting is unknown or missing, and which of them are secrets.
+configuration can say where in it a setting is unknown or missing, and which of them are secrets. An endpoint is opened
+in ``connectors.opening``.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from msgspec.structs import asdict
-
-from connectors.auth import Anonymous, ApiKey, Auth, Basic, Bearer, Grant, Secret, secrets
-from connectors.breaker import Breaker, Guarded
-from connectors.breaker import Settings as BreakerSettings
+from connectors.auth import Secret
 from connectors.declaration import AuthKind, Declaration, FromSetting
-from connectors.endpoint import Endpoint, Traits
-from connectors.listing import filled
-from connectors.oauth import OAuth2, token_url
+from connectors.endpoint import Traits
 from connectors.proofreading import read_declaration
-from connectors.records import complaint, traits
-from connectors.rest import RestEndpoint
-from connectors.settings import COMMON, TEXT, WORD, Budgets, Plan, Setting, client, plain, secret
+from connectors.records import traits
+from connectors.settings import COMMON, TEXT, WORD, Setting, plain
 from connectors.vendors import VENDORS
-from connectors.verdicts import Verdict
 
 
 class BadSettings(Exception):
@@ -83,84 +73,24 @@ def describe(connector: str, base_dir: Path) -> Mapping[str, Traits]:
     return traits(declared(connector, base_dir))
 
 
-def open_endpoint(
-    name: str,
-    connector: str,
-    settings: Mapping[str, Any],
-    base_dir: Path,
-    *,
-    budgets: Budgets | None = None,
-    now: Callable[[], float] = time.time,
-) -> Endpoint:
-    """Open one system. Raises BadSettings, BadDocument, LookupError; needs no network yet.
-
-    Endpoints that are given the same ``budgets`` share one rate budget for each credential.
-    """
-    problems = _problems(settings, settings_of(connector, base_dir))
-    if problems:
-        raise BadSettings(name, problems)
-    try:
-        if connector in VENDORS:
-            return VENDORS[connector].open(settings, budgets, now)
-        return _opened(declared(connector, base_dir), settings, base_dir, budgets, now)
-    except ValueError as error:
-        raise BadSettings(name, [("url", str(error).removeprefix("url: "))]) from None
-
-
-def _opened(
-    said: Declaration,
-    settings: Mapping[str, Any],
-    base_dir: Path,
-    budgets: Budgets | None,
-    now: Callable[[], float],
-) -> RestEndpoint:
-    values = {name: str(settings[name]) for name in said.settings}
-    headers = {
-        name: secret(settings[value.setting]) if isinstance(value, FromSetting) else filled(value, values)
-        for name, value in said.headers.items()
-    }
-    auth = _auth(said, settings, headers, base_dir)
-    plan = Plan(
-        url=said.url or "",
-        auth=auth,
-        credential=auth.secrets() if isinstance(auth, OAuth2) else secrets(auth),
-        limits=said.limits,
-        complaint=complaint(said.errors),
-        headers=headers,
-        verdicts={status: Verdict[name.upper()] for name, each in asdict(said.statuses).items() for status in each},
-    )
-    return RestEndpoint(said, client(plan, settings, budgets), values, now=now)
-
-
-def guarded(
-    endpoint: Endpoint,
-    settings: Mapping[str, Any],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    roll: Callable[[], float] = random.random,
-) -> Guarded:
-    """Put the breaker that the settings ask for before an endpoint."""
-    wanted = msgspec.convert(settings.get("breaker", {}), BreakerSettings)
-    return Guarded(endpoint, Breaker(wanted, clock=clock, roll=roll))
-
-
-def _problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> list[tuple[str, str]]:
-    problems = []
+def problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> list[tuple[str, str]]:
+    """Check settings against those that a connector takes: (setting, what was found; what would be right)."""
+    found = []
     for name in settings:
         if name not in known:
             close = get_close_matches(name, known, n=1) or [", ".join(known)]
-            problems.append((name, f"found an unknown setting; {close[0]} would be right"))
+            found.append((name, f"found an unknown setting; {close[0]} would be right"))
         elif not isinstance(settings[name], Secret) and not plain(settings[name], known[name].schema):
             import jsonschema  # noqa: PLC0415 - few settings need it
 
             errors = jsonschema.Draft202012Validator(known[name].schema).iter_errors(settings[name])
-            problems += [(name, f"found {_what(error)}; {known[name].about} would be right") for error in errors]
-    problems += [
+            found += [(name, f"found {_what(error)}; {known[name].about} would be right") for error in errors]
+    found += [
         (name, f"found nothing; {setting.about} would be right")
         for name, setting in known.items()
         if setting.required and name not in settings
     ]
-    return problems
+    return found
 
 
 def _what(error: Any) -> str:
@@ -177,31 +107,3 @@ def declared(connector: str, base_dir: Path) -> Declaration:
         right = close[0] if close else f"one of {', '.join(BUILT_IN)}, or the path of a declaration (.yaml),"
         raise LookupError(f"connector: found {connector!r}; {right} would be right")
     return read_declaration(base_dir / connector)
-
-
-def _auth(
-    said: Declaration, settings: Mapping[str, Any], headers: Mapping[str, str | Secret], base_dir: Path
-) -> Auth | OAuth2:
-    auth = said.auth
-    match auth.kind:
-        case "none":
-            return Anonymous()
-        case "bearer":
-            return Bearer(secret(settings[auth.setting]))
-        case "basic":
-            return Basic(str(settings[auth.user]), secret(settings[auth.setting]))
-        case "header" | "query":
-            return ApiKey(auth.kind, auth.name, secret(settings[auth.setting]))
-        case "oauth2":
-            base = settings.get("url") or said.url or ""
-            grant = Grant(
-                url=settings.get("token_url") or token_url(base, auth.token or ""),
-                client=str(settings[auth.client]),
-                secret=secret(settings[auth.setting]),
-                refresh=secret(settings[auth.refresh]) if auth.refresh else None,
-                scope=auth.scope,
-                place=auth.place,
-                headers=tuple((name, secret(headers[name])) for name in auth.headers),
-            )
-            kept = settings.get("token_file")
-            return OAuth2(grant, kept=base_dir / kept if kept else None)

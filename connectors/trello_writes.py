@@ -16,10 +16,9 @@ from typing import Any
 from connectors.endpoint import Record
 from connectors.errors import Refused
 from connectors.fields import pick
-from connectors.http import Complaint
 from connectors.trello_records import COMMENT, LONGEST, Kind
 from connectors.verdicts import Verdict
-from connectors.wire import Request
+from connectors.wire import Complaint, Request
 
 SHORTEST = 3
 """Letters of a slug."""

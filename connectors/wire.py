@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from connectors.errors import BadAnswer, ConnectorError, Refused, Retry, Unsure
 from connectors.foreign import decode
+from connectors.verdicts import Verdict
 
 if TYPE_CHECKING:
     import aiohttp
@@ -67,6 +68,16 @@ class Answer(Struct, frozen=True, kw_only=True):
     date: int | None = None
     asked_at: float = 0.0
     """When the request left, on the client's own clock."""
+
+
+Complaint: TypeAlias = tuple[str, dict[str, str]]
+"""What a system says about a refusal: in words, and by field."""
+
+Judge: TypeAlias = Callable[[Request, int, Any], Verdict | None]
+"""What a refusal's body says about its meaning, where the status does not tell; ``None`` where it does."""
+
+Pause: TypeAlias = Callable[[int, Mapping[str, str]], float | None]
+"""What a status and its headers ask for besides ``Retry-After``: seconds without a request."""
 
 
 class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

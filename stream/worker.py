@@ -15,7 +15,7 @@ from typing import Any
 from connectors.breaker import Down, Ok, Shut
 from connectors.budget import Budget
 from connectors.endpoint import Endpoint
-from connectors.registry import guarded, open_endpoint
+from connectors.opening import guarded, open_endpoint
 from stream.engine.app import App, create_app
 from stream.engine.log import Staged
 from stream.engine.watchdog import Watchdog

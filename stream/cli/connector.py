@@ -109,7 +109,7 @@ def _declared(declaration: str) -> Declaration:
 
 async def _tried(shell: Shell, declaration: str, settings: tuple[str, ...]) -> list[Found]:
     """Read a page of each type. Raises BadSettings."""
-    from connectors.registry import open_endpoint
+    from connectors.opening import open_endpoint
     from connectors.rest import RestEndpoint
     from connectors.trying import tried
 

@@ -23,7 +23,7 @@ from connectors.document import Document, load
 from connectors.document import Path as Place
 from connectors.endpoint import Endpoint, Entity, Traits
 from connectors.errors import ConnectorError, Missing, Refused, Stale
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from connectors.sandbox.run import SYSTEMS, Sandbox, serve
 from stream.codec import row_of
 from stream.core.flows import Flow

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from connectors.auth import Secret
 from connectors.document import load
 from connectors.endpoint import Traits
-from connectors.registry import Setting
+from connectors.settings import Setting
 from stream.configuration.systems import Kind
 from stream.errors import BadTopology
 from stream.topology import Topology, parse_topology, read_topology

@@ -14,7 +14,7 @@ import msgspec
 from connectors.endpoint import Traits
 from connectors.errors import Unsure
 from connectors.memory import MemoryEndpoint
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from connectors.sandbox.asana import Asana
 from connectors.sandbox.powerofficego import PATCH, PowerOfficeGo
 from connectors.sandbox.run import Sandbox, serve

@@ -15,7 +15,7 @@ from connectors.asana_records import complaint, dated
 from connectors.endpoint import Entity
 from connectors.errors import Refused, Retry, Stale, Unsure
 from connectors.marks import join, split
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from tests.connectors.benches import AsanaBench
 from tests.connectors.contract import long_ago, read_all
 

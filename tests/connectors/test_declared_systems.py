@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from connectors.errors import Locked, Missing, Refused, Retry
-from connectors.registry import describe, open_endpoint
+from connectors.opening import open_endpoint
+from connectors.registry import describe
 from connectors.sandbox.run import Sandbox, serve
 from connectors.sandbox.server import LINKSTREAM
 from tests.connectors.contract import read_all

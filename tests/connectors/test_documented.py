@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from connectors.document import load
 from connectors.explaining import schema_text
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from stream.cli.main import execute
 from tests.connectors.contract import Bench, EndpointContract
 from tests.connectors.test_http import server

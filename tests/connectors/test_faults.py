@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Unsure
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from connectors.sandbox.server import READER
 from tests.connectors.benches import HERE, AsanaBench, CustomPmsBench, PowerOfficeBench, TrelloBench
 from tests.connectors.contract import read_all

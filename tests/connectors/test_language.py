@@ -12,7 +12,8 @@ from connectors.auth import ApiKey, Secret
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import read_time, write_time
 from connectors.marks import short
-from connectors.registry import BadSettings, open_endpoint, settings_of
+from connectors.opening import open_endpoint
+from connectors.registry import BadSettings, settings_of
 from connectors.wire import Request
 from tests.connectors.contract import read_all
 from tests.connectors.test_http import server

@@ -13,8 +13,9 @@ from connectors.budget import Budget
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.fields import write_time
+from connectors.opening import open_endpoint
 from connectors.powerofficego_records import KINDS, complaint, entity, judge, patch, pause, sorted_out
-from connectors.registry import BadSettings, open_endpoint
+from connectors.registry import BadSettings
 from connectors.sandbox.powerofficego import APPLICATION, PATCH, SUBSCRIPTION
 from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM

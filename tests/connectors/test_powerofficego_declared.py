@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.errors import Refused, Stale
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from connectors.sandbox.run import serve
 from tests.connectors.benches import PowerOfficeBench
 from tests.connectors.contract import Bench, EndpointContract, read_all

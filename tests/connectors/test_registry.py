@@ -8,8 +8,9 @@ import pytest
 
 from connectors.asana import AsanaEndpoint
 from connectors.budget import Budget
+from connectors.opening import guarded, open_endpoint
 from connectors.positions import BadDocument
-from connectors.registry import BUILT_IN, BadSettings, describe, guarded, open_endpoint, settings_of
+from connectors.registry import BUILT_IN, BadSettings, describe, settings_of
 from connectors.rest import RestEndpoint
 from connectors.sandbox.run import SYSTEMS, serve
 from connectors.vendors import VENDORS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from connectors.endpoint import Entity
 from connectors.errors import BadAnswer, Missing, Refused, Retry, Stale, Unsure
 from connectors.marks import long, short
-from connectors.registry import open_endpoint
+from connectors.opening import open_endpoint
 from connectors.sandbox.run import serve
 from connectors.sandbox.server import LINKSTREAM
 from connectors.sandbox.trello_door import KEY
