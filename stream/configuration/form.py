@@ -7,6 +7,7 @@ all mistakes and not the first. What is right in a wrong file is read all the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -170,26 +171,26 @@ def _tell_text(error: Any, report: Report, path: Path) -> None:
     found = repr(error.instance)[:80] if is_key else report.shown(path, error.instance)
     examples = error.schema.get("examples")
     right = (
-        f"a duration as {', '.join(examples)}" if examples else _FORMS.get(error.schema.get("pattern"), "another text")
+        f"a duration as {', '.join(examples)}"
+        if examples
+        else _forms().get(error.schema.get("pattern"), "another text")
     )
     report.add(at, f"found {found}; {right} would be right", key=is_key)
 
 
-def _form(struct: str, *way: str) -> str:
-    found = schema()["$defs"][struct]
-    for name in way:
-        found = found[name]
-    return str(found["pattern"])
-
-
-_FORMS = {
-    _form("WrittenTopology", "properties", "systems", "propertyNames"): "a name of letters, digits, - and _",
-    _form("WrittenTopology", "properties", "topics", "propertyNames"): "<system>.<type>",
-    _form("WrittenWeb", "properties", "listen"): "an address with its port, as 127.0.0.1:8900,",
-    _form("WrittenTraces", "properties", "to"): "an address as http://127.0.0.1:4318/v1/traces",
-    _form("WrittenFlow", "properties", "name"): "a name of letters, digits, -, _, . and ~",
-    _form("WrittenField", "properties", "to"): "a path as address.city",
-}
+@cache
+def _forms() -> Mapping[str, str]:
+    """Patterns of the form in words; of the schema, which takes a while to draw and only a wrong file needs."""
+    every = schema()["$defs"]
+    top, field = every["WrittenTopology"]["properties"], every["WrittenField"]["properties"]
+    return {
+        top["systems"]["propertyNames"]["pattern"]: "a name of letters, digits, - and _",
+        top["topics"]["propertyNames"]["pattern"]: "<system>.<type>",
+        every["WrittenWeb"]["properties"]["listen"]["pattern"]: "an address with its port, as 127.0.0.1:8900,",
+        every["WrittenTraces"]["properties"]["to"]["pattern"]: "an address as http://127.0.0.1:4318/v1/traces",
+        every["WrittenFlow"]["properties"]["name"]["pattern"]: "a name of letters, digits, -, _, . and ~",
+        field["to"]["pattern"]: "a path as address.city",
+    }
 
 
 def _tell_meant(error: Any, report: Report, at: Path) -> None:
