@@ -41,7 +41,6 @@ async def on_cluster(topology: Topology) -> tuple[Address, list[Wanted]]:
     from stream.engine.kafka.address import address_of  # noqa: PLC0415 - a log in a file needs no Kafka client
     from stream.engine.kafka.cluster import copies, reach, wanted  # noqa: PLC0415
 
-    address = address_of(topology.broker)
-    await reach(address)
+    address = await reach(address_of(topology.broker))
     topics = {**ALWAYS, **topics_of(topology)}
     return address, wanted(address, topics, agents_of(topology), topology.partitions, await copies(address))

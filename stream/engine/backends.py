@@ -59,9 +59,9 @@ async def worker_on(url: str) -> str:
     """Who works on a log now, in words; empty for nobody. Raises ``EngineError`` when that cannot be told."""
     if is_kafka(url):
         from stream.engine.kafka.address import address_of  # noqa: PLC0415
-        from stream.engine.kafka.cluster import members  # noqa: PLC0415
+        from stream.engine.kafka.cluster import members, reach  # noqa: PLC0415
 
-        address = address_of(url)
+        address = await reach(address_of(url))
         hosts = await members(address)
         return f"{len(hosts)} in the group {address.group}, on {', '.join(sorted(set(hosts)))}" if hosts else ""
     from stream.engine.embedded.lease import Lease  # noqa: PLC0415

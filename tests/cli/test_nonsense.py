@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from stream.cli.main import execute
+from stream.engine.kafka import cluster
 from tests.cli.kept import configured, kept
 from tests.cli.test_reference import ALL, NO_CONFIGURATION
 
@@ -164,6 +166,35 @@ def test_a_broker_that_is_stopped(
     code, told = typed(capsys, words(name))
     assert (code, "no broker answers" in told, "one that runs would be right" in told) == (75, True, True), told
     assert contents(tmp_path) == before
+
+
+@pytest.fixture(scope="module")
+def silent() -> Iterator[int]:
+    """A port at which every call is taken, and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as door:
+        yield door.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", [*LOOKING, *sorted(ON_KAFKA), "map eval", "poll --once --dry-run"])
+def test_a_broker_that_takes_calls_and_never_answers(
+    name: str, silent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINKSTREAM_BROKER", f"kafka://127.0.0.1:{silent}")
+    monkeypatch.setattr(cluster, "ANSWER", 0.05)
+    before = contents(tmp_path)
+    code, told = typed(capsys, words(name))
+    assert code == 75
+    assert f"no broker answers (127.0.0.1:{silent}: nothing for 0.05 s); one that runs would be right" in told
+    assert contents(tmp_path) == before
+
+
+def test_the_doctor_names_a_broker_that_never_answers(
+    silent: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINKSTREAM_BROKER", f"kafka://127.0.0.1:{silent}")
+    monkeypatch.setattr(cluster, "ANSWER", 0.05)
+    assert execute(["doctor"]) == 1
+    assert f"127.0.0.1:{silent}: nothing for 0.05 s" in capsys.readouterr().out
 
 
 @contextmanager

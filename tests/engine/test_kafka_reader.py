@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from stream.engine.kafka.errors import Unreachable
 from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.log import KafkaLog
 from stream.engine.kafka.reader import FEW, KafkaReader
@@ -109,3 +110,22 @@ async def test_readers_are_lent_again_to_one_at_a_time_and_not_after_a_failure(l
         assert all(each._loop.is_closed() for each in (first, second, other))  # type: ignore[attr-defined]
 
     await asyncio.to_thread(lend)
+
+
+async def test_what_does_not_come_is_not_waited_for_for_ever(log: KafkaLog, url: str) -> None:
+    """An end that is not reached, as when a broker falls silent; a partition that nobody leads."""
+    await log.publish([Outgoing("in", b"k", b"one", (), 0)])
+    tp = TopicPartition(log.address.topic("in"), 0)
+
+    def looked() -> None:
+        with KafkaReader(f"{url}&timeout=1") as reader:
+            for work in (reader._through({tp: None}, {tp: 99}, list), read(reader, tp._replace(partition=99))):
+                with pytest.raises(Unreachable):
+                    reader._do(work)
+
+    async def read(reader: KafkaReader, tp: TopicPartition) -> None:
+        async for _ in reader._pages(tp, 0, 1):
+            pass
+
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(looked)

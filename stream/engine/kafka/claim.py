@@ -257,7 +257,8 @@ class KafkaClaim:
     async def _write(
         self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Outgoing]], offsets: dict[str, int]
     ) -> None:
-        moment = time.time_ns() // 1_000_000
+        known = self.rows.meta
+        moment = max(time.time_ns() // 1_000_000, known.moment if known is not None else 0)  # by a clock set back, too
         meta = Meta(self._born, offsets, self._life.loss.at, moment, self._life.cluster)
         if META in rows:
             raise EngineError(

@@ -17,6 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, for_code
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import REFUSED, Unreachable, explained, quieten, refused
@@ -26,6 +27,10 @@ FOR_EVER: Final = -1
 ACKNOWLEDGED: Final = "min.insync.replicas"
 OVERHEAD: Final = 20_000
 """Bytes around the largest record in a batch of one."""
+ANSWER = 10.0
+"""Seconds for which a broker is waited for that takes calls and says nothing."""
+OTHERS: Final = 0.5
+"""Seconds for which others are waited for when one has answered."""
 
 
 class Topic(Struct, frozen=True):
@@ -78,35 +83,57 @@ async def copies(address: Address) -> int:
 
 
 def _settings(address: Address, settings: TopicSettings) -> dict[str, str]:
+    """How a topic is kept. Where retention goes by time, the brokers' clock says it, whatever that of a worker says."""
     kept = FOR_EVER if settings.retention is None else round(settings.retention * 1000)
     told = (
-        {"cleanup.policy": "compact"} if settings.compact else {"cleanup.policy": "delete", "retention.ms": str(kept)}
+        {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+        if settings.compact
+        else {"cleanup.policy": "delete", "retention.ms": str(kept), "message.timestamp.type": "LogAppendTime"}
     )
-    return {**told, "max.message.bytes": str(address.largest + OVERHEAD), "message.timestamp.type": "CreateTime"}
+    return {**told, "max.message.bytes": str(address.largest + OVERHEAD)}
 
 
-async def reach(address: Address) -> None:
-    """See that a broker answers and lets us in. Raises ``Unreachable``, ``Mismatch``."""
+async def reach(address: Address) -> Address:
+    """See that a broker answers within ``ANSWER`` and lets us in. Raises ``Unreachable``, ``Mismatch``.
+
+    Returns the address without those that do not answer: a client takes any of them, and waits long for each.
+    """
+    tries = {asyncio.ensure_future(_tried(server, address)): server for server in address.servers}
+    pending, answered = set(tries), list[str]()
+    try:
+        while pending and not answered:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            answered = [server for each, server in tries.items() if each.done() and not each.result()]
+        if answered and pending:
+            await asyncio.wait(pending, timeout=OTHERS)
+            answered = [server for each, server in tries.items() if each.done() and not each.result()]
+    finally:
+        for each in tries:
+            each.cancel()
+        await asyncio.gather(*tries, return_exceptions=True)
+    if answered:
+        return replace(address, servers=tuple(answered))
+    told = "; ".join(f"{server}: {each.result()}" for each, server in tries.items())
+    raise Unreachable(f"{address}: no broker answers ({told}); one that runs would be right")
+
+
+async def _tried(server: str, address: Address) -> str:
+    """Why a broker does not answer; empty for one that does."""
     told = {name: value for name, value in address.client().items() if name != "bootstrap_servers"}
-    reasons = []
-    for server in address.servers:
-        host, _, port = server.rpartition(":")
-        try:
-            async with asyncio.timeout(address.timeout):
-                connection = await create_conn(host.strip("[]"), int(port), **told)
-        except (KafkaError, OSError, TimeoutError) as error:
-            if isinstance(error, REFUSED):
-                raise refused(address) from None
-            reasons.append(f"{server}: {_why(error, address)}")
-        else:
-            connection.close()
-            return
-    raise Unreachable(f"{address}: no broker answers ({'; '.join(reasons)}); one that runs would be right")
+    host, _, port = server.rpartition(":")
+    seconds = min(ANSWER, address.timeout)
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await create_conn(host.strip("[]"), int(port), **told)
+    except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, REFUSED):
+            raise refused(address) from None
+        return f"nothing for {seconds:g} s" if isinstance(error, TimeoutError) else _why(error, address)
+    connection.close()
+    return ""
 
 
 def _why(error: BaseException, address: Address) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
     text = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or type(error).__name__
     if address.mechanism and isinstance(error, KafkaError):
         text += ", perhaps a listener without logging in"

@@ -94,6 +94,13 @@ def _away(error: BaseException, address: Address, what: str) -> EngineError:
     return Unreachable(f"{found}; one that runs would be right")
 
 
+def _ahead(_: BaseException, address: Address, what: str) -> EngineError:
+    return EngineError(
+        f"{address}: {what}: found the clock of this machine ahead of the brokers' by more than they take "
+        "(message.timestamp.after.max.ms, an hour); a clock that is right would be right"
+    )
+
+
 def _place_gone(error: BaseException, address: Address, what: str) -> EngineError:
     return EngineError(
         f"{address}: {what}: found another topic than was read before ({error}); the next start sees what is there"
@@ -122,7 +129,19 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
     (REFUSED, lambda _, address, __: refused(address)),
     (kafka.UnknownTopicOrPartitionError, _no_topic),
     (kafka.OffsetOutOfRangeError, _place_gone),
-    ((TimeoutError, OSError, kafka.KafkaConnectionError, kafka.NodeNotReadyError), _away),
+    (kafka.InvalidTimestampError, _ahead),
+    (
+        (
+            TimeoutError,
+            OSError,
+            kafka.KafkaConnectionError,
+            kafka.KafkaTimeoutError,
+            kafka.LeaderNotAvailableError,
+            kafka.NodeNotReadyError,
+            kafka.RequestTimedOutError,
+        ),
+        _away,
+    ),
 )
 
 

@@ -84,7 +84,7 @@ class Life:
             if end <= self._read:
                 return
             consumer.seek(self._place, self._read)
-            for _, records in await _through(consumer, {self._place: end}):
+            for _, records in await _through(consumer, {self._place: end}, self._address.timeout):
                 self.loss = _decode(records[-1].value)
             self._read = end
 
@@ -135,7 +135,7 @@ class Life:
             consumer.assign(list(ends))
             for tp, end in ends.items():
                 consumer.seek(tp, max(firsts[tp], end - TAIL))
-            for tp, records in await _through(consumer, ends):
+            for tp, records in await _through(consumer, ends, self._address.timeout):
                 metas = [decode_meta(record.value) for record in records if record.key == META]
                 moments[tp] = max([moments[tp], *(meta.moment for meta in metas)])
         return 1000 * min(moments.values(), default=0)
@@ -180,12 +180,14 @@ class Life:
 
 
 async def _through(
-    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], seconds: float
 ) -> list[tuple[TopicPartition, list[ConsumerRecord]]]:
-    """What is between the places of a consumer and these ends."""
+    """What is between the places of a consumer and these ends, which is little. Raises ``TimeoutError``."""
     found = []
-    while open_ := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
-        found += [(tp, records) for tp, records in (await consumer.getmany(*open_, timeout_ms=50)).items() if records]
+    async with asyncio.timeout(seconds):
+        while open_ := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+            read = await consumer.getmany(*open_, timeout_ms=50)
+            found += [(tp, records) for tp, records in read.items() if records]
     return found
 
 

@@ -80,7 +80,8 @@ class KafkaLog:
         if self._open:
             return
         quieten()
-        await reach(self.address)
+        self.address = await reach(self.address)
+        self._life = Life(self.address)
         for name, count in (await partitions_of(self.address)).items():
             self.topics.setdefault(name, TopicSettings())
             if not name.startswith("__"):

@@ -8,6 +8,7 @@ by the client's own code, as it would for the consumer.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Protocol
 
@@ -42,15 +43,17 @@ class _Records(PartitionRecords):  # type: ignore[misc]  # aiokafka's types are 
 async def pages(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Iterator[Plain]]:
     """The committed records of a partition from ``start`` up to ``end``, page by page; read each before the next.
 
-    ``start`` is not before the first record, ``end`` not behind the last stable offset. Raises the client's errors.
+    ``start`` is not before the first record, ``end`` not behind the last stable offset. Raises the client's errors;
+    for a partition without a leader, too, when it has none for longer than a request may take.
     """
     client = consumer._client  # noqa: SLF001 - the client sends what the consumer has no method for
     await client._wait_on_metadata(tp.topic)  # noqa: SLF001
+    moved, patience = time.monotonic(), client._request_timeout_ms / 1000  # noqa: SLF001
     while start < end:
         leader = client.cluster.leader_for_partition(tp)
         answer = None if leader in (None, -1) else await client.send(leader, _request(tp, start))
         error, aborted, data = (LeaderNotAvailableError, (), b"") if answer is None else _answered(answer)
-        if error in (LeaderNotAvailableError, NotLeaderForPartitionError):
+        if error in (LeaderNotAvailableError, NotLeaderForPartitionError) and time.monotonic() - moved < patience:
             await client.force_metadata_update()
             await asyncio.sleep(AGAIN)
             continue
@@ -58,7 +61,7 @@ async def pages(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end:
             raise error(tp)
         page = _Records(tp, MemoryRecords(data), aborted, start, None, None, True, READ_COMMITTED)
         yield (record for record in page if record.offset < end)
-        start = page.next_fetch_offset
+        start, moved = page.next_fetch_offset, time.monotonic()
 
 
 def _request(tp: TopicPartition, start: int) -> FetchRequest:

@@ -90,7 +90,7 @@ class KafkaReader:
 
     async def _open(self) -> Mapping[str, int]:
         quieten()
-        await reach(self.address)
+        self.address = await reach(self.address)
         known = await partitions_of(self.address)
         with explained(self.address, "reading"):
             self._consumer = consumer_of(self.address, fetch_max_wait_ms=BRIEF)
@@ -379,11 +379,16 @@ class KafkaReader:
                 if start is not None:
                     self.consumer.seek(tp, start)
             open_ = {tp for tp, start in starts.items() if start is None or start < ends[tp]}
-            while open_ and not until():
-                fetched = await self.consumer.getmany(*open_, timeout_ms=50)
-                for records in fetched.values():
-                    keep(records)
-                open_ = {tp for tp in open_ if await self.consumer.position(tp) < ends[tp]}
+            places: dict[TopicPartition, int] = {}
+            async with asyncio.timeout(self.address.timeout) as patience:  # from each step to the next
+                while open_ and not until():
+                    fetched = await self.consumer.getmany(*open_, timeout_ms=50)
+                    for records in fetched.values():
+                        keep(records)
+                    former, places = places, {tp: await self.consumer.position(tp) for tp in open_}
+                    open_ = {tp for tp in open_ if places[tp] < ends[tp]}
+                    if places != former:
+                        patience.reschedule(asyncio.get_running_loop().time() + self.address.timeout)
 
 
 def _record(topic: str, each: ConsumerRecord) -> Record:
