@@ -56,7 +56,8 @@ kafka: $(READY) ## fetch Apache Kafka for the tests that need one (they would th
 	@$(BIN)/python -m tests.kafka.jars
 
 faults: $(READY) ## kill, freeze and restart workers and brokers of Kafka again and again, and say how long it was felt
-	@LINKSTREAM_FAULTS=1 $(BIN)/python -m pytest -q -s -n 0 -p no:cacheprovider tests/engine/test_kafka_workers.py $(ARGS)
+	@LINKSTREAM_FAULTS=1 $(BIN)/python -m pytest -q -s -n 0 -p no:cacheprovider \
+		tests/engine/test_kafka_workers.py tests/engine/test_kafka_faults.py tests/worker/test_kafka_moves.py $(ARGS)
 
 simulate: $(READY) ## random histories with fresh seeds, and what they compared: make simulate N=10000
 	@$(BIN)/python -m tests.simulation.run $(N) $(ARGS)

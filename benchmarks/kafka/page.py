@@ -57,7 +57,10 @@ Real rows and decisions, 4 partitions, exactly once; one round, of *workers* two
 which is two decisions, two rows, an offer and a command. *chain*: from the reading of a page to the commit of the
 receipt. *recover*: all lanes of the joining agent claimed by a new process, from the changelog and from the files of
 a former one; *explain* of a record among as many, with a change in the topics for every second row. *workers*: 20,000
-edits shared among processes on the same cores.
+edits shared among processes on the same cores. *moving*: 500 edits a second over 50,000 rows, each from being sent to
+its command in the hands of a reader of committed records: with one worker; while a second one comes, with an empty
+folder; and when the first is killed. *joining_extra_ms* is the slowest edit of the second part less the median of the
+first, *after_session_s* the slowest of the last part less the session of ten seconds.
 
 {product}
 
@@ -95,6 +98,14 @@ def aims(figures: dict[str, Any], product: dict[str, Any]) -> list[tuple[str, ..
         ("1,000,000 rows from the changelog, s", 6, "recover 1,000,000 rows", "changelog_s", False),
         ("1,000,000 rows, MiB", 1024, "recover 1,000,000 rows", "changelog_mib", False),
         ("explain among 1,000,000 rows, s", 2, "recover 1,000,000 rows", "explain_s", False),
+        (
+            "a second worker joins at 500 edits/s, extra ms at most",
+            300,
+            "moving, 500 edits/s",
+            "joining_extra_ms",
+            False,
+        ),
+        ("a killed worker's partitions go on after its session, s", 2, "moving, 500 edits/s", "after_session_s", False),
     ):
         found.append((name, aim, product.get("medians", {}).get(part, {}).get(figure), more))
     return [

@@ -7,6 +7,8 @@ chain    100 edits a second from the reading of the page to the commit of the re
 recover  all lanes of the joining agent claimed by a new process: from the changelog alone, and from the files that a
          former worker left; and what ``explain`` takes for a record among these, from opening to its story
 workers  the joining of ``join`` shared among several workers, on the cores that there are
+moving   500 edits a second, from being sent to a committed command: with one worker, while a second one comes, and when
+         the first is killed
 
 Prints a table and one line of JSON with medians. Each run is a process of its own, over topics of its own.
 """
@@ -33,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: E402
 
 from benchmarks import product  # noqa: E402
+from benchmarks.kafka.moving import RATE, moving  # noqa: E402
 from benchmarks.neutral import peak  # noqa: E402
 from benchmarks.product import LEFT, PARTITIONS, RIGHT, child, endpoints, fill, topology  # noqa: E402
 from stream.engine.backends import log_at, open_reader  # noqa: E402
@@ -176,7 +179,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=(1, 2, 4))
     parser.add_argument("--shared", type=int, default=40_000, help="changes that workers share")
     parser.add_argument("--broker", help="host:port of one that runs; otherwise one is started")
-    parser.add_argument("--only", nargs="+", default=("join", "chain", "recover", "workers"))
+    parser.add_argument("--only", nargs="+", default=("join", "chain", "recover", "workers", "moving"))
     parser.add_argument("--child-claim", help=argparse.SUPPRESS)
     parser.add_argument("--child-explain", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--child-work", help=argparse.SUPPRESS)
@@ -201,6 +204,7 @@ def measure(asked: argparse.Namespace) -> None:
             "chain, 100 edits/s, one a page": lambda url: product.chain(url, "hinted", 100),
             **{f"recover {rows:,} rows": lambda url, rows=rows: recover(url, rows) for rows in asked.rows},
             **{f"workers, {many}": lambda url, many=many: workers(url, many, asked.shared) for many in asked.workers},
+            f"moving, {RATE} edits/s": moving,
         }
         for number in range(asked.rounds):
             for index, (what, measured) in enumerate(todo.items()):

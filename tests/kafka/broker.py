@@ -205,6 +205,12 @@ class Cluster:
         """Let a user do something: ``allow("ann", "--operation", "Read", "--topic", "orders")``."""
         self.tool("org.apache.kafka.tools.AclCommand", "--add", "--allow-principal", f"User:{user}", *arguments)
 
+    def forbid(self, user: str, *arguments: str) -> None:
+        """Take back what ``allow`` gave, by the same words."""
+        self.tool(
+            "org.apache.kafka.tools.AclCommand", "--remove", "--force", "--allow-principal", f"User:{user}", *arguments
+        )
+
     def close(self) -> None:
         """End all processes and drop all data."""
         for node in self.nodes.values():

@@ -1,7 +1,8 @@
 """Between workers and a broker: a network that is slow, or away, while the broker itself is well.
 
 A broker tells its clients where to find it, so it must name the proxy: ``proxied`` starts both. Every piece waits
-``delay`` seconds, each way; while it is ``cut``, connections end and none is made.
+``delay`` seconds, each way; while it is ``cut``, connections end and none is made, and while it is ``silent``, they are
+made and stand, and nothing comes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Proxy:
         self.delay = 0.0
         self.passed = 0
         """Pieces."""
+        self.silent = False
         self._cut = False
         self._open: set[socket.socket] = set()
         self._door = socket.create_server(("127.0.0.1", port))
@@ -41,6 +43,7 @@ class Proxy:
         self._cut = False
 
     def close(self) -> None:
+        self.silent = False
         self.cut()
         self._door.close()
 
@@ -64,6 +67,8 @@ class Proxy:
             while data := one.recv(1 << 16):
                 self.passed += 1
                 time.sleep(self.delay)
+                while self.silent:
+                    time.sleep(0.01)
                 other.sendall(data)
         for each in (one, other):
             self._open.discard(each)

@@ -1,0 +1,130 @@
+"""How long edits wait while workers come and go: 500 a second, from being sent to their committed commands.
+
+One worker decides all of them; a second one comes, with an empty folder, and takes half of the partitions; the first is
+killed, and the second takes the rest when its session is over. ``product.py`` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.product import PARTITIONS, RIGHT, fill, waiting
+from stream.engine.kafka.address import Address, address_of
+from stream.engine.log import partition_of
+
+RATE = 500
+WARM, ALONE, JOINED, KILLED = 10, 10, 10, 20
+"""Seconds of each part."""
+
+
+class Workers:
+    """Processes that decide, each with a folder of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._running: list[asyncio.subprocess.Process] = []
+
+    async def come(self) -> None:
+        """One more."""
+        folder = address_of(self._url).state
+        url = self._url.replace(f"state={folder}", f"state={folder}/{len(self._running)}")
+        script = str(Path(__file__).with_name("product.py"))
+        self._running.append(await asyncio.create_subprocess_exec(sys.executable, script, "--child-work", url))
+
+    def kill(self) -> None:
+        """The first one."""
+        self._running[0].kill()
+
+    async def end(self) -> None:
+        for each in self._running:
+            if each.returncode is None:
+                each.terminate()
+            await each.wait()
+
+
+def moving(url: str) -> dict[str, float]:
+    """How long edits take at most while partitions move, and what they take otherwise."""
+    many = RATE * (WARM + ALONE + JOINED + KILLED)
+    asyncio.run(fill(url, many, 0, 0.0))
+    took = asyncio.run(measured(url, many))
+    first, second, third = RATE * WARM, RATE * (WARM + ALONE), RATE * (WARM + ALONE + JOINED)
+    alone, joined, killed = took[first:second], took[second:third], took[third:]
+    usual = statistics.median(alone)
+    return {
+        "p50_ms": usual,
+        "worst_ms": max(alone),
+        "joining_p50_ms": statistics.median(joined),
+        "joining_worst_ms": max(joined),
+        "joining_extra_ms": max(joined) - usual,
+        "killed_s": max(killed) / 1000,
+        "after_session_s": max(killed) / 1000 - address_of(url).session,
+    }
+
+
+async def measured(url: str, many: int) -> list[float]:
+    """What each edit took, in milliseconds; every one led to a command, once."""
+    address, workers = address_of(url), Workers(url)
+    came: dict[int, float] = {}
+    try:
+        await workers.come()
+        async with arriving(address, came):
+            sent = await steadily(address, many, workers)
+            async with asyncio.timeout(60):
+                while len(came) < many:  # noqa: ASYNC110 - nobody tells us
+                    await asyncio.sleep(0.05)
+    finally:
+        await workers.end()
+    return [1000 * (came[number] - at) for number, at in enumerate(sent)]
+
+
+async def steadily(address: Address, many: int, workers: Workers) -> list[float]:
+    """Send edits at a steady rate, while workers come and go; when each was sent."""
+    sent = []
+    async with AIOKafkaProducer(bootstrap_servers=list(address.servers), enable_idempotence=True) as producer:
+        began = time.perf_counter()
+        for number, edit in edits(many):
+            if number == RATE * (WARM + ALONE):
+                await workers.come()
+            elif number == RATE * (WARM + ALONE + JOINED):
+                workers.kill()
+            await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+            sent.append(time.perf_counter())
+            await producer.send(address.topic(edit[0]), edit[2], edit[1], partition_of(edit[1], PARTITIONS))
+    return sent
+
+
+def edits(many: int) -> Iterator[tuple[int, tuple[str, bytes, bytes]]]:
+    """One of every pair: the first command is not answered, so no second one would follow."""
+    for number in range(many):
+        edit = waiting(many, number, f"Edited {number}")
+        yield number, (edit.topic, edit.key, edit.value or b"")
+
+
+@asynccontextmanager
+async def arriving(address: Address, came: dict[int, float]) -> AsyncIterator[None]:
+    """Note when each command is there for a reader of committed records."""
+
+    async def read(consumer: AIOKafkaConsumer) -> None:
+        async for record in consumer:
+            number = int(record.key.rpartition(b":")[2])
+            assert number not in came, f"{number} came twice"
+            came[number] = time.perf_counter()
+
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(address.servers), isolation_level="read_committed", fetch_max_wait_ms=50
+    )
+    async with consumer:
+        consumer.assign([TopicPartition(address.topic(f"upserts.{RIGHT}"), number) for number in range(PARTITIONS)])
+        await consumer.seek_to_beginning()
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(read(consumer))
+            yield
+            reading.cancel()
