@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from connectors.registry import settings_of
+from connectors.registry import BUILT_IN, settings_of
 from connectors.settings import COMMON
 from stream.configuration.written import schema
 
@@ -44,7 +44,6 @@ SECTIONS = {
     "WrittenAs": ("flows.fields.as", ""),
 }
 _SMALL = ("WrittenText", "WrittenDate", "WrittenDatetime", "WrittenNumber", "WrittenDecimal")
-CONNECTORS = ("asana", "trello", "powerofficego", "crmoffice", "custompms", "customerp")
 
 
 def reference() -> str:
@@ -61,7 +60,7 @@ def reference() -> str:
         "## Settings of the systems\n\nEvery connector has these, each a mapping; without them it keeps its own.\n"
     )
     parts.append(_settings(COMMON))
-    for connector in CONNECTORS:
+    for connector in BUILT_IN:
         own = {name: each for name, each in settings_of(connector, Path()).items() if name not in COMMON}
         parts.append(f"### {connector}\n\n{_settings(own)}")
     return "\n".join(parts)

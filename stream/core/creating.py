@@ -32,7 +32,7 @@ TOLD = 10
 """Attempts at a create after which a person is told, once; with growing pauses that is a quarter of an hour."""
 
 
-PAUSED = "the flow is paused"
+FLOW_PAUSED = "the flow is paused"
 
 
 def create(turn: Turn, end: End) -> None:
@@ -57,7 +57,7 @@ def create(turn: Turn, end: End) -> None:
         if (missing or paused) and not turn.row.edges[end.edge].due:
             turn.again(end)
         due = turn.row.edges[end.edge].due if missing or paused else 0
-        turn.change(end, reason=reason or PAUSED, key="", due=due, left_out=left_out)
+        turn.change(end, reason=reason or FLOW_PAUSED, key="", due=due, left_out=left_out)
         rosters.leave(turn, end)
         return
     if not rosters.held(turn, end):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from stream.codec import decode_change, decode_message, row_of
-from stream.core.creating import PAUSED
+from stream.core.creating import FLOW_PAUSED
 from stream.core.fields import SET
 from stream.core.flows import End, Flows, parse_marker
 from stream.core.matching import keys_of, normal
@@ -281,7 +281,7 @@ class Explainer:
             if edge.state not in ("linked", "severed", "copy"):
                 yield _wait(f"{name}: {edge.state}", edge.reason or STATES[edge.state], edge.due)
             elif edge.state == "linked" and (edge.owed or edge.due):
-                why = PAUSED if edge.due else "a reference, or its turn"
+                why = FLOW_PAUSED if edge.due else "a reference, or its turn"
                 yield _wait(f"{edge.peer}: to be told of {', '.join(edge.owed) or 'its deletion'}", why, edge.due)
         yield from _others(row)
 

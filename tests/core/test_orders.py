@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from stream.core.creating import PAUSED
+from stream.core.creating import FLOW_PAUSED
 from stream.core.orders import PARTED
 from stream.core.proposing import BARRED
 from stream.core.row import Edge
@@ -142,7 +142,7 @@ class TestF7AFlowThatIsPaused:
         table = self.paused(Table())
         assert commands(table.bring(A, seen(1, name="n", x="x0", y=None))) == []
         edge = table.edge(A, EDGE)
-        assert (edge.state, edge.reason) == ("waiting", PAUSED)
+        assert (edge.state, edge.reason) == ("waiting", FLOW_PAUSED)
         assert edge.due
         [command] = commands(self.resumed(table, A))
         assert command.kind == "create"
