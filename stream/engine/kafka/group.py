@@ -30,8 +30,8 @@ from stream.engine.log import EngineError, Fenced, Given, Taken
 NEVER = (1 << 31) - 1
 DRAIN = 30.0
 """Seconds that the group waits for a member to let go of what it has."""
-BEAT = 1.0
-"""Seconds between two heartbeats: so long it takes to hear that somebody comes or goes."""
+BEAT = 0.5
+"""Seconds between two heartbeats: so long it takes to hear that somebody comes or goes; twice, of somebody killed."""
 MARGIN = 1.0
 """Seconds before the end of a session at which a lease is over: a clock may be slow, a request on its way."""
 LOOK = 0.1
