@@ -14,6 +14,10 @@ with the time of M's own deletion T's newer edit would be deleted with it.
 A record that is gone asks the brake of its type before its links end (``core.brake``). Meanwhile it is linked, takes
 what it is offered and writes nothing; if it comes back, nothing happened.
 
+What was never read in this life of the log has no such time, and nothing follows it. A record that made others is among
+them if it was deleted or archived while the log was lost: it is gone once all of its type was read without it, and when
+it is read after all it comes back like any other.
+
 A record that comes back asks its counterparts of then to link again, and nobody else does: a copy that was kept is
 not a stranger's to find, and the deleted record is not created anew from it.
 """
@@ -34,6 +38,9 @@ from stream.model import Detach, Gone, Leaving, Receipt, Seen, Time, Verdict, Ve
 
 LEFT = "this record was deleted"
 ARCHIVED = "this record was archived, as its counterpart was deleted"
+
+NEVER = 1
+"""In place of a time, of a record that nobody has read: whatever reading comes is newer."""
 
 COARSE = 1000
 """Microseconds into a second up to which a time may be a whole second, and the ticks that were added to it."""
@@ -59,9 +66,13 @@ def removing(turn: Turn) -> bool:
 def settle(turn: Turn) -> None:
     """Leave every link of a record that is gone, and remove one that is to follow; both wait for a write in flight.
 
-    While a flow is paused that it is linked by, both wait for that, too (F7).
+    While a flow is paused that it is linked by, both wait for that, too (F7). Of what nobody has read nothing follows,
+    and nobody is asked.
     """
     row = turn.row
+    if row.gone_at and not row.remote:
+        _leave(turn, LEFT)
+        return
     if row.leave is not None and not row.gone_at:
         row.leave = None
     if row.writing is not None or ((row.gone_at or row.deletion is not None) and _rests(turn)):
@@ -144,7 +155,7 @@ def _leave(turn: Turn, reason: str) -> None:
                     sender=turn.key,
                     number=edge.number,
                     alive_at=at,
-                    keep=edge.idle or (row.leave is not None and row.leave.verdict == "keep"),
+                    keep=edge.idle or not at or (row.leave is not None and row.leave.verdict == "keep"),
                     shown=_shown(turn, end),
                 ),
             )
@@ -189,9 +200,10 @@ def detached(turn: Turn, message: Detach) -> None:
     if found is None:
         return
     row, (end, edge) = turn.row, found
-    _sever(turn, end, edge, f"{edge.peer} was deleted; this copy is kept")
+    kept = f"{edge.peer} {'was deleted' if message.alive_at else 'is not found any more'}; this copy is kept"
+    _sever(turn, end, edge, kept)
     if end.removal == "keep" or edge.idle or message.keep:
-        turn.report(f"{end.flow}: {edge.peer} was deleted; this copy is kept")
+        turn.report(f"{end.flow}: {kept}")
     elif row.deletion is None:
         row.deletion = Deletion(message.alive_at, end.removal, end.edge, message.shown)
 

@@ -70,11 +70,11 @@ def moved(turn: Turn, end: End) -> bool:
 
 
 def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:
-    """Register under these values, as free or as linked; a copy is nobody's to find (C10)."""
+    """Register under these values, as free or as taken; a copy is nobody's to find (C10)."""
     edge = turn.row.edges.get(end.edge)
     if edge is not None and edge.state == "copy":
         return
-    linked = edge is not None and edge.state in ("linked", "severed")
+    linked = edge is not None and edge.state in ("linked", "severed", "claiming")
     for key in keys:
         turn.mail(key, Register(sender=turn.key, edge=end.edge, linked=linked, number=turn.number()))
 

@@ -242,6 +242,7 @@ def declined(turn: Turn, message: Refuse) -> None:
     if end is None or edge is None or edge.peer != message.sender:
         return
     if edge.state == "claiming" and message.why == "copy":
+        withdraw(turn, end, keys_of(end, turn.row.remote))
         turn.move(end, "copy", reason=COPY)
         turn.report(f"{end.flow}: {COPY}")
     elif edge.number == message.number and edge.state in ("linked", "proposed"):

@@ -32,7 +32,7 @@ def marked(turn: Turn, seen: Seen) -> None:
 
     Not if a person said that the two are never to be linked (F5), nor if the origin said that it is gone: it would be
     waited for, and old words of it be heard, for ever. Also when it had one: an origin whose row was rolled
-    back took the link for a mistake, and what it had created was created back.
+    back took the link for a mistake, and what it had created was created back. From then on it is registered as taken.
     """
     known = parse_marker(seen.marker or "")
     if known is None:
@@ -46,6 +46,7 @@ def marked(turn: Turn, seen: Seen) -> None:
             if (edge is None or (edge.state in SEEKING and not edge.orphan)) and not barred:
                 release(turn, end)
                 turn.move(end, "claiming", peer=origin, reason=CLAIMING)
+                enlist(turn, end, keys_of(end, turn.row.remote))
                 claim_origin(turn, end)
             return
 
@@ -68,11 +69,12 @@ def hesitates(turn: Turn) -> str:
 def settle(turn: Turn) -> None:
     """Bring every end as far as it can go now.
 
-    A record that asks a roster registers all the same: unregistered, it would not be found by a twin that is told in
-    the meantime that both types were read (C1).
+    A record that may be one of ours registers all the same. Who asks a roster would not be found by a twin that is told
+    in the meantime that both types were read (C1). Who claims its origin would leave its values to the next origin that
+    has them: after the log was lost that one found nobody, and created a second record of one name (C6).
     """
     row = turn.row
-    if not row.remote or row.gone_at or hesitates(turn) == "claiming":
+    if not row.remote or row.gone_at:
         return
     rosters.begin(turn)
     conditions.settle(turn)

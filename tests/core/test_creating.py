@@ -221,15 +221,31 @@ class TestC6Claims:
         table.deliver()
         assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
 
-    def test_an_origin_that_nobody_read_says_nothing(self) -> None:
-        assert Table().tell(A, Claim(edge="f/a", sender=B)) == []
+    def test_an_origin_that_nobody_read_yet_says_nothing(self) -> None:
+        assert Table(view(counted=("b.t",))).tell(A, Claim(edge="f/a", sender=B)) == []
+
+    def test_an_origin_that_is_not_there_lets_it_go(self) -> None:
+        """All was lost, and it was archived before it was read again: what it had created waited for it for ever."""
+        table = Table(view(flow(create="both"), counted=("a.t",)))
+        out = table.bring(B, seen(10, marker="f|a.t:1", **FULL))
+        assert reports(out) == ["f: a.t:1 is not found any more; this copy is kept"]
+        assert (table.edge(B, "f/b").state, table.edge(B, "f/b").due) == ("severed", 0)
+        table.bring(A, seen(10, 30, **{**FULL, "name": "another by now"}))
+        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+
+    def test_what_it_created_is_kept_whatever_the_flow_does_about_deletions(self) -> None:
+        """Absence is no evidence, and nobody knows when it was last there."""
+        table = Table(view(flow(delete="delete"), counted=("a.t",), patience=SECOND))
+        out = table.bring(B, seen(10, marker="f|a.t:1", pristine=True, **FULL))
+        assert commands(out) == []
+        assert table.edge(B, "f/b").state == "severed"
 
     def test_an_origin_that_is_gone_and_was_never_read_lets_it_go(self) -> None:
         """All was lost, and it was deleted before it was read again: what it had created waited for it for ever."""
-        table = Table(view(flow(create="both")))
+        table = Table(view(flow(create="both"), counted=()))
         table.bring(A, Gone(read_at=START + 20 * SECOND))
         out = table.bring(B, seen(10, marker="f|a.t:1", **FULL))
-        assert reports(out) == ["f: a.t:1 was deleted; this copy is kept"]
+        assert reports(out) == ["f: a.t:1 is not found any more; this copy is kept"]
         assert (table.edge(B, "f/b").state, table.edge(B, "f/b").due) == ("severed", 0)
 
 

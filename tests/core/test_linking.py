@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
 
 from stream.core.matching import key_of
+from stream.core.seeking import TAKEN
 from stream.core.shared import Index
 from stream.model import (
     Accept,
@@ -193,12 +195,43 @@ def only_command(out: list[Any]) -> Any:
 
 
 class TestC6MarkedRecords:
-    def test_a_record_with_our_marker_claims_its_origin_and_does_nothing_else(self) -> None:
-        table = Table()
+    def test_a_record_with_our_marker_claims_its_origin_registers_and_does_nothing_else(self) -> None:
+        table = Table(view(flow(), flow("b.t", "c.t", name="g")))
         out = table.tell(B, seen(10, marker="f|a.t:1", **FULL))
         assert [type(message) for message in every(object, out)[:1]] == [Claim]
-        assert every(Register, out) == []
+        assert [(each.edge, each.linked) for each in every(Register, out)] == [("f/b", True), ("g/a", False)]
+        assert every(ClaimKey, out) == []
         assert table.row(B).cells == {}
+
+    def test_while_it_claims_nobody_else_creates_one_of_its_name(self) -> None:
+        """The log was lost; before it was heard by its origin another one of that name found nobody, and created."""
+        table = Table(view(counted=()))
+        table.tell(B, seen(10, marker="f|a.t:1", **FULL))
+        lost = [each for each in table.mail if isinstance(each[1], Claim)]
+        table.mail = deque(each for each in table.mail if each not in lost)
+        table.bring("a.t:2", seen(10, **FULL))
+        table.bring(A, seen(10, **FULL))
+        table.view = view()
+        table.bring(KEY, Wake())
+        assert commands(table.out) == []
+        assert [table.edge(ref, "f/a").reason for ref in (A, "a.t:2")] == [TAKEN, TAKEN]
+        table.now = table.row(B).alarm
+        table.bring(B, Wake())
+        assert table.edge(A, "f/a").peer == B
+        assert table.edge("a.t:2", "f/a").reason == TAKEN
+
+    def test_what_finds_its_mark_later_is_taken_from_then_on(self) -> None:
+        table = Table(view(flow(), counted=()))
+        table.bring(B, seen(10, **FULL))
+        assert index(table).members == {B: "b"}
+        table.bring(B, seen(10, 20, marker="f|a.t:1", **FULL))
+        assert index(table).members == {B: "B"}
+
+    def test_it_is_registered_by_the_name_that_it_has_now(self) -> None:
+        table = Table(view(flow(), counted=()))
+        table.bring(B, seen(10, marker="f|a.t:1", **FULL))
+        table.bring(B, seen(20, marker="f|a.t:1", **{**FULL, "name": "m"}))
+        assert KEY not in table.rows
 
     def test_it_claims_again_until_it_hears(self) -> None:
         table = Table()

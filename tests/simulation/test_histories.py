@@ -63,6 +63,9 @@ FOUND = [
     ("three criteria", "field later", 291000003),
     ("three criteria", "set aside", 293000003),
     ("condition", "refuses", 298000001),
+    ("conflict", "erased", 284000001),
+    ("conflict", "erased", 295000002),
+    ("both without match", "deletes, restored", 300000000),
 ]
 """Fresh seeds that once found something."""
 
