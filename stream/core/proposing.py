@@ -162,11 +162,7 @@ def proposed(turn: Turn, message: Propose) -> None:
 
 
 def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
-    """What speaks against a proposal.
-
-    Who is linked and has another value by now does not say "taken". That it is taken no more the index told the other
-    one before, while it was proposing (C4), and nobody would tell it again.
-    """
+    """What speaks against a proposal; of a linked record, too, that it has the match value no more."""
     state = edge.state if edge is not None else "alone"
     if turn.row.gone_at:
         return "gone"
@@ -246,9 +242,10 @@ def declined(turn: Turn, message: Refuse) -> None:
         turn.move(end, "copy", reason=COPY)
         turn.report(f"{end.flow}: {COPY}")
     elif edge.number == message.number and edge.state in ("linked", "proposed"):
-        if message.why in ("taken", "copy") and edge.state == "linked" and end.roster in edge.locks:
+        held = message.why in ("taken", "copy")
+        if held and edge.state == "linked" and end.roster in edge.locks:
             creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
-        elif message.why in ("taken", "copy"):
+        elif held and (edge.state == "linked" or edge.key in ("", PERSON)):
             give_up(turn, end, TAKEN)
         else:
             _try_again(turn, end, edge)
@@ -265,7 +262,9 @@ def declined(turn: Turn, message: Refuse) -> None:
 def _try_again(turn: Turn, end: End, edge: Edge) -> None:
     """Ask the indexes once more, but not at once: they may not know yet what the other side knows.
 
-    All of them: the locks of those that had said "nobody" are given back, and somebody may be there by then.
+    All of them: the locks of those that had said "nobody" are given back, and somebody may be there by then. What they
+    said meanwhile went unheard: of two that were left over of a crowd one was proposing to a third, was refused, and
+    both waited for ever (C4).
     """
     release(turn, end)
     turn.move(end, "matching")

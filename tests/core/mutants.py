@@ -470,11 +470,25 @@ MUTANTS = [
         "test_index.TestC4TakenNoMore.test_who_hears_it_while_it_asks_for_the_next_value_begins_anew",
     ),
     mutant(
-        "C4 untaken at once",
+        "C4 refused meanwhile",
+        proposing.declined,
+        'edge.key in ("", PERSON)',
+        "True",
+        "test_index.TestC4Doubt.test_who_is_left_over_while_it_proposes_elsewhere_is_not_forgotten",
+    ),
+    mutant(
+        "F4 refused",
+        proposing.declined,
+        'edge.key in ("", PERSON)',
+        'edge.key == ""',
+        "test_orders.TestF4Pairing.test_who_is_refused_to_a_person_looks_for_nobody_else",
+    ),
+    mutant(
+        "C4 linked since",
         proposing._objection,
         '"mismatch" if other else "taken"',
         '"taken"',
-        "test_index.TestC4TakenNoMore.test_who_hears_it_before_its_proposal_is_refused_asks_anew",
+        "test_index.TestC4TakenNoMore.test_an_index_of_yesterday_hears_it_of_a_linked_record_too",
     ),
     mutant(
         "C4 withdrawn",

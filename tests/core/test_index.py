@@ -64,6 +64,26 @@ class TestC4Doubt:
         table.read(A, 20, name="m")
         assert [state(table, ref) for ref in (B, "b.t:2")] == ["refused", "refused"]
 
+    def test_who_is_left_over_while_it_proposes_elsewhere_is_not_forgotten(self) -> None:
+        """It was refused there, and waited for ever; so did the one that was left over with it."""
+        table = Table(view(flow(create="never", match=BY_TWO)))
+        table.bring("b.t:9", seen(10, name="n", x="q", y=None))
+        table.tell(A, seen(10, name="n", x="p", y=None))
+        while state(table, A) != "proposed":
+            table.tell(*table.mail.popleft())
+        table.mail.clear()
+        for ref in ("b.t:5", "b.t:6"):
+            table.bring(ref, seen(10, name=ref, x="p", y=None))
+        table.now = table.row("b.t:5").alarm
+        table.bring("b.t:5", Wake())
+        assert state(table, "b.t:5") == "refused"
+        table.read("b.t:6", 20, x="r")
+        number = table.edge(A, "f/a").number
+        table.tell(A, Refuse(edge="f/a", sender="b.t:9", number=number, why="taken"))
+        table.now = table.row(A).alarm
+        table.bring(A, Wake())
+        assert table.edge(A, "f/a").peer == "b.t:5"
+
     def test_a_request_of_before_the_doubt_links_nobody_by_guess(self) -> None:
         """Said again when a second pair of one name had come, it linked two of the four."""
         table = filled(NEVER, a1={"name": "n"}, b1={"name": "n"}, b2={"name": "n"})
@@ -139,9 +159,7 @@ class TestC4TakenNoMore:
         assert [each.marker for each in table.out if is_create(each)] == ["f|a.t:2"]
 
     def test_who_hears_it_before_its_proposal_is_refused_asks_anew(self) -> None:
-        """Found before the index knew of its link, the match got another value and said that it was taken: the word
-        that it is taken no more had come before that, and was never said again.
-        """
+        """The word that its match is taken no more came before the match had refused it, and was never said again."""
         table = filled(view(), a1={"name": "n"}, b1={"name": "n"})
         table.tell("a.t:2", seen(20, name="n", x=None, y=None))
         number = table.edge("a.t:2", "f/a").number
@@ -153,6 +171,13 @@ class TestC4TakenNoMore:
         table.deliver()
         table.now += LONGEST
         assert only(Command, table.bring("a.t:2", Wake())).marker == "f|a.t:2"
+
+    def test_an_index_of_yesterday_hears_it_of_a_linked_record_too(self) -> None:
+        """Whoever had the value was sent to it again and again, for ever."""
+        table = filled(view(), a1={"name": "n"}, b1={"name": "n"})
+        table.read(B, 30, name="m")
+        out = table.tell(B, Propose(edge="f/b", sender="a.t:2", number=table.now, key=KEY))
+        assert (only(Refuse, out).why, only(Register, out).present) == ("mismatch", False)
 
     def test_a_value_that_changes_together_with_the_flows_is_withdrawn(self) -> None:
         """Its old value stood in the index for ever, and who had that was sent to it again and again."""

@@ -19,8 +19,9 @@ from stream.codec import row_of
 from stream.core.deleting import ARCHIVED
 from stream.core.fields import PART, SET, element, element_field, whole
 from stream.core.flows import Condition, Flow, Pair, parse_marker
-from stream.core.matching import normal
+from stream.core.matching import keys_of, normal
 from stream.core.row import Edge, Row
+from stream.core.seeking import TAKEN
 from stream.model import Ref, Time
 from stream.standing import STEPS, decode_counts, standing
 from tests.simulation.log import Lane
@@ -36,6 +37,7 @@ WORDS = {"done": True, "open": False, "": None}
 CHECKS = (
     "linked",
     "matched",
+    "taken",
     "mutual",
     "doubles",
     "names",
@@ -392,6 +394,25 @@ class Oracle:
                     if name and len(sides.get("a", ())) == 1 == len(sides.get("b", ()))
                 ]
         return wrong
+
+    def taken(self) -> list[str]:
+        """Who was told that its only match is linked already has such a match (C4)."""
+        holders, told = set(), []
+        for ref, row in self.rows.items():
+            for end in self.world.flows.ends(ref.split(":")[0]).values():
+                edge, keys = row.edges.get(end.edge), keys_of(end, row.remote)
+                if edge is None or row.gone_at or not keys:
+                    continue
+                if edge.state in ("linked", "severed"):
+                    holders |= {(end.edge, key) for key in keys}
+                elif edge.state == "refused" and edge.reason == TAKEN:
+                    told.append((ref, end, keys))
+        self.counts["refusals"] += len(told)
+        return [
+            f"{ref}: refused on {end.edge}, and no record that matches it is linked"
+            for ref, end, keys in told
+            if holders.isdisjoint((end.peer_edge, key) for key in keys)
+        ]
 
     def mutual(self) -> list[str]:
         wrong = []
