@@ -245,7 +245,9 @@ def declined(turn: Turn, message: Refuse) -> None:
         held = message.why in ("taken", "copy")
         if held and edge.state == "linked" and end.roster in edge.locks:
             creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
-        elif held and (edge.state == "linked" or edge.key in ("", PERSON)):
+        elif held and edge.key == PERSON:
+            give_up(turn, end, f"{edge.peer} was not linked: it is linked to another record")
+        elif held and not edge.key:
             give_up(turn, end, TAKEN)
         else:
             _try_again(turn, end, edge)

@@ -472,15 +472,15 @@ MUTANTS = [
     mutant(
         "C4 refused meanwhile",
         proposing.declined,
-        'edge.key in ("", PERSON)',
-        "True",
+        "elif held and not edge.key:",
+        "elif held:",
         "test_index.TestC4Doubt.test_who_is_left_over_while_it_proposes_elsewhere_is_not_forgotten",
     ),
     mutant(
         "F4 refused",
         proposing.declined,
-        'edge.key in ("", PERSON)',
-        'edge.key == ""',
+        "edge.key == PERSON",
+        "False",
         "test_orders.TestF4Pairing.test_who_is_refused_to_a_person_looks_for_nobody_else",
     ),
     mutant(

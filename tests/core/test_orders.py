@@ -8,7 +8,6 @@ from stream.core.creating import FLOW_PAUSED
 from stream.core.orders import PARTED
 from stream.core.proposing import BARRED
 from stream.core.row import Edge
-from stream.core.seeking import TAKEN
 from stream.core.turn import PAUSE, Alarm
 from stream.model import Claim, Correct, Detach, Gone, Offer, Pair, Part, Propose, Version, Wake
 from tests.core.build import SECOND, A, B, Table, commands, created, every, flow, linked, only, reports, seen, view
@@ -239,7 +238,8 @@ class TestF4Pairing:
         table.tell("a.t:2", seen(30, name="another", x=None, y=None))
         table.mail.clear()
         table.bring("a.t:2", Pair(edge=EDGE, peer=B))
-        assert (table.edge("a.t:2", EDGE).state, table.edge("a.t:2", EDGE).reason) == ("refused", TAKEN)
+        assert table.edge("a.t:2", EDGE).state == "refused"
+        assert table.edge("a.t:2", EDGE).reason == "b.t:1 was not linked: it is linked to another record"
 
     def test_what_cannot_be_linked_is_told(self) -> None:
         table = self.apart()
