@@ -301,6 +301,12 @@ MODES = {
     "deletes, restored": Mode(
         steps={**RETURNING, "back up": 15, "restore log": 12}, removals=ANY, excused=RESTORED, why=BORN_AGAIN
     ),
+    "deletes, erased": Mode(steps={**RETURNING, "erase": 10}, removals=ANY, excused=RESTORED, why=BORN_AGAIN),
+    "copies, erased": Mode(
+        steps={"copy": 15, "erase": 10},
+        excused=RESTORED | {"names"},
+        why=f"{BORN_AGAIN}; a copy has the name of its original",
+    ),
     "rollback, unseen": Mode(
         steps={"snapshot": 20, "rollback unseen": 15},
         excused=ROLLED | {"doubles", "names", "linked"},
