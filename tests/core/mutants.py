@@ -764,6 +764,13 @@ MUTANTS = [
         "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
     ),
     mutant(
+        "C10 told anew",
+        matching.enlist,
+        'edge.state == "copy"',
+        "False",
+        "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
+    ),
+    mutant(
         "C10 late",
         proposing.declined,
         'edge.state == "claiming" and message.why == "copy"',

@@ -274,7 +274,9 @@ class TestC6MarkedRecords:
         out = table.tell("b.t:2", Propose(edge="f/b", sender="a.t:5", number=1, key=""))
         assert only(Refuse, out).why == "copy"
         table.bring("b.t:2", seen(20, marker="f|a.t:1", **FULL))
+        table.bring("b.t:2", Wake(resync=True))
         assert table.edge("b.t:2", "f/b").state == "copy"
+        assert "b.t:2" not in index(table).members
 
 
 def test_b6_a_resync_tells_all_of_it_again() -> None:

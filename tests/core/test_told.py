@@ -219,7 +219,7 @@ class TestC4Reasons:
             assert table.edge(A, "f/a").reason == reason
 
     def test_whom_the_other_side_refuses_says_so(self) -> None:
-        table = Table(view(flow(create="never")))
+        table = Table(view(flow(create="never", match=())))
         table.tell(A, seen(10, **FULL))
         table.mail.clear()
         table.tell(A, Nudge(edge="f/a", sender=B))
