@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from stream.codec import decode_change, decode_message, row_of
 from stream.core.creating import FLOW_PAUSED
+from stream.core.deleting import NEVER
 from stream.core.fields import SET
 from stream.core.flows import End, Flows, parse_marker
 from stream.core.matching import keys_of, normal
@@ -90,7 +91,7 @@ class Explainer:
         row = row or Row()
         return {
             "ref": ref,
-            "gone": moment(row.gone_at) if row.gone_at else None,
+            "gone": moment(row.last if row.gone_at == NEVER else row.gone_at) if row.gone_at else None,
             "changed_there": moment(row.updated_at) if row.updated_at else None,
             "links": [self._link(ref, row, name, edge, readings, gathered) for name, edge in row.edges.items()],
             "fields": [self._field(ref, row, field, cell) for field, cell in _cells(row)],

@@ -201,6 +201,8 @@ class Teller:
                 return Said("person", f"a person ends the link to {peer}{', for good' if never else ''}")
             case Detach(sender=sender, parted=True, never=never):
                 return Said("person", f"a person ended the link to {sender}{', for good' if never else ''}")
+            case Detach(sender=sender, alive_at=0):
+                return Said("delete", f"{sender} is not found any more: the link ends, nothing follows")
             case Detach(sender=sender, alive_at=alive_at, keep=keep):
                 end = "the link ends, nothing follows" if keep else "the link ends"
                 return Said("delete", f"{sender} was deleted (last known to be there at {moment(alive_at)}): {end}")

@@ -10,6 +10,8 @@ import pytest
 
 from connectors.errors import Refused, Retry
 from stream.cli.main import execute
+from stream.model import Wake
+from stream.topics import MAIL
 from tests.cli.kept import kept
 
 
@@ -142,6 +144,22 @@ async def test_a_conflict_is_told_with_both_values_and_both_times(
     lost, won = conflict["lines"]
     assert lost.startswith(f'lost: "of a" typed at {left}, 2023-')
     assert won.startswith(f'won:  "of b" typed at {right}, 2023-')
+
+
+async def test_an_origin_that_is_not_found_any_more_is_told_without_a_time_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with kept(tmp_path) as table:
+        table.b.add("t", {"name": "one"}, marker="f|a.t:404")
+        await table.settle()
+        right = table.only("b")
+        table.now += 60_000_000
+        await table.publish(MAIL, right, Wake())
+        await table.settle()
+    assert explained(capsys, "a.t:404")["gone"].startswith("2023-")
+    found = explained(capsys, right)
+    assert [(each["state"], each["peer"]) for each in found["links"]] == [("severed", "a.t:404")]
+    assert "a.t:404 is not found any more: the link ends, nothing follows" in [each["what"] for each in found["events"]]
 
 
 async def test_what_is_not_known_is_said_and_so_is_what_would_be_right(
