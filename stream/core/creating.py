@@ -196,8 +196,8 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     While the create is in flight nothing is answered: the receipt has the echo. What was asked for is kept until the
     new record has accepted: told by then what had been typed since, it took what it was created with for an edit of its
     own. A record that claims us while we are linked elsewhere is a copy that a person made, marker and all. An origin
-    that left its flow says who they are, and no values (E1). So does one that is gone and was never read, or that was
-    not there when all of its type was read: the record would wait for it for ever. It hears next that it is kept.
+    that left its flow says who they are, and no values (E1). So does one that was not there when all of its type was
+    read: the record would wait for it for ever. It hears next that it is kept.
     """
     edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
@@ -207,10 +207,10 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
         return
     if edge is not None and edge.state == "severed":
         return
-    if not turn.row.remote and not turn.row.gone_at:
+    if not turn.row.remote:
         if not turn.view.open(turn.type):
             return
-        turn.row.gone_at = NEVER
+        turn.row.gone_at = turn.row.gone_at or NEVER
     claimed = edge is None or not (edge.state == "unknown" or edge.want)
     if edge is None or claimed:
         birth.by_match(turn)

@@ -612,9 +612,9 @@ MUTANTS = [
     mutant(
         "C6 gone",
         creating.recognise,
-        " and not turn.row.gone_at",
-        "",
-        "test_creating.TestC6Claims.test_an_origin_that_is_gone_and_was_never_read_lets_it_go",
+        "turn.row.gone_at or NEVER",
+        "NEVER",
+        "test_creating.TestC6Claims.test_one_that_is_gone_does_not_come_back_by_what_was_read_before",
     ),
     mutant(
         "C6 not there",
