@@ -77,9 +77,10 @@ def forgotten(command: Command, loss: Loss) -> Note | None:
     In the earlier life the same create may have been made, its number and note forgotten with everything else. It is
     known by its marker when all was read anew (C6), but for a request that was on its way, for records that carry none,
     and for one that was read before its origin. After a day all have been read, or nothing will tell any more. What
-    that create asked for only a command from before the loss still says (C8).
+    that create asked for only a command from before the loss still says (C8). What a person decided after the loss is
+    not asked again: whoever said "none" was asked the same at every attempt, for a day.
     """
-    if command.kind != "create" or not loss.at or command.number > loss.at + DAY:
+    if command.kind != "create" or not loss.at or command.sure > loss.at or command.number > loss.at + DAY:
         return None
     since, known = min(command.number, loss.since), command.number <= loss.since
     return Note(command.number, "begun", since, ended_at=loss.at, forgotten=not known)

@@ -69,6 +69,7 @@ FITTING = {
         ("chain", "set aside"),
         ("topics.yaml", "plain"),
         ("pair", "rollback"),
+        ("fan in", "rollback"),
         ("conflict", "restored"),
     ],
     "C3": [("conflict", "plain"), ("fan in", "plain")],
@@ -80,7 +81,13 @@ FITTING = {
         ("two criteria crosswise", "plain"),
     ],
     "C5": [("pair", "restored"), ("both", "restored"), ("pair", "restored, late requests")],
-    "C6": [("both without match", "plain"), ("both without match", "rollback"), ("both", "second reader")],
+    "C6": [
+        ("both without match", "plain"),
+        ("both without match", "rollback"),
+        ("both", "second reader"),
+        ("conflict", "erased"),
+        ("both without match", "deletes, restored"),
+    ],
     "C8": [
         ("pair", "trims"),
         ("pair", "erased, at rest"),

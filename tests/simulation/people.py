@@ -10,7 +10,7 @@ from stream.core.fields import PART, SET
 from stream.core.flows import Convert, Flow, marker
 from stream.core.index import MOST
 from stream.core.row import Row
-from stream.model import Decide, Pair, Part, Wake
+from stream.model import Decide, Pair, Part, Ref, Wake
 from stream.topics import MAIL
 from tests.simulation.systems import NOTE, SECOND, ModelSystem
 
@@ -152,12 +152,18 @@ class People:
         for ref, end in doubts:
             system, _, kind = end.peer_type.partition(".")
             mark = marker(end.flow, ref)
-            made = [id for id, each in self.world.systems[system].records[kind].items() if each["marker"] == mark]
-            peer = f"{end.peer_type}:{made[0]}" if made else ""
+            records = self.world.systems[system].records[kind]
+            made = [f"{end.peer_type}:{id}" for id, each in records.items() if each["marker"] == mark]
+            peer = next((each for each in made if not self._linked_elsewhere(each, end.peer_edge, ref)), "")
             self.world.happened["decisions"] += 1
             self.world.tell("somebody decides that {} became {!r} on {}", ref, peer, end.edge)
             self.world.append(MAIL, ref.encode(), encode(Decide(edge=end.edge, peer=peer)), (), None)
         return bool(doubts)
+
+    def _linked_elsewhere(self, ref: Ref, edge: str, to: Ref) -> bool:
+        row = self.world.row(ref)
+        known = None if row is None else row.edges.get(edge)
+        return known is not None and known.state == "linked" and known.peer != to
 
     def tries_again(self) -> None:
         """A person says of some record that what was refused may be tried again, or what waits for a time need not."""

@@ -143,6 +143,13 @@ MUTANTS = [
         "test_push.TestALogThatWasSetBack.test_the_same_where_the_system_answers_a_key_that_it_has_seen",
     ),
     mutant(
+        "C11 decided",
+        look_ups.forgotten,
+        "command.sure > loss.at or ",
+        "",
+        "test_push.TestALogThatWasSetBack.test_nor_what_a_person_decided_since",
+    ),
+    mutant(
         "I8 anew",
         Reader._state,
         "anew = max(state.anew, unit.loss.at)",

@@ -564,6 +564,14 @@ class TestALogThatWasSetBack:
         table = await self.lost(create((1001 + 86_400) * SECOND))
         assert [each.target for each in answers(table)] == ["b.t:2"]
 
+    async def test_nor_what_a_person_decided_since(self) -> None:
+        """Whoever said that none was made was asked the same at every attempt, for a day."""
+        traits = Traits(create=5, look_up="recent")
+        decided = replace(create(2000 * SECOND), sure=1500 * SECOND)
+        assert [each.target for each in answers(await self.lost(decided, traits=traits))] == ["b.t:2"]
+        earlier = replace(decided, sure=900 * SECOND)
+        assert [each.target for each in answers(await self.lost(earlier, traits=traits))] == ["b.t:1"]
+
     async def test_not_where_nothing_was_lost(self) -> None:
         table = await self.lost(create(700 * SECOND), Loss())
         assert [each.target for each in answers(table)] == ["b.t:2"]
