@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.product import PARTITIONS, topology
+from stream.engine.backends import open_reader
+from stream.engine.kafka import cluster as topics
+from stream.wanted import on_cluster
 from tests.configuration.test_topology import file, problems, read
 from tests.worker.traced import NOTES
 
@@ -23,9 +28,12 @@ pytestmark = [pytest.mark.process]
 ROOT = Path(__file__).parents[2]
 
 
-def edited(folder: Path, sample: float, to: str = "memory") -> tuple[list[dict[str, Any]], list[str], str]:
+def edited(
+    folder: Path, sample: float, to: str = "memory", log: str = ""
+) -> tuple[list[dict[str, Any]], list[str], str]:
     """The spans of one edit, what was loaded of OpenTelemetry, and everything else that was said."""
-    command = [sys.executable, "-m", "tests.worker.traced", f"sqlite:///{folder}/log.db", str(sample), to]
+    log = log or f"sqlite:///{folder}/log.db"
+    command = [sys.executable, "-m", "tests.worker.traced", log, str(sample), to]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     spans, loaded = (json.loads(line) for line in done.stdout.splitlines()[-2:])
@@ -33,7 +41,25 @@ def edited(folder: Path, sample: float, to: str = "memory") -> tuple[list[dict[s
 
 
 def test_one_edit_is_one_trace_across_the_agents(tmp_path: Path) -> None:
-    spans, _, _ = edited(tmp_path, 1.0)
+    one_trace(edited(tmp_path, 1.0)[0])
+
+
+async def test_it_is_one_trace_over_a_cluster_too(tmp_path: Path, kafka: str, name: str) -> None:
+    """The context goes along in headers, which people's own tools see; and a lane's rows are claimed, not traced."""
+    log = f"kafka://{kafka}?prefix={name}.&state={tmp_path}/state&session=6"
+    await topics.apply(*await on_cluster(topology(log, poll=0.1)))
+    spans, _, _ = await asyncio.to_thread(edited, tmp_path, 1.0, log=log)
+    way = one_trace(spans)
+    with open_reader(log) as reader:
+        found = [
+            record for partition in range(PARTITIONS) for record in reader.records("changes.left.tasks", partition)
+        ]
+    contexts = [dict(record.headers).get("traceparent", b"").decode() for record in found]
+    assert f"00-{way[0]['trace']:032x}-{way[0]['id']:016x}-01" in contexts
+
+
+def one_trace(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """See that one edit is one trace; its spans, in order."""
     [first] = [span for span in spans if span["name"] == "poll left.tasks"]
     trace = {span["id"]: span for span in spans if span["trace"] == first["trace"]}
     way = [next(span for span in trace.values() if span["name"] == "join receipt")]
@@ -54,6 +80,7 @@ def test_one_edit_is_one_trace_across_the_agents(tmp_path: Path) -> None:
     assert push["messaging.destination.name"] == "upserts.right.items"
     assert push["messaging.kafka.message.key"].startswith("right.items:")
     assert NOTES not in json.dumps(spans)
+    return way[::-1]
 
 
 def test_what_was_not_drawn_is_not_traced(tmp_path: Path) -> None:
