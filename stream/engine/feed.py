@@ -112,7 +112,7 @@ class Feed:
     async def units(self, limit: int = 500) -> AsyncGenerator[LaneUnit, None]:
         """Units of at most ``limit`` records of one lane; the next commits the last. Ends when the process drains."""
         self._take_back()
-        while (lane := await self._ready()) is not None:
+        while (lane := await self._ready(limit)) is not None:
             trouble = self._troubles.get(lane)
             if trouble is not None and trouble.error is not None:
                 await self._park(lane, trouble.error)
@@ -139,13 +139,13 @@ class Feed:
             self._failure = error
             self._wake.set()
 
-    async def _ready(self) -> Lane | None:
+    async def _ready(self, limit: int) -> Lane | None:
         """The next lane in turns that has something to do; one whose commit has landed if there is one."""
         while True:
             self._wake.clear()
             if self._failure is not None:
                 raise self._failure
-            ready = [lane for lane in self._in_turns() if lane.ready()]
+            ready = [lane for lane in self._in_turns() if lane.ready(limit)]
             if ready:
                 lane = next((lane for lane in ready if not lane.flying), ready[0])
                 self._first = self.lanes.index(lane) + 1
@@ -168,7 +168,7 @@ class Feed:
     def _over(self) -> bool:
         if self._ending or any(lane.draining for lane in self.lanes):
             return True
-        return self._until_idle and all(lane.idle and not lane.held and not lane.waits() for lane in self.lanes)
+        return self._until_idle and all(lane.idle and not lane.held and not lane.waiting() for lane in self.lanes)
 
     def _take_back(self) -> None:
         if self._out is not None:

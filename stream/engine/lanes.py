@@ -149,13 +149,23 @@ class Lane:
         """Whether nobody has a unit or a turn of it."""
         return self._out is None
 
-    def waits(self) -> bool:
-        """Whether records wait that nobody has taken."""
-        return bool(self._backlog) or any(self.claim.head(topic) > self._position[topic] for topic in self.topics)
+    def waiting(self) -> int:
+        """About how many records wait that nobody has taken: none, or one at least."""
+        return len(self._backlog) + sum(max(0, self.claim.head(topic) - self._position[topic]) for topic in self.topics)
 
-    def ready(self) -> bool:
-        """Whether ``take`` would give a unit with records in it."""
-        return self._out is None and not self.held and not self.draining and self.waits()
+    def waits(self) -> bool:
+        """Whether any do."""
+        return self.waiting() > 0
+
+    def ready(self, limit: int = 1) -> bool:
+        """Whether ``take`` would give a unit that is worth it.
+
+        While a commit flies, that is a unit of ``limit``: a smaller one could not start before the commit has landed,
+        and what comes until then would wait behind it.
+        """
+        if self._out is not None or self.held or self.draining:
+            return False
+        return self.waiting() >= (limit if self._flight is not None else 1)
 
     def take(self, limit: int) -> LaneUnit:
         """The next records as a unit; the caller finishes it or gives it back."""
