@@ -2,7 +2,8 @@
 
 python benchmarks/kafka/product.py [--rounds 3] [--changes 150000] [--rows 200000 1000000] [--workers 1 2 4]
 
-join     changes of linked records wait, every one an edit that ends as a command; exactly once, one worker
+join     changes of linked records wait, every one an edit that ends as a command, or one in ten, and the others repeat
+         what is known; exactly once, one worker
 chain    100 edits a second from the reading of the page to the commit of the receipt of the write, 4 partitions
 recover  all lanes of the joining agent claimed by a new process: from the changelog alone, and from the files that a
          former worker left; and what ``explain`` takes for a record among these, from opening to its story
@@ -48,14 +49,14 @@ from stream.wiring import build  # noqa: E402
 from tests.kafka.broker import Cluster  # noqa: E402
 
 
-def join(url: str, changes: int) -> dict[str, float]:
-    edited = asyncio.run(fill(url, product.PAIRS, changes, 1.0))
+def join(url: str, changes: int, share: float) -> dict[str, float]:
+    edited = asyncio.run(fill(url, product.PAIRS, changes, share))
     figures = child("--child-join", url, str(changes))
-    checked(url, changes, edited)
+    checked(url, changes * share, edited)
     return figures
 
 
-def checked(url: str, changes: int, edited: int) -> None:
+def checked(url: str, changes: float, edited: int) -> None:
     """As many commands as pairs that were edited: the first is not answered, so no second one follows."""
     counts = {topic: asyncio.run(count(url, topic)) for topic in (MAIL, f"upserts.{RIGHT}", "parked")}
     assert not counts["parked"], counts
@@ -200,7 +201,8 @@ def measure(asked: argparse.Namespace) -> None:
         servers = asked.broker or stack.enter_context(Cluster(heap=768, quick=False)).bootstrap
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         todo: dict[str, Any] = {
-            "join, every change an edit": lambda url: join(url, asked.changes),
+            "join, every change an edit": lambda url: join(url, asked.changes, 1.0),
+            "join, one change in ten an edit": lambda url: join(url, asked.changes, 0.1),
             "chain, 100 edits/s, one a page": lambda url: product.chain(url, "hinted", 100),
             **{f"recover {rows:,} rows": lambda url, rows=rows: recover(url, rows) for rows in asked.rows},
             **{f"workers, {many}": lambda url, many=many: workers(url, many, asked.shared) for many in asked.workers},

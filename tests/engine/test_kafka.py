@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.claim import KafkaClaim
 from stream.engine.kafka.log import KafkaLog
+from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import LocalRows, Meta
+from stream.engine.lanes import Lane
 from stream.engine.log import Fenced, LaneId
-from tests.engine.contract import PARTITIONS, TOPICS, LogContract, lane_of, sent
+from tests.engine.contract import PARTITIONS, TOPICS, LogContract, keys, lane_of, sent
 
 AGENTS = ("join", "push", "witness")
 
@@ -128,7 +132,7 @@ async def test_a_copy_from_before_the_brokers_forgot_deletions_is_made_anew(
     os.utime(copy, (0, 0))
     applied.clear()
     await lane_of(log)
-    assert sum(applied) == 21  # the tail, to see whose it is, and all
+    assert sum(applied) == 1 + 21  # the tail, to see whose it is, and all
 
 
 async def test_a_damaged_copy_is_thrown_away(log: KafkaLog, tmp_path: Path) -> None:
@@ -197,11 +201,23 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> list[LaneId]:
     return lanes
 
 
-async def rested(log: KafkaLog) -> None:
-    """Let go of the lane join/0, as when a worker comes or goes."""
+async def rested(log: KafkaLog, partitions: Iterable[int] = (0,)) -> None:
+    """Let go of lanes, as when a worker comes or goes."""
     log._moving = True
-    await log.release(LaneId("join", 0))
+    for partition in partitions:
+        await log.release(LaneId("join", partition))
+    await log._rounds.close()
     log._moving = False
+
+
+@asynccontextmanager
+async def another(url: str) -> AsyncIterator[KafkaLog]:
+    """The log as another worker has it."""
+    other = KafkaLog(f"{url}/other")
+    await other.open()
+    await other.declare(TOPICS, PARTITIONS, AGENTS)
+    yield other
+    await other.close()
 
 
 async def test_a_lane_that_comes_back_goes_on_with_what_it_has(log: KafkaLog, restored: list[LaneId]) -> None:
@@ -225,17 +241,118 @@ async def test_a_lane_that_somebody_else_had_meanwhile_begins_anew(
     await log.publish(sent("a", "b", "c"))
     lane = await lane_of(log)
     await rested(log)
-    other = KafkaLog(f"{url}/other")
-    await other.open()
-    await other.declare(TOPICS, PARTITIONS, AGENTS)
-    theirs = await lane_of(other)
-    unit = theirs.take(2)
-    unit.put(b"k", b"theirs")
-    await theirs.finish(unit)
-    await theirs.settled()
-    await other.close()
+    async with another(url) as other:
+        theirs = await lane_of(other)
+        unit = theirs.take(2)
+        unit.put(b"k", b"theirs")
+        await theirs.finish(unit)
+        await theirs.settled()
     restored.clear()
     lane = await lane_of(log)
     assert restored == [LaneId("join", 0)]
     assert lane.claim.get(b"k") == b"theirs"
     assert [record.key for record in lane.take(5)] == [b"c"]
+
+
+# Who may write
+
+
+async def changed(lane: Lane, row: bytes) -> None:
+    """Take what waits, copy it, put a row, commit."""
+    unit = lane.take(10)
+    for record in unit:
+        unit.emit("out", record.key, record.value, partition=0)
+    unit.put(b"k", row)
+    await lane.finish(unit)
+    await lane.settled()
+
+
+async def test_lanes_that_commit_at_the_same_time_share_transactions(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = [await lane_of(log, partition=partition) for partition in range(PARTITIONS)]
+    transactions: list[int] = []
+    transact = Producer.transact
+
+    async def noted(self: Producer, parts: Any, what: str) -> Any:
+        transactions.append(len(parts))
+        return await transact(self, parts, what)
+
+    monkeypatch.setattr(Producer, "transact", noted)
+    await asyncio.gather(*(changed(lane, b"%d" % lane.id.partition) for lane in lanes))
+    assert transactions == [4]
+    assert [lane.claim.get(b"k") for lane in lanes] == [b"0", b"1", b"2", b"3"]
+
+
+async def test_a_former_owner_in_another_process_is_refused_by_the_brokers(log: KafkaLog, url: str) -> None:
+    await log.publish(sent("a"))
+    former = await lane_of(log)
+    beside = await lane_of(log, partition=1)
+    async with another(url) as other:
+        now = await lane_of(other)
+        for lane in (former, beside):  # who lost a lane against the rules writes nothing at all
+            with pytest.raises(Fenced, match="another worker has taken"):
+                await changed(lane, b"former")
+        await changed(now, b"now")
+        assert now.claim.get(b"k") == b"now"
+        assert await keys(other, "out") == ["a"]
+
+
+async def test_what_a_former_owner_had_begun_is_undone(
+    log: KafkaLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.publish(sent("a"))
+    former = await lane_of(log)
+    sent_all, goes_on = asyncio.Event(), asyncio.Event()
+    commit = AIOKafkaProducer.commit_transaction
+
+    async def held(self: AIOKafkaProducer) -> None:
+        if self._txn_manager.transactional_id.startswith(log._rounds.writer):
+            sent_all.set()
+            await goes_on.wait()
+        await commit(self)
+
+    monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", held)
+    late = asyncio.ensure_future(changed(former, b"former"))
+    await sent_all.wait()
+    async with another(url) as other:
+        now = await lane_of(other)
+        assert now.claim.get(b"k") is None
+        goes_on.set()
+        with pytest.raises(Fenced):
+            await late
+        await changed(now, b"now")
+        assert await keys(other, "out") == ["a"]
+
+
+async def test_what_a_former_owner_commits_in_the_last_moment_is_seen(
+    log: KafkaLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the new owner reads, the former one goes on until it is told that it may not."""
+    await log.publish(sent("a"))
+    former = await lane_of(log)
+    async with another(url) as other:
+        end, ended = other._rounds.end, list[str]()
+
+        async def late(writer: str) -> None:
+            if writer and writer not in ended:
+                ended.append(writer)
+                await changed(former, b"last")
+            await end(writer)
+
+        monkeypatch.setattr(other._rounds, "end", late)
+        now = await lane_of(other)
+        assert now.claim.get(b"k") == b"last"
+        assert not now.waits()
+
+
+async def test_who_hands_a_lane_over_goes_on_with_the_others(log: KafkaLog, url: str) -> None:
+    for partition in (0, 1):
+        await lane_of(log, partition=partition)
+    await rested(log, (0, 1))
+    kept = await lane_of(log, partition=1)
+    async with another(url) as other:
+        theirs = await lane_of(other)
+        await changed(kept, b"ours")
+        await changed(theirs, b"theirs")
+        assert (kept.claim.get(b"k"), theirs.claim.get(b"k")) == (b"ours", b"theirs")

@@ -1,9 +1,11 @@
 """A lane in the hands of its owner, over Kafka.
 
-To claim is, in this order: own the transactional id, which ends whatever a former owner had begun; bring the local rows
-to the end of the changelog; begin to read where the last transaction says. Offsets travel in the changelog too, in the
-*meta* record that ends every transaction: they can be neither ahead of the rows nor behind them, and no retention of
-the group's offsets can lose them. (The group's own offsets are written now and then, for the eyes of Kafka's tools.)
+To claim is, in this order: own the lane's transactional id, so that of two who claim it only the last one can; bring
+the local rows to the end of the changelog, which says who writes to it, and end that writer (``kafka/rounds.py``);
+write down that we are the writer now; begin to read where the last transaction says. Offsets travel in the changelog
+too, in the *meta* record that ends every transaction's part of it: they can be neither ahead of the rows nor behind
+them, and no retention of the group's offsets can lose them. (The group's own offsets are written now and then, for the
+eyes of Kafka's tools.)
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from secrets import token_bytes
 
@@ -21,8 +23,9 @@ from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
 from stream.engine.kafka.life import Life, SetBack
-from stream.engine.kafka.pages import Plain, pages
+from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.producer import Producer, parts_of
+from stream.engine.kafka.rounds import Parts, Places, Rounds
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta, rows_at
 from stream.engine.log import EngineError, LaneId, Outgoing, Staged
 from stream.ports import Record
@@ -43,9 +46,9 @@ LATER = 5.0
 class KafkaClaim:
     """A lane of a ``KafkaLog``."""
 
-    def __init__(self, address: Address, lane: LaneId, epoch: int, partitions: int, life: Life) -> None:
+    def __init__(self, address: Address, lane: LaneId, partitions: int, life: Life, rounds: Rounds) -> None:
         self.lane = lane
-        self.epoch = epoch
+        self.epoch = 0
         self.offsets: Mapping[str, int] = {}
         self.next: dict[str, int] = {}
         self._address = address
@@ -53,29 +56,27 @@ class KafkaClaim:
         self._changelog = TopicPartition(address.changelog(lane.agent), lane.partition)
         self._producer = Producer(address, f"{address.group}-{lane.agent}-{lane.partition}")
         self._life = life
+        self._rounds = rounds
         self._rows: LocalRows | None = None
         self._born = b""
         self._keeping: asyncio.Task[None] | None = None
         self._kept = time.monotonic()
         self._writing = False
+        self._still = asyncio.Event()  # nothing is on its way
+        self._still.set()
         self._fetch: Fetch | None = None
         self._inboxes: dict[str, Inbox] = {}
 
     # Taking hold
 
-    async def open(self, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
+    async def open(self, epoch: int, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
         """Fence the former owner, catch up with its rows, begin to read. Raises ``SetBack``."""
+        self.epoch = epoch
         await self._producer.open()
         self._rows = LocalRows(rows_at(self._address, self.lane))
         self.next = await self._restore(self._rows, topics)
-        meta = self._rows.meta
-        self._born = token_bytes(16) if meta is None else meta.born
-        if (
-            meta is None
-            or meta.life != self._life.loss.at
-            or any(self.next[t] < meta.offsets.get(t, 0) for t in topics)
-        ):
-            await self._write({}, {}, dict(self.next))
+        self._born = token_bytes(16) if self._rows.meta is None else self._rows.meta.born
+        await self._take()
         await self._begin(fetch, wake)
         if self._keeping is None or self._keeping.done():
             await self._keep()  # beside: what was made anew
@@ -88,10 +89,14 @@ class KafkaClaim:
         return not self._writing
 
     async def resume(self, epoch: int, fetch: Fetch, wake: Callable[[], None]) -> None:
-        """Go on after a rest. Raises ``Fenced`` if anybody else had the lane meanwhile: a commit of nothing tells."""
-        await self._write({}, {}, dict(self.next))
+        """Go on after a rest. Raises ``Fenced`` if anybody else had the lane meanwhile."""
         self.epoch = epoch
+        await self._take()
         await self._begin(fetch, wake)
+
+    async def _take(self) -> None:
+        """Write down that we are the writer from now on: under the lane's id, so nobody has claimed it since we did."""
+        await self._write({}, {}, dict(self.next), lambda parts: self._producer.transact(parts, f"lane {self.lane}"))
 
     async def _begin(self, fetch: Fetch, wake: Callable[[], None]) -> None:
         """Read on where the last commit says."""
@@ -130,21 +135,30 @@ class KafkaClaim:
             consumer = consumer_of(self._address)
             await consumer.start()
             try:
-                first = (await consumer.beginning_offsets([tp]))[tp]
-                end = (await consumer.end_offsets([tp]))[tp]
-                if rows.at < first or (rows.meta is not None and rows.meta.life != self._life.loss.at):
-                    rows.clear()
-                forgetful = rows.age > REMEMBERED and end - rows.at > LAST
-                start = max(rows.at, first)
-                if rows.at >= end or not await self._follow(pages(consumer, tp, start, end), rows):
-                    raise SetBack(f"{tp.topic}/{tp.partition} is not the one that was written")
-                if forgetful and start > first:
-                    await self._kept_all()
-                    rows.clear()
-                    await self._follow(pages(consumer, tp, first, end), rows)
+                ended = None
+                while ended != (writer := "" if rows.meta is None else rows.meta.writer):
+                    await self._rounds.end(writer)
+                    await self._reach_end(consumer, rows)  # it may have gone on meanwhile
+                    ended = writer
                 return await self._places(consumer, rows.meta, topics)
             finally:
                 await consumer.stop()
+
+    async def _reach_end(self, consumer: AIOKafkaConsumer, rows: LocalRows) -> None:
+        """Bring the copy to what is the end now."""
+        tp = self._changelog
+        first = (await consumer.beginning_offsets([tp]))[tp]
+        end = (await consumer.end_offsets([tp]))[tp]
+        if rows.at < first or (rows.meta is not None and rows.meta.life != self._life.loss.at):
+            rows.clear()
+        forgetful = rows.age > REMEMBERED and end - rows.at > LAST
+        start = max(rows.at, first)
+        if rows.at >= end or not await self._follow(batches(consumer, tp, start, end), rows):
+            raise SetBack(f"{tp.topic}/{tp.partition} is not the one that was written")
+        if forgetful and start > first:
+            await self._kept_all()
+            rows.clear()
+            await self._follow(batches(consumer, tp, first, end), rows)
 
     async def _places(self, consumer: AIOKafkaConsumer, meta: Meta | None, topics: Sequence[str]) -> dict[str, int]:
         """Where to read on: where the last commit says, as far as the topics go."""
@@ -170,31 +184,27 @@ class KafkaClaim:
                 )  # fmt: skip
         return places
 
-    async def _follow(self, changelog: AsyncIterator[Iterator[Plain]], rows: LocalRows) -> bool:
+    async def _follow(self, changelog: AsyncIterator[list[Plain]], rows: LocalRows) -> bool:
         """Apply what the changelog has from the copy's place on. No: the copy is of another changelog.
 
         The first record is the last meta that the copy has; this, or a later one, says whose the changelog is.
         """
         born = rows.meta.born if rows.meta is not None else None
         begun: dict[bytes, bytes | None] = {}
-        async for page in changelog:
-            whole: dict[bytes, bytes | None] = {}
-            at, meta = -1, None
-            for record in page:
-                if record.key != META:
-                    begun[record.key or b""] = record.value
-                    continue
-                at, meta = record.offset, decode_meta(record.value or b"")
+        async for batch in changelog:
+            last = batch[-1]  # a meta record ends the batch that it is in
+            begun.update({each.key or b"": each.value for each in batch})
+            if last.key == META:
+                meta = decode_meta(begun.pop(META) or b"")
                 if born not in (None, meta.born):
                     return False
                 born = meta.born
-                whole.update(begun)
-                begun.clear()
-            if meta is not None:
-                rows.apply(whole, at, meta)
+                rows.apply(begun, last.offset, meta)
             elif rows.at < 0:  # where the brokers compacted, many rows come before the first meta
                 rows.apply(begun, rows.at, None)
-                begun.clear()
+            else:
+                continue
+            begun.clear()
             await self._keep(HEAVIER)
         return True
 
@@ -223,7 +233,8 @@ class KafkaClaim:
 
     def read(self, topic: str, start: int, limit: int) -> Sequence[Record]:
         """Records from ``start`` on."""
-        return self._inboxes[topic].take(start, limit)
+        with explained(self._address, f"lane {self.lane}: reading {topic}"):
+            return self._inboxes[topic].take(start, limit)
 
     def end(self, topic: str) -> int:
         """The offset after the last record, as far as the broker has told."""
@@ -249,17 +260,21 @@ class KafkaClaim:
     # Writing
 
     async def commit(self, unit: Staged) -> None:
-        """One transaction: records, rows, and the offsets in the meta record that ends it."""
+        """All in one transaction: records, rows, and the offsets in the meta record behind them."""
         parts = parts_of(unit.records, self._address, self._partitions)
-        await self._write(unit.rows, parts, {**self.next, **unit.offsets})
+        await self._write(unit.rows, parts, {**self.next, **unit.offsets}, self._rounds.commit)
         self.next.update(unit.offsets)
 
     async def _write(
-        self, rows: Mapping[bytes, bytes | None], parts: dict[TopicPartition, list[Outgoing]], offsets: dict[str, int]
+        self,
+        rows: Mapping[bytes, bytes | None],
+        parts: dict[TopicPartition, list[Outgoing]],
+        offsets: dict[str, int],
+        transact: Callable[[Parts], Awaitable[Places]],
     ) -> None:
         known = self.rows.meta
         moment = max(time.time_ns() // 1_000_000, known.moment if known is not None else 0)  # by a clock set back, too
-        meta = Meta(self._born, offsets, self._life.loss.at, moment, self._life.cluster)
+        meta = Meta(self._born, offsets, self._life.loss.at, moment, self._life.cluster, self._rounds.writer)
         if META in rows:
             raise EngineError(
                 f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"
@@ -268,7 +283,11 @@ class KafkaClaim:
         changelog = [Outgoing(name, key, row) for key, row in rows.items()]
         parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta), timestamp=moment)]
         self._writing = True
-        last = await self._producer.transact(parts, f"lane {self.lane}")
+        self._still.clear()
+        try:
+            last = await transact(parts)
+        finally:
+            self._still.set()
         self._writing = False
         if last[self._changelog] <= self.rows.at:
             raise EngineError(
@@ -285,6 +304,7 @@ class KafkaClaim:
         fetch, self._fetch = self._fetch, None
         if fetch is not None:
             await fetch.remove(self._assigned())
+        await self._still.wait()
         await self._producer.close()
         if self._rows is not None:
             with suppress(EngineError):  # what the file lacks is read again

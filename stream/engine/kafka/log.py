@@ -1,8 +1,8 @@
 """The Kafka log: ``stream.engine.log.Log`` over a cluster.
 
-Every lane has a transactional producer of its own, so a former owner is refused by the brokers themselves. Whatever
-fails inside a transaction ends the process: its outcome may be unknown, and the next owner's claim settles it. Lanes
-that commit side by side do so in transactions of their own, which overlap.
+Lanes that commit at the same time do so in one transaction (``stream.engine.kafka.rounds``); a former owner of any of
+them is refused by the brokers themselves. Whatever fails inside a transaction ends the process: its outcome may be
+unknown, and the next owner's claim settles it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stream.engine.kafka.fetch import Fetch
 from stream.engine.kafka.group import Member
 from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.producer import Producer, parts_of
+from stream.engine.kafka.rounds import Rounds
 from stream.engine.log import (
     Closed,
     EngineError,
@@ -53,11 +54,11 @@ class KafkaLog:
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
         self._life = Life(self.address)
         self._claims: dict[LaneId, KafkaClaim] = {}
-        self._former: list[KafkaClaim] = []
         self._resting: dict[LaneId, KafkaClaim] = {}
         """Lanes that may come back, while partitions are given out anew."""
         self._moving = False
         self._fetches: dict[str, Fetch] = {}
+        self._rounds = Rounds(self.address)
         self._epoch = 0
         self._member: Member | None = None
         self._publishers: dict[str, Producer] = {}
@@ -81,7 +82,7 @@ class KafkaLog:
             return
         quieten()
         self.address = await reach(self.address)
-        self._life = Life(self.address)
+        self._life, self._rounds = Life(self.address), Rounds(self.address)
         for name, count in (await partitions_of(self.address)).items():
             self.topics.setdefault(name, TopicSettings())
             if not name.startswith("__"):
@@ -106,13 +107,13 @@ class KafkaLog:
         self._open = False
         if self._member is not None:
             await self._member.leave()
-        claims = [*self._claims.values(), *self._former, *self._resting.values()]
+        claims = [*self._claims.values(), *self._resting.values()]
         await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
         await asyncio.gather(*(publisher.close() for publisher in self._publishers.values()))
+        await self._rounds.close()
         await asyncio.gather(*(claim.close() for claim in claims))
         await self._life.close()
         self._claims.clear()
-        self._former.clear()
         self._fetches.clear()
 
     # Lanes
@@ -139,6 +140,7 @@ class KafkaLog:
             self._moving = True
             try:
                 await taken()
+                await self._rounds.close()
             finally:
                 self._moving = False
 
@@ -160,12 +162,16 @@ class KafkaLog:
                 )
         self._epoch += 1
         fetch = self._fetches.setdefault(lane.agent, Fetch(self.address, self.fatal))
-        claim = await self._resumed(lane, fetch, wake) or KafkaClaim(
-            self.address, lane, self._epoch, self.partitions, self._life
+        if (former := self._claims.pop(lane, None)) is not None:
+            await former.close()
+        epoch = self._epoch
+        await self._rounds.open()
+        claim = await self._resumed(lane, epoch, fetch, wake) or KafkaClaim(
+            self.address, lane, self.partitions, self._life, self._rounds
         )
         try:
             if not claim.reading:
-                await claim.open(topics, fetch, wake)
+                await claim.open(epoch, topics, fetch, wake)
         except SetBack as error:
             await claim.close()
             await self._life.begin(str(error), 0)
@@ -173,19 +179,17 @@ class KafkaLog:
         except BaseException:
             await claim.close()
             raise
-        if (former := self._claims.get(lane)) is not None:
-            self._former.append(former)
         self._claims[lane] = claim
         return claim
 
-    async def _resumed(self, lane: LaneId, fetch: Fetch, wake: Callable[[], None]) -> KafkaClaim | None:
+    async def _resumed(self, lane: LaneId, epoch: int, fetch: Fetch, wake: Callable[[], None]) -> KafkaClaim | None:
         """The claim of a lane that comes back, if nobody else had it and the log's life is the same."""
         claim = self._resting.pop(lane, None)
         if claim is None:
             return None
         with suppress(Fenced):
             if claim.life == self._life.loss.at:
-                await claim.resume(self._epoch, fetch, wake)
+                await claim.resume(epoch, fetch, wake)
                 return claim
         await claim.close()
         return None
@@ -201,12 +205,11 @@ class KafkaLog:
             await claim.close()
 
     async def commit(self, unit: Staged) -> None:
-        """One Kafka transaction."""
-        for claim in (self._claims.get(unit.lane), *self._former):
-            if claim is not None and (claim.lane, claim.epoch) == (unit.lane, unit.epoch):
-                await claim.commit(unit)
-                return
-        raise Fenced(f"lane {unit.lane}: was let go of")
+        """In one Kafka transaction, with others that wait."""
+        claim = self._claims.get(unit.lane)
+        if claim is None or claim.epoch != unit.epoch:
+            raise Fenced(f"lane {unit.lane}: was let go of")
+        await claim.commit(unit)
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append: to one partition as it is, to several in a transaction."""

@@ -93,8 +93,10 @@ class Producer:
                     for tp, some in parts.items()
                     for batch in self._batches(producer, tp, some)
                 ]
-                await asyncio.wait([sending for _, sending, _ in sent])  # all, so that no failure goes unseen
-                last = {tp: sending.result().offset + count - 1 for tp, sending, count in sent}
+                done: list[Any] = await asyncio.gather(*(sending for _, sending, _ in sent), return_exceptions=True)
+                if errors := [each for each in done if isinstance(each, BaseException)]:
+                    raise errors[0]
+                last = {tp: each.offset + count - 1 for (tp, _, count), each in zip(sent, done, strict=True)}
                 await producer.commit_transaction()
         return last
 

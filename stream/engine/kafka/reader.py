@@ -23,7 +23,7 @@ from stream.engine.kafka.cluster import partitions_of, reach
 from stream.engine.kafka.errors import explained, quieten
 from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.life import decode_life
-from stream.engine.kafka.pages import Plain, pages
+from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.rows import META, decode_meta
 from stream.engine.log import LaneId, Mismatch, partition_of
 from stream.engine.reader import Lag, TopicInfo
@@ -196,24 +196,24 @@ class KafkaReader:
     async def _keyed(self, topic: str, key: bytes, limit: int) -> list[Record]:
         partition = partition_of(key, self._known[topic])
         found: deque[Plain] = deque(maxlen=limit)
-        async for page in self._pages(self._tp(topic, partition)):
-            found.extend(each for each in page if each.key == key)
+        async for batch in self._batches(self._tp(topic, partition)):
+            found.extend([each for each in batch if each.key == key])
         return [
             Record(topic, partition, each.offset, key, each.value, each.timestamp, tuple(each.headers))
             for each in reversed(found)
         ]
 
-    async def _pages(
+    async def _batches(
         self, tp: TopicPartition, start: int | None = None, end: int | None = None
-    ) -> AsyncIterator[Iterator[Plain]]:
+    ) -> AsyncIterator[list[Plain]]:
         """What is committed of a partition, from ``start`` or its beginning."""
         with explained(self.address, "reading"):
             if start is None:
                 start = (await self.consumer.beginning_offsets([tp]))[tp]
             if end is None:
                 end = (await self._ends((tp,)))[tp]
-            async for page in pages(self.consumer, tp, start, end):
-                yield page
+            async for batch in batches(self.consumer, tp, start, end):
+                yield batch
 
     # Lanes
 
@@ -238,8 +238,8 @@ class KafkaReader:
     async def _last(self, tp: TopicPartition, key: bytes) -> bytes | None:
         """What was written last under a key."""
         found: bytes | None = None
-        async for page in self._pages(tp):
-            for each in page:
+        async for batch in self._batches(tp):
+            for each in batch:
                 if each.key == key:
                     found = each.value
         return found
@@ -261,8 +261,8 @@ class KafkaReader:
             return rows
         self._looked[tp] = time.monotonic()
         end = (await self._ends((tp,)))[tp]
-        async for page in self._pages(tp, start, end):
-            for each in page:
+        async for batch in self._batches(tp, start, end):
+            for each in batch:
                 key = each.key or b""
                 if each.value is None:
                     rows.pop(key, None)

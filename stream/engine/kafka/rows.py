@@ -41,7 +41,8 @@ insert or ignore into place values (1, -1, x'', x'');
 class Meta(Struct, frozen=True, array_like=True):
     """What a lane keeps beside its rows: which changelog this is, and the next offset to process, per topic.
 
-    And by what a log that lost it is known: the life of the log, when this was committed (milliseconds), and where.
+    By what a log that lost it is known: the life of the log, when this was committed (milliseconds), and where. And
+    under whose transactional ids commits are written from now on.
     """
 
     born: bytes
@@ -49,6 +50,7 @@ class Meta(Struct, frozen=True, array_like=True):
     life: Time = 0
     moment: int = 0
     cluster: str = ""
+    writer: str = ""
 
 
 _encode = msgpack.Encoder().encode
