@@ -54,9 +54,12 @@ def moving(url: str) -> dict[str, float]:
     """How long edits take at most while partitions move, and what they take otherwise."""
     many = RATE * (WARM + ALONE + JOINED + KILLED)
     asyncio.run(fill(url, many, 0, 0.0))
-    took = asyncio.run(measured(url, many))
-    first, second, third = RATE * WARM, RATE * (WARM + ALONE), RATE * (WARM + ALONE + JOINED)
-    alone, joined, killed = took[first:second], took[second:third], took[third:]
+    sent, came = asyncio.run(measured(url, many))
+    first, second, third = (sent[RATE * seconds] for seconds in (WARM, WARM + ALONE, WARM + ALONE + JOINED))
+    whole = [(at, came[number]) for number, at in enumerate(sent)]
+    alone = [1000 * (end - at) for at, end in whole if first <= at and end < second]
+    joined = [1000 * (end - at) for at, end in whole if second <= at and end < third]
+    killed = max(end - max(at, third) for at, end in whole if end >= third)
     usual = statistics.median(alone)
     return {
         "p50_ms": usual,
@@ -64,13 +67,13 @@ def moving(url: str) -> dict[str, float]:
         "joining_p50_ms": statistics.median(joined),
         "joining_worst_ms": max(joined),
         "joining_extra_ms": max(joined) - usual,
-        "killed_s": max(killed) / 1000,
-        "after_session_s": max(killed) / 1000 - address_of(url).session,
+        "killed_s": killed,
+        "after_session_s": killed - address_of(url).session,
     }
 
 
-async def measured(url: str, many: int) -> list[float]:
-    """What each edit took, in milliseconds; every one led to a command, once."""
+async def measured(url: str, many: int) -> tuple[list[float], dict[int, float]]:
+    """When each edit was sent, and when its command came; there is one for each."""
     address, workers = address_of(url), Workers(url)
     came: dict[int, float] = {}
     try:
@@ -82,7 +85,7 @@ async def measured(url: str, many: int) -> list[float]:
                     await asyncio.sleep(0.05)
     finally:
         await workers.end()
-    return [1000 * (came[number] - at) for number, at in enumerate(sent)]
+    return sent, came
 
 
 async def steadily(address: Address, many: int, workers: Workers) -> list[float]:

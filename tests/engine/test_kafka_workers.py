@@ -175,6 +175,13 @@ def test_of_three_brokers_each_may_be_killed_and_all_restarted_in_turn(
             three.settle()
         print(faults.figures(f"brokers of three killed, leaders among them; exit codes {team.ended}"))
         if FULL:
+            hanging = Faults(team)
+            for number in (1, 2, 3):
+                three.freeze(number)
+                hanging.over()
+                three.thaw(number)
+                three.settle()
+            print(hanging.figures(f"brokers of three that hung; exit codes {team.ended}"))
             with Standstill(faults) as watch:
                 three.roll()
                 faults.over()
