@@ -24,7 +24,7 @@ import pytest
 from stream.engine.backends import open_reader, socket_at
 from stream.engine.kafka import cluster as topics
 from stream.engine.kafka.address import address_of
-from stream.engine.log import ALWAYS, DAY, LaneId, TopicSettings
+from stream.engine.log import ALWAYS, LaneId
 from stream.engine.reader import Reader
 from tests.engine.test_worker import Bench, until
 from tests.engine.three_agents import TOPICS
@@ -45,8 +45,7 @@ class Team(Bench):
         self.urls: dict[int, str] = {}
         self.ended: list[int] = []
         self.address = address_of(f"kafka://{servers}?{options}")
-        declared = {**dict.fromkeys(TOPICS, TopicSettings(DAY)), **ALWAYS}
-        self.wanted = topics.wanted(self.address, declared, AGENTS, 4, copies)
+        self.wanted = topics.wanted(self.address, {**TOPICS, **ALWAYS}, AGENTS, 4, copies)
         asyncio.run(topics.apply(self.address, self.wanted))
 
     def hire(self, instance: str = "", state: str = "state", crash: str = "") -> subprocess.Popen[bytes]:

@@ -29,9 +29,9 @@ from stream.engine.kafka.claim import KafkaClaim
 from stream.engine.kafka.group import Member
 from stream.engine.kafka.rows import LocalRows
 from stream.engine.lanes import Lane
-from stream.engine.log import EngineError, TopicSettings
+from stream.engine.log import DAY, EngineError, TopicSettings
 
-TOPICS = {name: TopicSettings() for name in ("ticks", "changes", "upserts", "receipts")}
+TOPICS = {name: TopicSettings(DAY) for name in ("ticks", "changes", "upserts", "receipts")}
 
 
 def count(unit: object, name: bytes) -> None:
