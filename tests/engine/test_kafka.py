@@ -201,11 +201,12 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> list[LaneId]:
 
 async def rested(log: KafkaLog, partitions: Iterable[int] = (0,)) -> None:
     """Let go of lanes, as when a worker comes or goes."""
-    log._moving = True
-    for partition in partitions:
-        await log.release(LaneId("join", partition))
-    await log._rounds.close()
-    log._moving = False
+
+    async def taken() -> None:
+        for partition in partitions:
+            await log.release(LaneId("join", partition))
+
+    await log._hand_over(taken)
 
 
 @asynccontextmanager

@@ -136,15 +136,16 @@ class KafkaLog:
             await asyncio.gather(*(self._resting.pop(lane).close() for lane in gone))
             await given(partitions)
 
-        async def moving() -> None:
-            self._moving = True
-            try:
-                await taken()
-                await self._rounds.close()
-            finally:
-                self._moving = False
+        await self._member.join(topics, told, lambda: self._hand_over(taken))
 
-        await self._member.join(topics, told, moving)
+    async def _hand_over(self, taken: Taken) -> None:
+        """Let go of all lanes by the rules: from then on, whoever claims one may fence who wrote to it."""
+        self._moving = True
+        try:
+            await taken()
+            await self._rounds.close()
+        finally:
+            self._moving = False
 
     def _offsets(self) -> Mapping[TopicPartition, int]:
         return {
