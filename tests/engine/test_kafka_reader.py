@@ -124,7 +124,7 @@ async def test_what_does_not_come_is_not_waited_for_for_ever(log: KafkaLog, url:
                     reader._do(work)
 
     async def read(reader: KafkaReader, tp: TopicPartition) -> None:
-        async for _ in reader._pages(tp, 0, 1):
+        async for _ in reader._batches(tp, 0, 1):
             pass
 
     async with asyncio.timeout(10):

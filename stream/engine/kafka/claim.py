@@ -72,8 +72,8 @@ class KafkaClaim:
     async def open(self, epoch: int, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
         """Fence the former owner, catch up with its rows, begin to read. Raises ``SetBack``."""
         self.epoch = epoch
-        await self._producer.open()
         self._rows = LocalRows(rows_at(self._address, self.lane))
+        await asyncio.gather(self._producer.open(), self._rounds.open(), self._rounds.end(_writer(self._rows)))
         self.next = await self._restore(self._rows, topics)
         self._born = token_bytes(16) if self._rows.meta is None else self._rows.meta.born
         await self._take()
@@ -96,6 +96,7 @@ class KafkaClaim:
 
     async def _take(self) -> None:
         """Write down that we are the writer from now on: under the lane's id, so nobody has claimed it since we did."""
+        await self._rounds.open()
         await self._write({}, {}, dict(self.next), lambda parts: self._producer.transact(parts, f"lane {self.lane}"))
 
     async def _begin(self, fetch: Fetch, wake: Callable[[], None]) -> None:
@@ -136,7 +137,7 @@ class KafkaClaim:
             await consumer.start()
             try:
                 ended = None
-                while ended != (writer := "" if rows.meta is None else rows.meta.writer):
+                while ended != (writer := _writer(rows)):
                     await self._rounds.end(writer)
                     await self._reach_end(consumer, rows)  # it may have gone on meanwhile
                     ended = writer
@@ -310,3 +311,8 @@ class KafkaClaim:
             with suppress(EngineError):  # what the file lacks is read again
                 await self._kept_all()
             self._rows.close()
+
+
+def _writer(rows: LocalRows) -> str:
+    """Who wrote to the changelog last, as far as the copy goes."""
+    return "" if rows.meta is None else rows.meta.writer

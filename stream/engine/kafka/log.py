@@ -166,7 +166,6 @@ class KafkaLog:
         if (former := self._claims.pop(lane, None)) is not None:
             await former.close()
         epoch = self._epoch
-        await self._rounds.open()
         claim = await self._resumed(lane, epoch, fetch, wake) or KafkaClaim(
             self.address, lane, self.partitions, self._life, self._rounds
         )

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from struct import unpack_from
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import (
     CorruptRecordException,
@@ -28,6 +30,8 @@ SIZE: Final = 2 << 20
 MOST: Final = 50 << 20
 """The same, of all partitions together."""
 WAIT: Final = 0.2
+HEAD: Final = 61
+"""Bytes before the records of a batch, in the format that brokers have kept all in since version 4."""
 AGAIN: Final = 0.05
 """Seconds after which a partition without a leader is asked for again."""
 
@@ -99,32 +103,56 @@ def answered(answer: Any) -> Iterator[Answer]:
             yield Answer(TopicPartition(topic, partition), for_code(code), stable, more[start_is_told], more[-1])
 
 
+def after(data: bytes, start: int) -> int:
+    """The place after all that a broker gave from ``start`` on, by the heads of the batches alone."""
+    at = 0
+    while at + HEAD <= len(data):
+        base, length = unpack_from(">qi", data, at)
+        if at + 12 + length > len(data):
+            break  # the rest of it is not here
+        (last,) = unpack_from(">i", data, at + 23)
+        start, at = base + last + 1, at + 12 + length
+    return start
+
+
 async def batches(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> AsyncIterator[list[Plain]]:
-    """The committed records of a partition from ``start`` up to ``end``, batch by batch.
+    """The committed records of a partition from ``start`` up to ``end``, batch by batch; the next ones come meanwhile.
 
     ``start`` is not before the first record, ``end`` not behind the last stable offset. Raises the client's errors;
     for a partition without a leader, too, when it has none for longer than a request may take.
     """
+    if start >= end:
+        return
     client = consumer._client  # noqa: SLF001 - the client sends what the consumer has no method for
     await client._wait_on_metadata(tp.topic)  # noqa: SLF001
-    moved, patience = time.monotonic(), client._request_timeout_ms / 1000  # noqa: SLF001
-    while start < end:
+    coming = asyncio.ensure_future(_told(client, tp, start))
+    try:
+        while start < end:
+            told, place = await coming, start
+            start = after(told.data, start)
+            if start < end:
+                coming = asyncio.ensure_future(_told(client, tp, start))
+            for records in Page(tp, place, told.data, told.aborted).batches():
+                if some := records if records[-1].offset < end else [each for each in records if each.offset < end]:
+                    yield some
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _told(client: AIOKafkaClient, tp: TopicPartition, start: int) -> Answer:
+    """What the leader of a partition gives from an offset on, as soon as there is one."""
+    began, patience = time.monotonic(), client._request_timeout_ms / 1000  # noqa: SLF001
+    while True:
         leader = client.cluster.leader_for_partition(tp)
         if leader in (None, -1):
             told = Answer(tp, LeaderNotAvailableError, 0, (), b"")
         else:
             [told] = answered(await client.send(leader, asked({tp: start}, WAIT, SIZE)))
         led = told.error not in (LeaderNotAvailableError, NotLeaderForPartitionError)
-        if not led and time.monotonic() - moved < patience:
-            await client.force_metadata_update()
-            await asyncio.sleep(AGAIN)
-            continue
-        if told.error.errno:
-            raise told.error(tp)
-        page = Page(tp, start, told.data, told.aborted)
-        for records in page.batches():
-            if records[-1].offset < end:
-                yield records
-            elif some := [record for record in records if record.offset < end]:
-                yield some
-        start, moved = page.next, time.monotonic()
+        if led or time.monotonic() - began > patience:
+            if told.error.errno:
+                raise told.error(tp)
+            return told
+        await client.force_metadata_update()
+        await asyncio.sleep(AGAIN)

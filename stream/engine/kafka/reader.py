@@ -239,9 +239,8 @@ class KafkaReader:
         """What was written last under a key."""
         found: bytes | None = None
         async for batch in self._batches(tp):
-            for each in batch:
-                if each.key == key:
-                    found = each.value
+            for each in [each for each in batch if each.key == key]:
+                found = each.value
         return found
 
     def loss(self) -> Loss:
