@@ -67,6 +67,7 @@ class Life:
             self._consumer = consumer_of(self._address)
             await self._consumer.start()
             self._consumer.assign([self._place])
+            self._consumer.pause(self._place)  # questions wait behind a request for what does not come
         await self.hear()
         notes = {
             TopicPartition(self._address.changelog(lane.agent), lane.partition): note
@@ -84,8 +85,10 @@ class Life:
             if end <= self._read:
                 return
             consumer.seek(self._place, self._read)
+            consumer.resume(self._place)
             for _, records in await _through(consumer, {self._place: end}, self._address.timeout):
                 self.loss = _decode(records[-1].value)
+            consumer.pause(self._place)
             self._read = end
 
     async def _compare(self, notes: Mapping[TopicPartition, tuple[int, Meta]]) -> None:
