@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from stream.engine.kafka import cluster as topics
+from stream.engine.kafka.address import address_of
 from stream.engine.kafka.errors import Unreachable
 from stream.engine.kafka.fetch import consumer_of
 from stream.engine.kafka.log import KafkaLog
 from stream.engine.kafka.reader import FEW, KafkaReader
-from stream.engine.log import LaneId, Outgoing
+from stream.engine.log import LaneId, Outgoing, TopicSettings
 from stream.engine.readers import Readers
 from tests.engine.contract import PARTITIONS, TOPICS, lane_of
 from tests.engine.test_kafka import AGENTS, created
@@ -129,3 +132,17 @@ async def test_what_does_not_come_is_not_waited_for_for_ever(log: KafkaLog, url:
 
     async with asyncio.timeout(10):
         await asyncio.to_thread(looked)
+
+
+async def test_many_topics_are_asked_for_at_once(url: str) -> None:
+    """The client by itself asks for one after the other, 100 ms apart."""
+    address, many = address_of(url), {f"topic{number}": TopicSettings() for number in range(20)}
+    await topics.apply(address, topics.wanted(address, many, [], 1, 1))
+
+    def looked() -> float:
+        with KafkaReader(url) as reader:
+            began = time.monotonic()
+            assert len(reader.topics()) == 20 + 1
+            return time.monotonic() - began
+
+    assert await asyncio.to_thread(looked) < 20 * 0.1

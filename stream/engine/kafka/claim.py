@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
-from stream.engine.kafka.fetch import Fetch, Inbox, consumer_of
+from stream.engine.kafka.fetch import Fetch, Inbox, aware, consumer_of
 from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.producer import Producer, parts_of
@@ -136,6 +136,7 @@ class KafkaClaim:
             consumer = consumer_of(self._address)
             await consumer.start()
             try:
+                await aware(consumer, [tp.topic, *map(self._address.topic, topics)])
                 ended = None
                 while ended != (writer := _writer(rows)):
                     await self._rounds.end(writer)

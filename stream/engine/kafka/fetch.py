@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -251,6 +251,7 @@ class Fetch:
             if self._uncommitted is None:
                 self._uncommitted = consumer_of(self._address, isolation_level="read_uncommitted")
                 await self._uncommitted.start()
+            await aware(self._uncommitted, [tp.topic for tp in inboxes])
             ends = await self._uncommitted.end_offsets(list(inboxes))
         while any(inbox.reached < ends[tp] and not inbox.full for tp, inbox in inboxes.items()):
             if any(self._inboxes.get(tp) is not inbox for tp, inbox in inboxes.items()):
@@ -286,3 +287,9 @@ def consumer_of(address: Address, *topics: str, **settings: object) -> AIOKafkaC
             **settings,
         },
     )
+
+
+async def aware(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> None:
+    """Have a consumer know where these topics are: it asks for one after the other, and waits 100 ms before each."""
+    client = consumer._client  # noqa: SLF001 - the client knows no other way
+    await client.set_topics({*client._topics, *topics})  # noqa: SLF001

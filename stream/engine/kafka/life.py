@@ -23,7 +23,7 @@ from msgspec import msgpack, structs
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.cluster import administering
 from stream.engine.kafka.errors import explained
-from stream.engine.kafka.fetch import consumer_of
+from stream.engine.kafka.fetch import aware, consumer_of
 from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import META, Meta, decode_meta, noted, rows_at
 from stream.engine.log import EngineError, Fenced, LaneId, Outgoing
@@ -103,6 +103,7 @@ class Life:
             consumer = consumer_of(self._address, isolation_level="read_uncommitted")
             await consumer.start()
             try:
+                await aware(consumer, [tp.topic for tp in notes])
                 ends = await consumer.end_offsets(list(notes))
                 times = {tp: meta.moment + round(CLOCKS * 1000) for tp, (_, meta) in notes.items()}
                 later = await consumer.offsets_for_times(times)

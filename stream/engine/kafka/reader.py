@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.cluster import partitions_of, reach
 from stream.engine.kafka.errors import explained, quieten
-from stream.engine.kafka.fetch import consumer_of
+from stream.engine.kafka.fetch import aware, consumer_of
 from stream.engine.kafka.life import decode_life
 from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.rows import META, decode_meta
@@ -111,8 +111,7 @@ class KafkaReader:
 
     async def _topics(self) -> list[TopicInfo]:
         tps = [self._tp(name, partition) for name, count in self._known.items() for partition in range(count)]
-        with explained(self.address, "reading"):
-            first, heads = await self.consumer.beginning_offsets(tps), await self.consumer.end_offsets(tps)
+        first, heads = await self._firsts(tps), await self._ends(tps)
         found = []
         for name, count in sorted(self._known.items()):
             mine = [self._tp(name, partition) for partition in range(count)]
@@ -170,8 +169,7 @@ class KafkaReader:
 
     async def _down(self, topic: str, partition: int, start: int | None, limit: int) -> list[Record]:
         tp = self._tp(topic, partition)
-        with explained(self.address, "reading"):
-            first = (await self.consumer.beginning_offsets([tp]))[tp]
+        first = (await self._firsts((tp,)))[tp]
         end = (await self._ends((tp,)))[tp]
         end = end if start is None else min(end, start + 1)
         step, low = 2 * limit, end
@@ -209,7 +207,7 @@ class KafkaReader:
         """What is committed of a partition, from ``start`` or its beginning."""
         with explained(self.address, "reading"):
             if start is None:
-                start = (await self.consumer.beginning_offsets([tp]))[tp]
+                start = (await self._firsts((tp,)))[tp]
             if end is None:
                 end = (await self._ends((tp,)))[tp]
             async for batch in batches(self.consumer, tp, start, end):
@@ -311,8 +309,7 @@ class KafkaReader:
             for partition in range(count)
         }
         ends = await self._ends(changelogs)
-        with explained(self.address, "reading"):
-            firsts = await self.consumer.beginning_offsets(list(changelogs))
+        firsts = await self._firsts(changelogs)
         found: dict[LaneId, dict[str, int]] = {}
 
         def keep(records: list[ConsumerRecord]) -> None:
@@ -354,10 +351,17 @@ class KafkaReader:
             raise Mismatch(f"{self.address}: no topic {topic!r}; there are {', '.join(sorted(self._known))}")
         return self._known[topic]
 
-    async def _ends(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _ends(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         with explained(self.address, "reading"):
+            await aware(self.consumer, [tp.topic for tp in tps])
             ends: dict[TopicPartition, int] = await self.consumer.end_offsets(list(tps))
         return ends
+
+    async def _firsts(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        with explained(self.address, "reading"):
+            await aware(self.consumer, [tp.topic for tp in tps])
+            firsts: dict[TopicPartition, int] = await self.consumer.beginning_offsets(list(tps))
+        return firsts
 
     async def _through(
         self,
