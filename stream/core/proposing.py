@@ -110,7 +110,8 @@ def nudged(turn: Turn, message: Nudge) -> None:
     elif edge.state == "linked" and edge.peer == message.sender:
         key = (*keys_of(end, turn.row.remote), "")[0]
         turn.change(end, owed=tuple(turn.leading(end)))
-        turn.mail(message.sender, Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key))
+        anew = Propose(edge=end.peer_edge, sender=turn.key, number=edge.number, key=key, anew=True)
+        turn.mail(message.sender, anew)
     elif edge.state == "severed" and edge.peer == message.sender and message.number > edge.number:
         propose(turn, end, message.sender)
 
@@ -162,7 +163,11 @@ def proposed(turn: Turn, message: Propose) -> None:
 
 
 def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why | None:
-    """What speaks against a proposal; of a linked record, too, that it has the match value no more."""
+    """What speaks against a proposal; of a linked record, too, that it has the match value no more.
+
+    A link that is over is not brought back by the words that once made it: read once more, they linked a record to one
+    that was deleted long ago, whose last values were written into it. Whose end of it still stands says that.
+    """
     state = edge.state if edge is not None else "alone"
     if turn.row.gone_at:
         return "gone"
@@ -176,7 +181,8 @@ def _objection(turn: Turn, end: End, message: Propose, edge: Edge | None) -> Why
     if state == "copy":
         return "copy"
     barred = f"{end.edge}|{message.sender}" in turn.row.never
-    return "mismatch" if barred or other else None
+    over = edge is not None and message.number <= edge.ended and not message.anew
+    return "mismatch" if barred or other or over else None
 
 
 def _not_ours(turn: Turn, end: End, key: str) -> list[str]:

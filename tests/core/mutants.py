@@ -470,6 +470,20 @@ MUTANTS = [
         "test_index.TestC4TakenNoMore.test_who_hears_it_while_it_asks_for_the_next_value_begins_anew",
     ),
     mutant(
+        "C2 over",
+        proposing._objection,
+        "message.number <= edge.ended",
+        "False",
+        "test_deleting.TestD2Return.test_nor_is_it_brought_back_by_an_old_proposal",
+    ),
+    mutant(
+        "C2 still stands",
+        proposing.nudged,
+        "anew=True",
+        "anew=False",
+        "test_deleting.TestD2Return.test_but_by_who_still_stands_to_it",
+    ),
+    mutant(
         "C4 refused meanwhile",
         proposing.declined,
         "elif held and not edge.key:",

@@ -440,9 +440,27 @@ class TestD2Return:
         table.bring(B, seen(250, **FULL))
         assert table.edge(B, "f/b").state == "alone"
         table.view = view(flow(delete="delete"))
-        table.tell(B, Propose(edge="f/b", sender=A, number=number, key=""))
+        table.tell(B, Propose(edge="f/b", sender=A, number=number, key="", anew=True))
         assert table.edge(B, "f/b").state == "linked"
         assert commands(table.tell(B, detach)) == []
+
+    def test_nor_is_it_brought_back_by_an_old_proposal(self) -> None:
+        """All topics were read once more: the last values of a deleted record were written into one that returned."""
+        table = pair("keep")
+        number = table.edge(B, "f/b").number
+        table.bring(B, gone(200))
+        table.bring(A, gone(210))
+        table.bring(B, seen(250, **FULL))
+        out = table.tell(B, Propose(edge="f/b", sender=A, number=number, key=KEY))
+        assert (only(Refuse, out).why, table.edge(B, "f/b").state) == ("mismatch", "alone")
+
+    def test_but_by_who_still_stands_to_it(self) -> None:
+        table = pair("keep")
+        number = table.edge(A, "f/a").number
+        table.bring(B, Refuse(edge="f/b", sender=A, number=number, why="given up"))
+        table.bring(A, Nudge(edge="f/a", sender=B))
+        assert [table.edge(ref, name).number for ref, name in ((A, "f/a"), (B, "f/b"))] == [number, number]
+        assert table.edge(B, "f/b").peer == A
 
     def test_nor_is_it_brought_back_by_an_old_attach(self) -> None:
         """All topics were read once more: what had been wanted of the record before it returned was written again."""

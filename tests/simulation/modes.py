@@ -217,7 +217,7 @@ MODES = {
     "refuses, tried again": Mode(quirks={"b": Quirks(refuses=X2)}, steps={"try again": 40}),
     "people link": Mode(
         steps={"part": 8, "never": 4, "pair": 14},
-        excused=frozenset({"linked", "matched", "names", "replay", "deletions", "few", "lost"}),
+        excused=frozenset({"linked", "matched", "taken", "names", "replay", "deletions", "few", "lost"}),
         why="who belongs together is what people say, and what was seen under a former link is not known any more",
     ),
     "refuses creates": Mode(quirks={"b": Quirks(needs=X2)}),
@@ -287,8 +287,9 @@ MODES = {
     "erased, unread, no times": Mode(
         quirks={"b": Quirks(timeless=True)},
         steps={"erase unread": 8},
-        excused=frozenset({"latest", "few", "versions", "emptied"}),
-        why="what has no time of change is as new as its reading, which is newer than an edit that was not read yet",
+        excused=frozenset({"latest", "references", "few", "versions", "emptied"}),
+        why="what has no time of change is as new as its reading, which is newer than an edit that was not read yet; "
+        "where a field goes one way, each side keeps its own",
     ),
     "restored, late requests": Mode(
         quirks=everywhere(late=LATE),

@@ -72,6 +72,7 @@ FITTING = {
         ("fan in", "rollback"),
         ("conflict", "restored"),
     ],
+    "C2": [("chain", "deletes, swarm"), ("pair", "deletes, returns")],
     "C3": [("conflict", "plain"), ("fan in", "plain")],
     "C4": [
         ("conflict", "plain"),

@@ -67,6 +67,7 @@ FOUND = [
     ("conflict", "erased", 295000002),
     ("both without match", "deletes, restored", 300000000),
     ("two criteria crosswise", "class 5, rollback", 403000000),
+    ("chain", "deletes, swarm", 403000000),
 ]
 """Fresh seeds that once found something."""
 
