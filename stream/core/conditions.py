@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from stream.core.fields import whole
 from stream.core.flows import Condition, End
-from stream.core.matching import enlist, keys_of, release, withdraw
+from stream.core.matching import enlist, keys_of, release, unlist
 from stream.core.row import Edge
 from stream.core.turn import Turn
 from stream.model import Propose
@@ -57,7 +57,7 @@ def settle(turn: Turn) -> None:
 def _leave(turn: Turn, end: End, edge: Edge | None) -> None:
     if edge is None or edge.state in FREE:
         if turn.row.plan and not (edge is not None and edge.idle):
-            withdraw(turn, end, {*keys_of(end, turn.before), *keys_of(end, turn.row.remote)})
+            unlist(turn, end)
         release(turn, end)
         turn.move(end, "alone", reason=UNMET)
         turn.change(end, idle=True)

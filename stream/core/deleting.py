@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from stream.core import references
 from stream.core.brake import BRAKE
 from stream.core.flows import End
-from stream.core.matching import keys_of, release, withdraw
+from stream.core.matching import release, unlist
 from stream.core.reading import SECOND, known, order, read
 from stream.core.row import Deletion, Edge, Leave, Write
 from stream.core.turn import LONGEST, Turn
@@ -131,7 +131,7 @@ def _withdraw(turn: Turn) -> None:
     row = turn.row
     for end in turn.ends.values():
         if row.plan:
-            withdraw(turn, end, keys_of(end, row.remote))
+            unlist(turn, end)
         edge = row.edges.get(end.edge)
         if edge is not None and edge.state in UNLINKED and not _bound(edge):
             release(turn, end)

@@ -85,6 +85,15 @@ def withdraw(turn: Turn, end: End, keys: Iterable[str]) -> None:
         turn.mail(key, Register(sender=turn.key, edge=end.edge, present=False, number=turn.number()))
 
 
+def unlist(turn: Turn, end: End) -> None:
+    """Register no longer under any value, also none that went in this very turn.
+
+    A record was found deleted while a new name of it was being written: under the old one it stood as taken for ever,
+    and whoever had that was refused.
+    """
+    withdraw(turn, end, dict.fromkeys((*keys_of(end, turn.before), *keys_of(end, turn.row.remote))))
+
+
 def release(turn: Turn, end: End) -> None:
     """Give the locks of an end back; only once the counterpart itself is registered (C3).
 

@@ -484,6 +484,13 @@ MUTANTS = [
         "test_deleting.TestD2Return.test_but_by_who_still_stands_to_it",
     ),
     mutant(
+        "C4 unlisted",
+        matching.unlist,
+        "*keys_of(end, turn.before)",
+        "*()",
+        "test_deleting.TestD2Return.test_it_is_found_by_no_name_that_it_had",
+    ),
+    mutant(
         "C4 refused meanwhile",
         proposing.declined,
         "elif held and not edge.key:",
@@ -1190,7 +1197,7 @@ MUTANTS = [
     mutant(
         "E1 withdrawn",
         conditions._leave,
-        "withdraw(turn, end, {*keys_of(end, turn.before), *keys_of(end, turn.row.remote)})",
+        "unlist(turn, end)",
         "pass",
         "test_conditions.TestE1WhoTakesPart.test_nobody_finds_a_record_that_left_under_its_old_name_or_its_new_one",
     ),

@@ -473,6 +473,15 @@ class TestD2Return:
         assert table.tell(B, Attach(edge="f/b", sender=A, number=number, want=want)) == []
         assert table.edge(B, "f/b").state == "alone"
 
+    def test_it_is_found_by_no_name_that_it_had(self) -> None:
+        """It was deleted while a new name was written; whoever had the old one was refused for ever."""
+        table = pair("keep")
+        command = only(Command, table.read(A, 20, name="m"))
+        table.bring(B, gone(40))
+        table.done(B, command, 30)
+        assert table.row(B).gone_at
+        assert KEY not in table.rows
+
     def test_whose_counterpart_is_gone_is_free_for_others(self) -> None:
         """It came back and stood as taken: its next match was refused for ever."""
         table = pair("keep")

@@ -68,6 +68,7 @@ FOUND = [
     ("both without match", "deletes, restored", 300000000),
     ("two criteria crosswise", "class 5, rollback", 403000000),
     ("chain", "deletes, swarm", 403000000),
+    ("two criteria crosswise", "deletes, kept", 405000003),
 ]
 """Fresh seeds that once found something."""
 
