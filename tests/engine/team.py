@@ -201,11 +201,11 @@ async def lanes_of(url: str, pid: int) -> list[LaneId]:
     """Which lanes a worker has, by its own word; none while it is not that far."""
     try:
         reader, writer = await asyncio.open_unix_connection(socket_at(url, pid))
+        writer.write(b'{"name": "status", "payload": {}}\n')
+        found = json.loads(await reader.readline() or b'{"answer": {"lanes": []}}')
+        writer.close()
     except OSError:
         return []
-    writer.write(b'{"name": "status", "payload": {}}\n')
-    found = json.loads(await reader.readline() or b'{"answer": {"lanes": []}}')
-    writer.close()
     return sorted({LaneId(lane["agent"], lane["partition"]) for lane in found["answer"]["lanes"]})
 
 

@@ -93,7 +93,7 @@ def test_workers_that_come_and_go_hand_over_what_they_have(team: Team) -> None:
                 team.hire(state=f"{len(stood)}.{len(team.workers)}")
             while len(team.alive()) > wanted:
                 leave(team)
-            until(lambda: shared_out(team, wanted), STUCK)
+            until(lambda: stays(team) and shared_out(team, wanted), STUCK)
             taken.append(time.monotonic() - began)
             faults.over()
         stood.append(watch.longest)
@@ -117,6 +117,12 @@ def test_workers_that_come_and_go_hand_over_what_they_have(team: Team) -> None:
     assert len(stood) >= (10 if FULL else 5)
     assert "Traceback" not in team.said()
     check(team, finish(team))
+
+
+def stays(team: Team) -> bool:
+    """Nobody has ended who was not told to. Always true."""
+    assert len(team.alive()) == len(team.workers), team.said()[-2000:]
+    return True
 
 
 def leave(team: Team) -> None:

@@ -22,7 +22,7 @@ from stream.operate.process import WorkerProcess
 from stream.wanted import agents_of, on_cluster
 from tests.engine.team import lanes_of
 from tests.worker.office import Office
-from tests.worker.rig import linked, pairs, redundant, rename, rig, settled
+from tests.worker.rig import linked, pairs, redundant, rename, rig, settled, until
 
 FULL = bool(os.environ.get("LINKSTREAM_FAULTS"))
 STEPS = (4, 2, 8, 3, 4, 3, 4, 3, 4, 3) if FULL else (3, 1)
@@ -76,9 +76,7 @@ async def type_on(office: Office, mine: Sequence[tuple[str, str]], took: list[fl
         roll.shuffle(both)
         text, began = f"Edit {number} of {both[0]}", time.monotonic()
         await rename(office, both[0], text)
-        async with asyncio.timeout(60):
-            while text not in office.record(both[1]).values():  # noqa: ASYNC110 - a person looks again
-                await asyncio.sleep(0.02)
+        await until(lambda both=both, text=text: text in office.record(both[1]).values(), text, seconds=60, every=0.02)
         took.append(time.monotonic() - began)
 
 
