@@ -412,6 +412,16 @@ class LogContract:
         assert first.done()
         assert lane.flying
 
+    async def test_while_a_commit_flies_only_a_full_unit_is_taken(self, log: Log) -> None:
+        """What comes until it has landed goes along in the next one."""
+        await log.publish(sent("a", "b", "c"))
+        lane = await lane_of(log)
+        await lane.finish(lane.take(1))
+        assert lane.flying
+        assert [lane.ready(limit) for limit in (1, 2, 3)] == [True, True, False]
+        await lane.settled()
+        assert lane.ready(3)
+
     async def test_a_cancelled_wait_for_a_turn_harms_nobody(self, log: Log) -> None:
         lane = await lane_of(log)
 

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream.engine.kafka import cluster as topics
+from stream.engine.kafka import fetch
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.claim import KafkaClaim
 from stream.engine.kafka.log import KafkaLog
@@ -18,7 +19,7 @@ from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import LocalRows, Meta
 from stream.engine.lanes import Lane
 from stream.engine.log import Fenced, LaneId
-from tests.engine.contract import PARTITIONS, TOPICS, LogContract, keys, lane_of, sent
+from tests.engine.contract import PARTITIONS, TOPICS, LogContract, keys, lane_of, sent, until
 
 AGENTS = ("join", "push", "witness")
 
@@ -180,6 +181,19 @@ async def test_one_partition_is_published_to_without_a_transaction(log: KafkaLog
     await log.publish(sent("c"))
     lane = await lane_of(log)
     assert [record.offset for record in lane.take(10)] == [0, 1, 2]  # markers have offsets, too
+
+
+async def test_a_topic_in_which_nothing_happens_holds_back_no_other(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "POLL", 30.0)
+    for _ in range(6):
+        await log.publish(sent("k", value=os.urandom(300_000)))
+    lane = await lane_of(log, topics=("in", "more"))
+    async with asyncio.timeout(10):
+        for _ in range(6):
+            await until(lane.waits)
+            assert len(lane._read(1)) == 1
 
 
 # Partitions are given out anew
