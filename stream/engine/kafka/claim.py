@@ -212,7 +212,7 @@ class KafkaClaim:
 
     async def _keep(self, most: int = HEAVY) -> None:
         """Have the file follow, now and then; waits when too much is fresh."""
-        heavy = self.rows.size > most
+        heavy = self.rows.heavy(most)
         if self._keeping is not None and (self._keeping.done() or heavy):
             await self._keeping
             self._keeping = None

@@ -91,8 +91,7 @@ class LocalRows:
         self._fresh: dict[bytes, bytes | None] = {}
         self._going: dict[bytes, bytes | None] = {}
         """Being written."""
-        self.size = 0
-        """Bytes of fresh rows, about."""
+        self._size = 0  # bytes of fresh rows, at most: those of a row that is written again are counted again
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -141,7 +140,7 @@ class LocalRows:
     def clear(self) -> None:
         """Forget everything."""
         self.at, self.meta = -1, None
-        self._fresh, self.size = {}, 0
+        self._fresh, self._size = {}, 0
         with self._transaction():
             self._writer.execute("delete from rows")
             self._writer.execute("update place set at = -1, meta = x''")
@@ -149,15 +148,21 @@ class LocalRows:
     def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta | None) -> None:
         """Take over what a transaction did."""
         self._fresh.update(rows)
-        self.size += sum(map(len, filter(None, rows.values()))) + 100 * len(rows)
+        self._size += _size(rows)
         self.at, self.meta = at, meta
+
+    def heavy(self, most: int) -> bool:
+        """Whether fresh rows have more bytes than these, about."""
+        if self._size > most:
+            self._size = _size(self._fresh)
+        return self._size > most
 
     async def keep(self) -> None:
         """Write what is fresh, beside the loop; one call at a time.
 
         Raises ``Fenced`` when the lane was claimed by another process.
         """
-        self._going, self._fresh, self.size = self._fresh, {}, 0
+        self._going, self._fresh, self._size = self._fresh, {}, 0
         await asyncio.to_thread(self._keep, self._going, self.at, self.meta)
         self._going = {}
 
@@ -248,3 +253,7 @@ class LocalRows:
         """Close the file."""
         self._connection.close()
         self._writer.close()
+
+
+def _size(rows: Mapping[bytes, bytes | None]) -> int:
+    return sum(map(len, filter(None, rows.values()))) + 100 * len(rows)
