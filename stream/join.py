@@ -137,11 +137,15 @@ class Join:
             self.recovering.discard(unit.partition)
 
     def _resync(self, unit: Unit, message: Resync) -> None:
-        """Have rows tell everything anew; when they were told, let every lane know (C1)."""
+        """Have rows tell everything anew; when they were told, let every lane know (C1).
+
+        Not if that was in another life: in a backup that was taken at the end of a sweep its word still waits to be
+        read, and opened the gate before any row was told.
+        """
         if message.types:
             whole = {*message.types} >= {*self._flows.paths}
             resync.wanted(unit, message.types, self._clock(), whole=whole)
-        elif unit.loss.at:
+        elif unit.loss.at and message.life == unit.loss.at:
             mark = Counted(entity=ROWS, plan=0, source=unit.partition, of=unit.partitions, life=unit.loss.at)
             for partition in range(unit.partitions):
                 unit.emit(MAIL, encode_mark(mark), encode(mark), (), partition)

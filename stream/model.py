@@ -272,10 +272,11 @@ class Rouse(Struct, frozen=True, kw_only=True, tag="rouse", omit_defaults=True):
     early: bool = False
 
 
-class Resync(Struct, frozen=True, kw_only=True, tag="resync"):
-    """To a lane: have all rows of these types tell everything anew; of no type: all were told."""
+class Resync(Struct, frozen=True, kw_only=True, tag="resync", omit_defaults=True):
+    """To a lane: have all rows of these types tell everything anew; of no type: all were told, in this life."""
 
     types: tuple[str, ...]
+    life: Time = 0
 
 
 class Roster(Struct, frozen=True, kw_only=True, tag="roster"):

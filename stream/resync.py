@@ -61,7 +61,7 @@ def go_on(unit: Unit, types: Iterable[str], now: Time, period: Time, pace: tuple
     more = len(told) == most
     left = sweep.left if more else sweep.left[1:]
     if not left:  # behind all that was sent, so that whoever meets it knows that it was read
-        unit.emit(MAIL, RESYNC, encode(Resync(types=())), (), unit.partition)
+        unit.emit(MAIL, RESYNC, encode(Resync(types=(), life=unit.loss.at)), (), unit.partition)
     _put(unit, Sweep(sweep.begun, left, told[-1] if more else b"", sweep.hurry and bool(left)))
 
 

@@ -115,6 +115,13 @@ MUTANTS = [
         "test_resync.test_after_a_loss_nothing_is_created_before_all_was_told_and_read_anew",
     ),
     mutant(
+        "C1 told",
+        Join._resync,
+        "message.life == unit.loss.at",
+        "True",
+        "test_resync.test_the_end_of_a_sweep_before_the_loss_opens_nothing",
+    ),
+    mutant(
         "C1 loss",
         Join._census,
         "if census.life != unit.loss.at:",

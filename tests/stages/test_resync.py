@@ -151,6 +151,21 @@ async def test_marks_of_what_was_read_before_the_loss_open_nothing() -> None:
     assert table.join.recovering
 
 
+async def test_the_end_of_a_sweep_before_the_loss_opens_nothing() -> None:
+    """A backup was taken when it had been said and not yet been read."""
+    table = await filled(4)
+    await lose(table)
+    table.systems["a"].add("t", {"name": "later", "x": "x0"})
+    created = len(table.read(upserts("b.t")))
+    over = encode(Resync(types=()))
+    await table.log.publish([Outgoing(MAIL, b"resync", over, (), partition) for partition in range(PARTITIONS)])
+    for name in TYPES:
+        await table.poll(name)
+    await table.run_join()
+    assert len(table.read(upserts("b.t"))) == created
+    assert table.join.recovering == set(range(PARTITIONS))
+
+
 async def test_after_a_loss_everything_is_read_and_told_although_nothing_looks_new() -> None:
     table = await filled(4)
     published = len(table.read("changes.a.t"))
