@@ -92,7 +92,7 @@ FITTING = {
     "C8": [
         ("pair", "trims"),
         ("pair", "erased, at rest"),
-        ("fan", "erased, unread"),
+        ("pair without match", "erased, unread"),
         ("chain", "rollback"),
         ("pair", "racing people"),
     ],

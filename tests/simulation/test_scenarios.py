@@ -172,10 +172,10 @@ def test_what_was_typed_when_the_log_was_lost_wins_whoever_is_read_first(order: 
     world.settle()
     for name in "ba":  # so that no record is as it was created
         world.now += SECOND
-        world.systems[name].edit("t", "1", "x1", f"by {name}")
+        world.systems[name].edit("t", "1", "name", f"by {name}")
         world.settle()
     world.now += SECOND
-    world.systems[typed_at].edit("t", "1", "x1", "just before")
+    world.systems[typed_at].edit("t", "1", "name", "just before")
     world.now += SECOND
     faults.erase(world, at_rest=False)
     for name in order:
@@ -185,6 +185,6 @@ def test_what_was_typed_when_the_log_was_lost_wins_whoever_is_read_first(order: 
         world.step_wake()
         world.step_join(0, 100)
     world.settle()
-    assert [system.records["t"]["1"]["fields"]["x1"] for system in world.systems.values()] == ["just before"] * 2
+    assert [system.records["t"]["1"]["fields"]["name"] for system in world.systems.values()] == ["just before"] * 2
     assert world.row("a.t:1").edges["a.t~b.t/a"].state == "linked"
     world.close()
