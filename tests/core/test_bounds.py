@@ -13,7 +13,21 @@ from stream.core.rosters import ROOM, decide_roster
 from stream.core.seeking import CLAIMING, GATE
 from stream.core.shared import Brake, Creates, Index
 from stream.core.turn import Mail
-from stream.model import Claim, ClaimKey, Free, Gone, Leaving, Nudge, Propose, Refuse, Register, Release, Roster, Settle
+from stream.model import (
+    Accept,
+    Claim,
+    ClaimKey,
+    Free,
+    Gone,
+    Leaving,
+    Nudge,
+    Propose,
+    Refuse,
+    Register,
+    Release,
+    Roster,
+    Settle,
+)
 from tests.core.build import SECOND, START, A, B, Table, every, flow, linked, only, seen, view
 
 FULL = {"name": "n", "x": "x0", "y": None}
@@ -49,6 +63,11 @@ class TestC2Numbers:
         number = table.edge(B, "f/b").number
         table.tell(B, Propose(edge="f/b", sender=A, number=number - 1, key="", anew=True))
         assert table.edge(B, "f/b").number == number
+
+    def test_a_proposal_said_twice_is_accepted_twice_and_nothing_is_told_again(self) -> None:
+        table = linked()
+        out = table.tell(B, Propose(edge="f/b", sender=A, number=table.edge(B, "f/b").number, key=""))
+        assert [type(each) for each in every(object, out)] == [Accept]
 
     def test_nobody_else_refuses_it(self) -> None:
         table = linked()
