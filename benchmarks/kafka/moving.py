@@ -7,6 +7,7 @@ killed, and the second takes the rest when its session is over. ``product.py`` r
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import time
@@ -69,6 +70,7 @@ def moving(url: str) -> dict[str, float]:
         "joining_extra_ms": max(joined) - usual,
         "killed_s": killed,
         "after_session_s": killed - address_of(url).session,
+        "load": os.getloadavg()[0],
     }
 
 

@@ -61,7 +61,8 @@ a former one; *explain* of a record among as many, with a change in the topics f
 edits shared among processes on the same cores. *moving*: 500 edits a second over 50,000 rows, each from being sent to
 its command in the hands of a reader of committed records: with one worker; while a second one comes, with an empty
 folder; and when the first is killed. *joining_extra_ms* is the slowest edit of the second part less the median of the
-first, *after_session_s* the slowest of the last part less the session of ten seconds.
+first, *after_session_s* the slowest of the last part less the session of ten seconds. *load* says how much else the
+machine did; nothing here suffers more from that.
 
 {product}
 
