@@ -192,6 +192,8 @@ class Register(Struct, frozen=True, kw_only=True, tag="register", omit_defaults=
     """The sender's own."""
     present: bool = True
     linked: bool = False
+    holds: bool = False
+    """I hold the right to create."""
     number: int = 0
     """The newest word counts: an older one may be said again, and late."""
 

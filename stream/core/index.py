@@ -64,13 +64,16 @@ def decide_index(
 
 
 def _enter(index: Index, message: Register, now: Time) -> None:
-    """Keep who carries the value, as free or as linked, as far as there is room (C12).
+    """Keep who carries the value, as free or as linked, as far as there is room (C12), and who may create.
 
     An older word that is said again, late, is passed over: one that was linked counted as free once more, and two that
-    match were left in doubt beside it (C4).
+    match were left in doubt beside it (C4). The right to create was given by this very index, before its row was lost:
+    given once more, of two origins of one name both created (C3).
     """
     if message.number < index.numbers.get(message.sender, 0):
         return
+    if message.holds and index.lock is None:
+        index.lock = (message.sender, message.number)
     side = message.edge[-1:]
     members = dict(index.members)
     others = members.pop(message.sender, "").replace(side, "").replace(side.upper(), "")

@@ -70,13 +70,17 @@ def moved(turn: Turn, end: End) -> bool:
 
 
 def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:
-    """Register under these values, as free or as taken; a copy is nobody's to find (C10)."""
+    """Register under these values, as free or as taken; a copy is nobody's to find (C10).
+
+    Who holds the right to create says so: an index whose rows alone were lost gave it to somebody else as well (C3).
+    """
     edge = turn.row.edges.get(end.edge)
     if edge is not None and edge.state == "copy":
         return
     linked = edge is not None and edge.state in ("linked", "severed", "claiming")
     for key in keys:
-        turn.mail(key, Register(sender=turn.key, edge=end.edge, linked=linked, number=turn.number()))
+        holds = edge is not None and key in edge.locks
+        turn.mail(key, Register(sender=turn.key, edge=end.edge, linked=linked, holds=holds, number=turn.number()))
 
 
 def withdraw(turn: Turn, end: End, keys: Iterable[str]) -> None:

@@ -419,6 +419,13 @@ MUTANTS = [
         "test_matching.TestC3KeyLock.test_nobody_has_it_and_the_lock_is_given_once",
     ),
     mutant(
+        "C3 held",
+        index._enter,
+        "message.holds and index.lock is None",
+        "False",
+        "test_index.test_c3_who_may_create_says_so_to_an_index_whose_row_was_lost",
+    ),
+    mutant(
         "C4",
         proposing._objection,
         '("linked", "severed")',

@@ -333,3 +333,19 @@ class TestC12Crowds:
         table.now += CROWDED
         table.tell(KEY, Release(sender=A, number=1))
         assert KEY not in table.rows
+
+
+def test_c3_who_may_create_says_so_to_an_index_whose_row_was_lost() -> None:
+    given = view(flow(create="forward"))
+    table = filled(given, a1={"name": "n"}, a2={"name": "n"})
+    assert [state(table, ref) for ref in (A, "a.t:2")] == ["creating", "matching"]
+    del table.rows[KEY]
+    table.view = view(*given.flows.flows.values(), counted=())
+    for ref in ("a.t:2", A):
+        table.bring(ref, Wake(resync=True))
+    table.view = given
+    table.bring(KEY, Wake())
+    assert [state(table, ref) for ref in (A, "a.t:2")] == ["creating", "matching"]
+    lock = table.rows[KEY].lock  # type: ignore[union-attr]
+    assert lock is not None
+    assert lock[0] == A

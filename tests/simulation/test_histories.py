@@ -69,6 +69,7 @@ FOUND = [
     ("two criteria crosswise", "class 5, rollback", 403000000),
     ("chain", "deletes, swarm", 403000000),
     ("two criteria crosswise", "deletes, kept", 405000003),
+    ("conflict", "rollback", 406000000),
 ]
 """Fresh seeds that once found something."""
 
