@@ -168,7 +168,8 @@ def test_of_three_brokers_each_may_be_killed_and_all_restarted_in_turn(
     tmp_path: Path, cluster: Callable[..., Cluster], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three = cluster(brokers=3, heap=320)
-    with hired(tmp_path, three.bootstrap, name, monkeypatch, copies=3) as team:
+    told = f"{three.bootstrap}?timeout=8&"  # a broker that hangs is given up after so many seconds
+    with hired(tmp_path, three.bootstrap, name, monkeypatch, copies=3, told=told) as team:
         faults = Faults(team)
         team.hire("w1"), team.hire("w2")
         until(lambda: team.pushed() > 50, 60)
