@@ -54,15 +54,15 @@ decoding or rows. Stock Faust gets fewer changes, for it is slower.
 
 ### The product, recovery, several workers
 
-Real rows and decisions, 4 partitions, exactly once; one round, of *workers* two. *join*: an edit is two decisions, two
-rows, an offer and a command; others repeat what is known. *chain*: from the reading of a page to the commit of the
-receipt. *recover*: all lanes of the joining agent claimed by a new process, from the changelog and from the files of
-a former one; *explain* of a record among as many, with a change in the topics for every second row. *workers*: 20,000
-edits shared among processes on the same cores. *moving*: 500 edits a second over 50,000 rows, each from being sent to
-its command in the hands of a reader of committed records: with one worker; while a second one comes, with an empty
-folder; and when the first is killed. *joining_extra_ms* is the slowest edit of the second part less the median of the
-first, *after_session_s* the slowest of the last part less the session of ten seconds. *load* says how much else the
-machine did; nothing here suffers more from that.
+Real rows and decisions, 4 partitions, exactly once; one round, of *chain* four, of *moving* three. *join*: an edit is
+two decisions, two rows, an offer and a command; others repeat what is known. *chain*: from the reading of a page to the
+commit of the receipt. *recover*: all lanes of the joining agent claimed by a new process, from the changelog and from
+the files of a former one; *explain* of a record among as many, with a change in the topics for every second row.
+*workers*: 20,000 edits shared among processes on the same cores. *moving*: 500 edits a second over 50,000 rows, each
+from being sent to its command in the hands of a reader of committed records: with one worker; while a second one comes,
+with an empty folder; and when the first is killed. *joining_extra_ms* is the slowest edit of the second part less the
+median of the first, *after_session_s* the slowest of the last part less the session of ten seconds. *load* says how
+much else the machine did; nothing here suffers more from that.
 
 {product}
 
