@@ -229,8 +229,10 @@ async def another(url: str) -> AsyncIterator[KafkaLog]:
     other = KafkaLog(f"{url}/other")
     await other.open()
     await other.declare(TOPICS, PARTITIONS, AGENTS)
-    yield other
-    await other.close()
+    try:
+        yield other
+    finally:
+        await other.close()
 
 
 async def test_a_lane_that_comes_back_goes_on_with_what_it_has(log: KafkaLog, restored: list[LaneId]) -> None:
@@ -309,6 +311,29 @@ async def test_a_former_owner_in_another_process_is_refused_by_the_brokers(log: 
         await changed(now, b"now")
         assert now.claim.get(b"k") == b"now"
         assert await keys(other, "out") == ["a"]
+
+
+async def test_who_is_refused_between_two_parts_of_a_transaction_is_told_why(
+    log: KafkaLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client says of the second part that no transaction is open."""
+    await log.publish(sent("a"))
+    former = await lane_of(log)
+    send, refused = Producer._send, asyncio.Event()
+
+    async def slow(producer: AIOKafkaProducer, *rest: Any) -> Any:
+        ours = producer._txn_manager.transactional_id.startswith(log._rounds.writer)
+        if ours and not producer._sender.sender_task.done() and producer._txn_manager.partitions_to_add():
+            await asyncio.wait([producer._sender.sender_task])
+            refused.set()
+        return await send(producer, *rest)
+
+    monkeypatch.setattr(Producer, "_send", staticmethod(slow))
+    async with another(url) as other:
+        await lane_of(other)
+        with pytest.raises(Fenced, match="another worker has taken"):
+            await changed(former, b"former")
+    assert refused.is_set()
 
 
 async def test_what_a_former_owner_had_begun_is_undone(

@@ -3,7 +3,8 @@
 ``InitProducerId`` makes us the owner of a transactional id: it ends what a former owner had begun, and whatever that
 one sends afterwards is refused. Two traps of the client are avoided here. It backs off for 100 ms when a transaction
 follows another at once, because the broker still writes the markers of the first. And its commit succeeds although a
-record of it has failed, so every acknowledgement is awaited before.
+record of it has failed, so every acknowledgement is awaited before. And once it is fenced, whatever is sent next is told that no transaction is
+open; what ended it is what is raised here.
 
 A producer without an id appends to one partition, in one batch; that needs no transaction, and a process that is killed
 meanwhile leaves none open, for which readers would wait.
@@ -17,6 +18,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.producer import sender
 
 from stream.engine.kafka.address import Address
@@ -87,17 +89,28 @@ class Producer:
         assert producer is not None
         with explained(self._address, what):
             async with asyncio.timeout(self._address.timeout):
-                await producer.begin_transaction()
-                sent = [
-                    await self._send(producer, tp, batch)
-                    for tp, some in parts.items()
-                    for batch in self._batches(producer, tp, some)
-                ]
-                done: list[Any] = await asyncio.gather(*(sending for _, sending, _ in sent), return_exceptions=True)
-                if errors := [each for each in done if isinstance(each, BaseException)]:
-                    raise errors[0]
-                last = {tp: each.offset + count - 1 for (tp, _, count), each in zip(sent, done, strict=True)}
-                await producer.commit_transaction()
+                try:
+                    return await self._transacted(producer, parts)
+                except (KafkaError, AssertionError):
+                    sending = producer._sender.sender_task  # noqa: SLF001 - it tells nobody else
+                    if sending.done():
+                        sending.result()
+                    raise
+
+    async def _transacted(
+        self, producer: AIOKafkaProducer, parts: Mapping[TopicPartition, Iterable[Outgoing]]
+    ) -> dict[TopicPartition, int]:
+        await producer.begin_transaction()
+        sent = [
+            await self._send(producer, tp, batch)
+            for tp, some in parts.items()
+            for batch in self._batches(producer, tp, some)
+        ]
+        done: list[Any] = await asyncio.gather(*(sending for _, sending, _ in sent), return_exceptions=True)
+        if errors := [each for each in done if isinstance(each, BaseException)]:
+            raise errors[0]
+        last = {tp: each.offset + count - 1 for (tp, _, count), each in zip(sent, done, strict=True)}
+        await producer.commit_transaction()
         return last
 
     async def append(self, tp: TopicPartition, parts: Iterable[Outgoing]) -> bool:
