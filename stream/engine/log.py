@@ -96,7 +96,7 @@ class LaneId(Struct, frozen=True, order=True):
 
 
 class Outgoing(Struct, frozen=True, gc=False):
-    """A record on its way into the log. ``timestamp`` in milliseconds; left out, the log's clock says."""
+    """A record on its way into the log. ``timestamp``: milliseconds, else the log's own clock; brokers go by theirs."""
 
     topic: str
     key: bytes

@@ -47,6 +47,8 @@ async def log(url: str) -> AsyncIterator[KafkaLog]:
 class TestKafkaLog(LogContract):
     """The contract, over a cluster."""
 
+    timed = False
+
 
 # Rows on this machine
 

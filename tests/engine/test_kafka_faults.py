@@ -236,7 +236,7 @@ def test_clocks_that_are_set_lose_nothing_and_are_no_lost_log(
     """Three days back, when all that is kept is kept for one; nearly an hour ahead; two days ahead is refused."""
     if FAKETIME is None:
         pytest.skip("found no libfaketime to set a worker's clock with; it would be right (Debian: libfaketime)")
-    quick = cluster(settings={"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "0"})
+    quick = cluster(settings={"log.retention.check.interval.ms": "10", "log.initial.task.delay.ms": "0"})
     clock = tmp_path / "clock"
     with hired(tmp_path, quick.bootstrap, name, monkeypatch) as team:
         faults = Faults(team)
