@@ -18,7 +18,7 @@ from stream.engine.kafka.log import KafkaLog
 from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import LocalRows, Meta
 from stream.engine.lanes import Lane
-from stream.engine.log import Fenced, LaneId
+from stream.engine.log import EngineError, Fenced, LaneId
 from tests.engine.contract import PARTITIONS, TOPICS, LogContract, keys, lane_of, sent, until
 
 AGENTS = ("join", "push", "witness")
@@ -196,6 +196,21 @@ async def test_a_topic_in_which_nothing_happens_holds_back_no_other(
         for _ in range(6):
             await until(lane.waits)
             assert len(lane._read(1)) == 1
+
+
+async def test_an_answer_that_nobody_understands_ends_the_process_and_not_the_reading(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fatal: list[EngineError] = []
+    log.on_fatal = fatal.append
+    await lane_of(log)
+
+    def broken(_: object) -> object:
+        raise KeyError("partitions")
+
+    monkeypatch.setattr(fetch, "answered", broken)
+    await until(lambda: fatal)
+    assert "reading: KeyError: 'partitions'" in str(fatal[0])
 
 
 # Partitions are given out anew

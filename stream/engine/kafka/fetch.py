@@ -23,7 +23,7 @@ from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 
 from stream.engine.kafka.address import Address
-from stream.engine.kafka.errors import explained
+from stream.engine.kafka.errors import explained, known
 from stream.engine.kafka.pages import AGAIN, Answer, Page, Plain, answered, asked
 from stream.engine.log import EngineError
 from stream.ports import Record
@@ -172,19 +172,18 @@ class Fetch:
     async def _run(self, client: AIOKafkaClient) -> None:
         """Ask for all that has room, again and again."""
         try:
-            with explained(self._address, "reading"):
-                while True:
-                    self._stirred = asyncio.get_running_loop().create_future()
-                    for way, inboxes in self._ways(client):
-                        self._flights[way] = asyncio.ensure_future(self._ask(client, way, inboxes))
-                    done, _ = await asyncio.wait(
-                        {*self._flights.values(), self._stirred}, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    for way, flight in [*self._flights.items()]:
-                        if flight in done:
-                            self._flights.pop(way).result()
-        except EngineError as error:
-            self._on_fatal(error)
+            while True:
+                self._stirred = asyncio.get_running_loop().create_future()
+                for way, inboxes in self._ways(client):
+                    self._flights[way] = asyncio.ensure_future(self._ask(client, way, inboxes))
+                done, _ = await asyncio.wait(
+                    {*self._flights.values(), self._stirred}, return_when=asyncio.FIRST_COMPLETED
+                )
+                for way, flight in [*self._flights.items()]:
+                    if flight in done:
+                        self._flights.pop(way).result()
+        except Exception as error:  # noqa: BLE001 - the edge of a task that nobody awaits
+            self._on_fatal(known(error, self._address, "reading"))
 
     def _ways(self, client: AIOKafkaClient) -> Iterator[tuple[Way, Inboxes]]:
         """What to ask for now, and where."""

@@ -1,10 +1,10 @@
 """A producer, and what it does at once: one transaction, in which everything is acknowledged before the commit.
 
 ``InitProducerId`` makes us the owner of a transactional id: it ends what a former owner had begun, and whatever that
-one sends afterwards is refused. Two traps of the client are avoided here. It backs off for 100 ms when a transaction
-follows another at once, because the broker still writes the markers of the first. And its commit succeeds although a
-record of it has failed, so every acknowledgement is awaited before. And once it is fenced, whatever is sent next is told that no transaction is
-open; what ended it is what is raised here.
+one sends afterwards is refused. Three traps of the client are avoided here. It backs off for 100 ms when a transaction
+follows another at once, because the broker still writes the markers of the first. Its commit succeeds although a record
+of it has failed, so every acknowledgement is awaited before. And once it was refused, it says of whatever is sent next
+that no transaction is open: what it was refused for is raised instead.
 
 A producer without an id appends to one partition, in one batch; that needs no transaction, and a process that is killed
 meanwhile leaves none open, for which readers would wait.
@@ -18,7 +18,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.producer import sender
 
 from stream.engine.kafka.address import Address
@@ -91,7 +90,7 @@ class Producer:
             async with asyncio.timeout(self._address.timeout):
                 try:
                     return await self._transacted(producer, parts)
-                except (KafkaError, AssertionError):
+                except Exception:
                     sending = producer._sender.sender_task  # noqa: SLF001 - it tells nobody else
                     if sending.done():
                         sending.result()
