@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from stream.core import birth, rosters
 from stream.core.conditions import LEFT_ALONE, holds
-from stream.core.deleting import NEVER
+from stream.core.deleting import LEFT, NEVER
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
@@ -198,6 +198,9 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     own. A record that claims us while we are linked elsewhere is a copy that a person made, marker and all. An origin
     that left its flow says who they are, and no values (E1). So does one that was not there when all of its type was
     read: the record would wait for it for ever. It hears next that it is kept.
+
+    If their link is over, the record hears that: its row was set back, and while it claims it does nothing in other
+    flows either. Unless the origin came back and has asked it to link anew (D2): nobody answers that who claims.
     """
     edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
@@ -205,7 +208,8 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != sender:
         turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
         return
-    if edge is not None and edge.state == "severed":
+    if edge is not None and edge.state == "severed" and (turn.row.gone_at or edge.reason != LEFT):
+        turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="over"))
         return
     if not turn.row.remote:
         if not turn.view.open(turn.type):

@@ -35,7 +35,7 @@ LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
 SETTLED = frozenset({"alone", "refused"})
 """Those of them that asked, and ask no more."""
 
-Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "copy"]
+Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "forgotten", "copy", "over"]
 
 
 def found(turn: Turn, message: Found) -> None:
@@ -215,6 +215,7 @@ def accepted(turn: Turn, message: Accept) -> None:
     the other side had never came. The same of an Attach: an edit that was typed while the record was being created is
     offered once more when that says that it knows its origin. Of a create that this row of yesterday believes to be on
     its way it is the end: taken back, the new record was free, and was created back before the create was looked up.
+    Who is free for the sender says that it knows of no such link: its row may be one of yesterday.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None:
@@ -232,31 +233,20 @@ def accepted(turn: Turn, message: Accept) -> None:
     elif edge is not None and edge.state == "creating" and edge.number == message.number:
         creating.attach(turn, end, edge, message.sender, None, echo=False)
     else:
-        _refuse(turn, end, message, "given up")
+        another = edge is not None and edge.peer not in ("", message.sender)
+        barred = f"{end.edge}|{message.sender}" in turn.row.never
+        _refuse(turn, end, message, "given up" if another or barred else "forgotten")
 
 
 def declined(turn: Turn, message: Refuse) -> None:
-    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2).
-
-    A claim is answered with "copy" and nothing else: any other refusal is of a link of former times, and late.
-    """
+    """The other side is not ours, or not any more; of a link, just the one with this number is undone (C2)."""
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.peer != message.sender:
         return
-    if edge.state == "claiming" and message.why == "copy":
-        withdraw(turn, end, keys_of(end, turn.row.remote))
-        turn.move(end, "copy", reason=COPY)
-        turn.report(f"{end.flow}: {COPY}")
+    if edge.state == "claiming":
+        _not_claimed(turn, end, edge, message.why)
     elif edge.number == message.number and edge.state in ("linked", "proposed"):
-        held = message.why in ("taken", "copy")
-        if held and edge.state == "linked" and end.roster in edge.locks:
-            creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
-        elif held and edge.key == PERSON:
-            give_up(turn, end, f"{edge.peer} was not linked: it is linked to another record")
-        elif held and not edge.key:
-            give_up(turn, end, TAKEN)
-        else:
-            _try_again(turn, end, edge)
+        _undone(turn, end, edge, message.why)
         if edge.state == "linked":
             enlist(turn, end, keys_of(end, turn.row.remote))
             references.tell(turn, end.edge, None)
@@ -265,6 +255,37 @@ def declined(turn: Turn, message: Refuse) -> None:
         turn.change(end, orphan=True)
         seeking.look(turn, end)
         enlist(turn, end, keys_of(end, turn.row.remote))
+
+
+def _not_claimed(turn: Turn, end: End, edge: Edge, why: Why) -> None:
+    """A claim is answered with "copy" or "over"; any other refusal is of a link of former times, and late (C6, C10)."""
+    if why == "copy":
+        withdraw(turn, end, keys_of(end, turn.row.remote))
+        turn.move(end, "copy", reason=COPY)
+        turn.report(f"{end.flow}: {COPY}")
+    elif why == "over":
+        over = f"its link to {edge.peer} is over, as that one says; this copy is kept"
+        turn.move(end, "severed", peer=edge.peer, number=turn.number(), reason=over)
+        turn.report(f"{end.flow}: {over}")
+
+
+def _undone(turn: Turn, end: End, edge: Edge, why: Why) -> None:
+    """Look for another counterpart, or for none; who was forgotten, and has no match value, claims it back (C6).
+
+    The row of an origin was set back. What it had created heard that nobody waited for it, had no match value to be
+    found by, and was created back before its next reading showed our mark.
+    """
+    held = why in ("taken", "copy")
+    if held and edge.state == "linked" and end.roster in edge.locks:
+        creating.doubt(turn, end, f"{edge.peer} holds all that was asked for, and is linked to another record")
+    elif held and edge.key == PERSON:
+        give_up(turn, end, f"{edge.peer} was not linked: it is linked to another record")
+    elif held and not edge.key:
+        give_up(turn, end, TAKEN)
+    elif why == "forgotten" and not keys_of(end, turn.row.remote):
+        seeking.claims(turn, end, edge.peer)
+    else:
+        _try_again(turn, end, edge)
 
 
 def _try_again(turn: Turn, end: End, edge: Edge) -> None:

@@ -20,7 +20,7 @@ from stream.core.flows import End, parse_marker
 from stream.core.matching import enlist, give_up, keys_of, moved, register, release
 from stream.core.row import SEEKING, Edge
 from stream.core.turn import Turn
-from stream.model import Claim, ClaimKey, Found, Free, Release, Roster, Seen
+from stream.model import Claim, ClaimKey, Found, Free, Ref, Release, Roster, Seen
 
 TAKEN = "its only counterpart is linked to another record"
 GATE = "both types are being read for the first time"
@@ -44,11 +44,16 @@ def marked(turn: Turn, seen: Seen) -> None:
             edge = turn.row.edges.get(end.edge)
             barred = f"{end.edge}|{origin}" in turn.row.never
             if (edge is None or (edge.state in SEEKING and not edge.orphan)) and not barred:
-                release(turn, end)
-                turn.move(end, "claiming", peer=origin, reason=CLAIMING)
+                claims(turn, end, origin)
                 enlist(turn, end, keys_of(end, turn.row.remote))
-                claim_origin(turn, end)
             return
+
+
+def claims(turn: Turn, end: End, origin: Ref) -> None:
+    """Begin to claim an origin: whatever else it looked for, it looks for no more."""
+    release(turn, end)
+    turn.move(end, "claiming", peer=origin, reason=CLAIMING)
+    claim_origin(turn, end)
 
 
 def claim_origin(turn: Turn, end: End) -> None:

@@ -77,7 +77,9 @@ WHY = {
     "gone": "it was deleted",
     "mismatch": "its match values are others by now",
     "given up": "it waits for this no more",
+    "forgotten": "it knows of no such link",
     "copy": "it has its counterpart already: this is a copy",
+    "over": "their link is over",
 }
 OUTCOMES = {
     "done": "done",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from stream.core.row import Edge
 from stream.core.versions import born
 from stream.model import Accept, Attach, Claim, Command, Gone, Offer, Outcome, Refuse, Stated, Version, Wake
 from tests.core.build import (
@@ -220,6 +222,40 @@ class TestC6Claims:
         table.rows[A] = before
         table.deliver()
         assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+
+    def test_who_has_no_match_value_claims_an_origin_that_forgot_it(self) -> None:
+        """Its origin's row was set back and took the link back: it found nobody, and was created back."""
+        table = Table(view(flow(match=(), create="both")))
+        command = only(Command, table.bring(A, seen(10, **FULL)))
+        table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+        del table.rows[A]
+        given, table.view = table.view, view(flow(match=(), create="both"), counted=())
+        table.bring(*table.mail.popleft())
+        assert (table.edge(B, "f/b").state, table.edge(B, "f/b").peer) == ("claiming", A)
+        table.view = given
+        again = only(Command, table.bring(A, seen(10, 40, **FULL)))
+        table.bring(A, table.receipt(again, "found", target=B, after=seen(30, marker="f|a.t:1", **FULL)))
+        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+        assert {command.edge for command in commands(table.out)} == {"f/a"}
+
+    def test_an_origin_that_forgot_it_and_creates_nothing_is_linked_by_its_claim(self) -> None:
+        table, command = created()
+        before = replace(table.row(A), edges={})
+        table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+        table.rows[A] = before
+        table.view = view(flow(match=()), counted=())
+        assert only(Refuse, table.bring(*table.mail.popleft())).why == "forgotten"
+        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+
+    def test_who_is_given_up_for_another_one_claims_nobody(self) -> None:
+        """A person linked the origin to another record; its own claim would have been taken for that of a copy."""
+        table, command = created()
+        table.tell(A, table.receipt(command, "done", target=B, after=seen(30, **FULL)))
+        table.rows[A] = replace(table.row(A), edges={"f/a": Edge(peer="b.t:2", number=9)})
+        out = table.bring(*table.mail.popleft())
+        assert (only(Refuse, out).why, every(Claim, out)) == ("given up", [])
+        table.rows[A] = replace(table.row(A), edges={}, never=(f"f/a|{B}",))
+        assert only(Refuse, table.tell(A, Accept(edge="f/a", sender=B, number=9))).why == "given up"
 
     def test_an_origin_that_nobody_read_yet_says_nothing(self) -> None:
         assert Table(view(counted=("b.t",))).tell(A, Claim(edge="f/a", sender=B)) == []

@@ -579,7 +579,38 @@ class TestD2Return:
         table.done(A, command, 30, y=None)
         table.bring(B, gone(200))
         assert only(Refuse, table.tell(A, Claim(edge="f/a", sender="b.t:2"))).why == "copy"
-        assert table.tell(A, Claim(edge="f/a", sender=B)) == []
+
+    def test_one_that_forgot_that_the_link_is_over_does_not_wait_for_it(self) -> None:
+        """Its row was set back, its counterpart's was not, and said nothing to its claim, ever."""
+        table, command = created()
+        table.done(A, command, 30, y=None)
+        table.bring(A, gone(200))
+        del table.rows[B]
+        out = table.bring(B, seen(10, 300, marker="f|a.t:1", **FULL))
+        assert reports(out) == ["f: its link to a.t:1 is over, as that one says; this copy is kept"]
+        assert (table.edge(B, "f/b").state, table.row(B).alarm) == ("severed", 0)
+        table.bring(A, seen(10, 400, **FULL))
+        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
+
+    def test_words_of_before_do_not_bring_a_link_back_that_is_over(self) -> None:
+        table, command = created()
+        attach = only(Attach, table.done(A, command, 30, y=None))
+        table.bring(A, gone(200))
+        del table.rows[B]
+        table.bring(B, seen(10, 300, marker="f|a.t:1", **FULL))
+        assert table.tell(B, attach) == []
+
+    def test_one_that_came_back_is_linked_to_who_claims_it(self) -> None:
+        """It asked its counterpart to link again, whose row was set back: one waited for the other."""
+        table = Table(view(flow(match=(), create="both")))
+        command = only(Command, table.bring(B, seen(10, **FULL)))
+        table.bring(B, table.receipt(command, "done", target=A, after=seen(30, marker="f|b.t:1", **FULL)))
+        table.bring(B, gone(200))
+        table.tell(B, seen(10, 300, **FULL))
+        table.mail.clear()
+        del table.rows[A]
+        table.bring(A, seen(30, 310, marker="f|b.t:1", **FULL))
+        assert (table.edge(A, "f/a").state, table.edge(B, "f/b").state) == ("linked", "linked")
 
     def test_a_deleted_record_is_asked_by_nobody_for_long(self) -> None:
         table = pair("keep")
@@ -609,7 +640,14 @@ class TestD2Return:
         number = table.edge(A, "f/a").number
         table.bring(B, gone(200))
         for late in (number - 1, number):
-            assert only(Refuse, table.tell(A, Accept(edge="f/a", sender=B, number=late))).why == "given up"
+            assert only(Refuse, table.tell(A, Accept(edge="f/a", sender=B, number=late))).why == "forgotten"
+
+    def test_who_has_match_values_is_found_by_them_when_it_was_forgotten(self) -> None:
+        """A proposal that was said twice is accepted after it was given up: it was for another name, perhaps."""
+        table = linked()
+        number = table.edge(B, "f/b").number
+        out = table.tell(B, Refuse(edge="f/b", sender=A, number=number, why="forgotten"))
+        assert (table.edge(B, "f/b").state, every(Claim, out)) == ("matching", [])
 
     def test_one_that_came_back_and_went_again_asks_no_more(self) -> None:
         table = pair("keep")

@@ -70,6 +70,7 @@ FOUND = [
     ("chain", "deletes, swarm", 403000000),
     ("two criteria crosswise", "deletes, kept", 405000003),
     ("conflict", "rollback", 406000000),
+    ("both without match", "rollback", 430000001),
 ]
 """Fresh seeds that once found something."""
 
