@@ -43,7 +43,7 @@ at which it was typed, or where it was read too late (``reading.edit``). Nothing
 
 from __future__ import annotations
 
-from copy import copy
+from msgspec.structs import replace
 
 from stream.core import (
     brake,
@@ -113,7 +113,7 @@ def decide(key: str, row: Kept | None, message: Message, view: View, now: Time) 
             message = elements.complete(row.remote, message, view.flows.sets[type_])
         if reading.unchanged(row, message, view.flows.plan(type_)):
             if reading.newer(row, message):
-                row = copy(row)
+                row = replace(row)
                 reading.stamp(row, message)
             return row, []
     turn = Turn(key, row, view, now)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from stream.core.flows import View
-from stream.core.shared import Index
+from stream.core.shared import Index, Member
 from stream.core.turn import LONGEST, Alarm, Mail, Output
 from stream.model import ClaimKey, Found, Free, Message, Nudge, Ref, Register, Release, Time
 
@@ -28,6 +28,8 @@ MOST = 16
 CROWDED = 2 * LONGEST
 """Microseconds for which a record that found no room counts as being there: it comes again within half of that."""
 
+_NOBODY = Member("")
+
 
 def decide_index(
     key: str, row: Index | None, message: Message, view: View, now: Time
@@ -38,10 +40,10 @@ def decide_index(
     out: list[Output] = []
     match message:
         case Register():
-            before, members = free(index), index.members
+            before, places = free(index), index.places
             _enter(index, message, now)
             out += _resolved(key, index, message, view, before)
-            out += _untaken(key, index, message, members)
+            out += _untaken(key, index, message, places)
         case ClaimKey(sender=sender):
             queue = tuple(claim for claim in index.queue if claim.sender != sender)
             index.queue = (*queue, message)[: MOST + 1]
@@ -70,29 +72,28 @@ def _enter(index: Index, message: Register, now: Time) -> None:
     match were left in doubt beside it (C4). The right to create was given by this very index, before its row was lost:
     given once more, of two origins of one name both created (C3).
     """
-    if message.number < index.numbers.get(message.sender, 0):
+    known = index.members.get(message.sender, _NOBODY)
+    if message.number < known.number:
         return
     if message.holds and index.lock is None:
         index.lock = (message.sender, message.number)
     side = message.edge[-1:]
-    members = dict(index.members)
-    others = members.pop(message.sender, "").replace(side, "").replace(side.upper(), "")
+    members = {ref: member for ref, member in index.members.items() if ref != message.sender}
+    others = known.places.replace(side, "").replace(side.upper(), "")
     place = side.upper() if message.linked else side
     if not message.present:
         place = ""
-    elif sum(place in places for places in members.values()) >= MOST:
+    elif sum(place in member.places for member in members.values()) >= MOST:
         index.crowded = {**index.crowded, place: now + CROWDED}
         place = ""
-    numbers = {ref: number for ref, number in index.numbers.items() if ref != message.sender}
     if others or place:
-        members[message.sender] = others + place
-        numbers[message.sender] = message.number
-    index.members, index.numbers = members, numbers
+        members[message.sender] = Member(others + place, message.number)
+    index.members = members
 
 
 def free(index: Index) -> tuple[Ref, ...]:
     """The records without a counterpart."""
-    return tuple(ref for ref, places in index.members.items() if places != places.upper())
+    return tuple(ref for ref, at in index.places.items() if at != at.upper())
 
 
 def _resolved(key: str, index: Index, message: Register, view: View, before: tuple[Ref, ...]) -> list[Output]:
@@ -106,8 +107,9 @@ def _resolved(key: str, index: Index, message: Register, view: View, before: tup
         return []
     if not index.crowded.keys().isdisjoint("ab"):
         return []
-    one, other = sorted(now, key=lambda ref: index.members[ref])
-    if "a" not in index.members[one] or "b" not in index.members[other]:
+    places = index.places
+    one, other = sorted(now, key=lambda ref: places[ref])
+    if "a" not in places[one] or "b" not in places[other]:
         return []
     return [Mail(one, Nudge(edge=f"{flow.name}/a", sender=other, key=key))]
 
@@ -119,17 +121,18 @@ def _untaken(key: str, index: Index, message: Register, before: dict[Ref, str]) 
     """
     name, _, side = message.edge.rpartition("/")
     was = side.upper() in before.get(message.sender, "")
-    if not was or not _taken(before, side) or _taken(index.members, side):
+    places = index.places
+    if not was or not _taken(before, side) or _taken(places, side):
         return []
     other = "b" if side == "a" else "a"
-    told = [ref for ref, places in index.members.items() if other in places]
+    told = [ref for ref, at in places.items() if other in at]
     return [Mail(ref, Nudge(edge=f"{name}/{other}", sender=key, key=key)) for ref in told]
 
 
-def _taken(members: Mapping[Ref, str], side: str) -> bool:
+def _taken(places: Mapping[Ref, str], side: str) -> bool:
     """Whether all that carry the value on a side are linked."""
-    places = "".join(members.values())
-    return side.upper() in places and side not in places
+    sides = "".join(places.values())
+    return side.upper() in sides and side not in sides
 
 
 def _serve(key: str, index: Index, view: View) -> list[Output]:
@@ -154,16 +157,17 @@ def _answer(key: str, index: Index, claim: ClaimKey, view: View) -> Found | Free
     if not view.open(flow.left, flow.right):
         return None
     other = "b" if side == "a" else "a"
-    there = [ref for ref, places in index.members.items() if ref != claim.sender and other in places]
+    places = index.places
+    own = places.pop(claim.sender, side)
+    there = [ref for ref, at in places.items() if other in at]
     many = other in index.crowded or (bool(there) and side in index.crowded)
     if there or many:
         rivals = [ref for ref in free(index) if ref != claim.sender and ref not in there]
         candidates = tuple(sorted(there)) if len(there) > 1 or not there else tuple(sorted((*there, *rivals)))
         return Found(edge=claim.edge, key=key, number=claim.number, candidates=candidates, many=many)
-    taken = any(ref != claim.sender and other.upper() in places for ref, places in index.members.items())
+    taken = any(other.upper() in at for at in places.values())
     if taken or other.upper() in index.crowded:
-        kept = side in index.members.get(claim.sender, side)
-        return Found(edge=claim.edge, key=key, number=claim.number, candidates=(), taken=True, many=not kept)
+        return Found(edge=claim.edge, key=key, number=claim.number, candidates=(), taken=True, many=side not in own)
     if claim.create:
         if index.lock is not None and index.lock[0] != claim.sender:
             return None

@@ -66,7 +66,12 @@ def register(turn: Turn) -> bool:
 def moved(turn: Turn, end: End) -> bool:
     """Whether a field that a match value is made of changed in this turn."""
     before, now = turn.before, turn.row.remote
-    return any(before.get(field) != now.get(field) for field in end.watched)
+    if before == now:
+        return False
+    for field in end.watched:  # noqa: SIM110  # any() takes twice as long, in every turn
+        if before.get(field) != now.get(field):
+            return True
+    return False
 
 
 def enlist(turn: Turn, end: End, keys: Iterable[str]) -> None:

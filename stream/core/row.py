@@ -2,12 +2,13 @@
 
 A row is a value: ``decide`` never changes the one it is given. What is usual is left out, so that a linked row in
 step costs little more than its values: the register of a field whose record shows the newest value is kept as a
-version alone, names of fields are kept once, and so is the record at which several of them were typed.
+version alone, names of fields are kept once, and so are the record at which several of them were typed, and the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, msgpack
@@ -208,8 +209,9 @@ class Row(
 
     remote: dict[str, Value] = {}
     """The values last known at the record."""
-    versions: tuple[Version | None, ...] = ()
-    """Of the registers, in the order of ``remote``; empty until the first link (the birth). See ``cells``."""
+    versions: tuple[Version | int | None, ...] = ()
+    """Of the registers, in the order of ``remote``; empty until the first link (the birth). A number is the digest of
+    one that has time and system of the last before it that has a time. See ``cells``."""
     authors: dict[Ref, int | bytes] = {}
     """The other records at which values were typed, each with its fields: bit n is field n of ``remote``. Beyond 63
     fields, which a set soon has, an integer has no room; then it is bytes, the lowest first."""
@@ -255,44 +257,62 @@ class Row(
     @property
     def cells(self) -> dict[str, Cell]:
         """The register of every field, in a dict of the caller's own."""
-        cells = {
-            field: Cell(version)
-            for field, version in zip(self.remote, self.versions, strict=False)
-            if version is not None
-        }
-        for author, kept in self.authors.items():
-            fields = kept if isinstance(kept, int) else int.from_bytes(kept, "little")
-            for place, field in enumerate(self.remote):
-                if fields >> place & 1:
-                    cells[field] = Cell(cells[field].version, author)
+        cells, time, rank = {}, 0, 0
+        for field, kept, author in zip(self.remote, self.versions, self._authors(), strict=False):
+            if isinstance(kept, int):
+                cells[field] = Cell(Version(time, rank, kept), author)
+            elif kept is not None:
+                cells[field] = Cell(kept, author)
+                if kept.time >= 0:
+                    time, rank = kept.time, kept.rank
         for field, rest in self.rests.items():
             cell = cells[field]
             cells[field] = Cell(cell.version, cell.author, rest.newer, rest.carried, rest.rejected, rest.base)
         return cells
 
+    def _authors(self) -> Iterable[Ref]:
+        """The record at which each field was typed; empty for this one."""
+        if not self.authors:
+            return repeat("")
+        authors = [""] * len(self.versions)
+        for author, kept in self.authors.items():
+            fields = kept if isinstance(kept, int) else int.from_bytes(kept, "little")
+            for place in range(len(authors)):
+                if fields >> place & 1:
+                    authors[place] = author
+        return authors
+
     def keep(self, cells: Mapping[str, Cell]) -> None:
         """Put registers into a row that is being made; each is of a field of ``remote``."""
-        versions: list[Version | None] = []
+        versions: list[Version | int | None] = []
         authors: dict[Ref, int] = {}
         self.rests = {}
+        time = rank = -1
         for place, field in enumerate(self.remote):
             cell = cells.get(field)
             if cell is None:
                 versions.append(None)
                 continue
-            versions.append(cell.version)
+            version = cell.version
+            if version.time == time and version.rank == rank:
+                versions.append(version.digest)
+            else:
+                versions.append(version)
+                if version.time >= 0:
+                    time, rank = version.time, version.rank
             if cell.author:
                 authors[cell.author] = authors.get(cell.author, 0) | 1 << place
             if cell.newer or cell.carried or cell.rejected or cell.base:
                 self.rests[field] = Rest(cell.newer, cell.carried, cell.rejected, cell.base)
         self.versions = tuple(versions) if cells else ()
-        self.authors = {
-            author: fields if fields < _ROOM else fields.to_bytes((fields.bit_length() + 7) // 8, "little")
-            for author, fields in authors.items()
-        }
+        self.authors = {author: _packed(fields) for author, fields in authors.items()} if authors else {}
 
 
 _ROOM = 1 << 63
+
+
+def _packed(fields: int) -> int | bytes:
+    return fields if fields < _ROOM else fields.to_bytes((fields.bit_length() + 7) // 8, "little")
 
 
 Kept: TypeAlias = Row | Index | Creates | Brake

@@ -12,6 +12,15 @@ from msgspec import Struct
 from stream.model import FORMAT, ClaimKey, Ref, Time
 
 
+class Member(Struct, frozen=True, array_like=True, gc=False):
+    """A record that carries a match value."""
+
+    places: str
+    """Its sides; a capital when it is linked there."""
+    number: int = 0
+    """Of the word by which it is kept as it is."""
+
+
 class Index(
     Struct,
     tag_field="k",
@@ -19,7 +28,6 @@ class Index(
     omit_defaults=True,
     rename={
         "members": "m",
-        "numbers": "n",
         "lock": "l",
         "queue": "q",
         "crowded": "c",
@@ -29,16 +37,18 @@ class Index(
 ):
     """Who carries one match value of one flow, and who is about to create a counterpart for it (C3)."""
 
-    members: dict[Ref, str] = {}
-    """Side of each record that carries it; a capital when it is linked."""
-    numbers: dict[Ref, int] = {}
-    """Of the word by which each of them is kept as it is."""
+    members: dict[Ref, Member] = {}
     crowded: dict[str, Time] = {}
     """Sides on which there may be more than are kept, and until when."""
     lock: tuple[Ref, int] | None = None
     queue: tuple[ClaimKey, ...] = ()
     alarm: Time = 0
     format: int = FORMAT
+
+    @property
+    def places(self) -> dict[Ref, str]:
+        """The sides of each record that carries the value; a capital where it is linked."""
+        return {ref: member.places for ref, member in self.members.items()}
 
 
 class Creates(Struct, tag_field="k", tag=2, omit_defaults=True, rename={"open": "o", "alarm": "A", "format": "f"}):

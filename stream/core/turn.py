@@ -7,7 +7,6 @@ say what to send; nothing is sent before the turn is over, and then all of it, i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -93,7 +92,7 @@ class Turn:
         self.fact: TypeFacts = view.flows.fact(self.type)
         self.before: dict[str, Value] = row.remote
         """The values last known before this turn."""
-        self.row = copy(row)
+        self.row = replace(row)
         self.row.remote = row.remote.copy()
         self.row.edges = row.edges.copy()
         self.cells: dict[str, Cell] = row.cells

@@ -119,8 +119,8 @@ def _alone(ref: Ref, name: str, edge: Edge, get: Get) -> str:
 def _twins(index: Index) -> Iterator[Finding]:
     """Records of one side with one match value, one of them linked: the others may be its doubles."""
     for side in ("a", "b"):
-        free = sorted(ref for ref, at in index.members.items() if side in at)
-        linked = sorted(ref for ref, at in index.members.items() if side.upper() in at)
+        free = sorted(ref for ref, at in index.places.items() if side in at)
+        linked = sorted(ref for ref, at in index.places.items() if side.upper() in at)
         if free and linked:
             refs = (*linked, *free)[:10]
             what = f"{len(linked)} linked and {len(free)} not linked have one match value"

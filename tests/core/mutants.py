@@ -535,7 +535,7 @@ MUTANTS = [
     mutant(
         "C4 late words",
         index._enter,
-        "message.number < index.numbers.get(message.sender, 0)",
+        "message.number < known.number",
         "False",
         "test_index.TestC4LateWords.test_what_was_said_before_a_link_does_not_undo_it_when_it_is_said_again",
     ),
@@ -570,7 +570,7 @@ MUTANTS = [
     mutant(
         "C12",
         index._enter,
-        "sum(place in places for places in members.values()) >= MOST",
+        "sum(place in member.places for member in members.values()) >= MOST",
         "False",
         "test_index.TestC12Crowds.test_work_and_bytes_are_bounded",
     ),

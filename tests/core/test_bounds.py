@@ -183,7 +183,7 @@ def test_a_record_of_a_flow_within_its_type_is_on_both_sides() -> None:
     for edge in ("f/a", "f/b"):
         index, _ = decide_index("index:1", index, Register(sender=A, edge=edge), view(), START)
     assert index is not None
-    assert index.members == {A: "ab"}
+    assert index.places == {A: "ab"}
 
 
 def test_one_value_of_two_criteria_is_two_match_values() -> None:

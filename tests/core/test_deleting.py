@@ -161,7 +161,7 @@ class TestD2Evidence:
         table.bring(A, gone(200))
         index = table.rows[KEY]
         assert isinstance(index, Index)
-        assert index.members == {B: "B"}
+        assert index.places == {B: "B"}
         assert commands(table.read(B, 210, x="x1")) == []
 
 
@@ -488,7 +488,7 @@ class TestD2Return:
         table.bring(B, gone(200))
         table.bring(A, gone(210))
         table.bring(B, seen(250, **FULL))
-        assert table.rows[KEY].members == {B: "b"}
+        assert table.rows[KEY].places == {B: "b"}
 
     def test_whose_origin_is_gone_claims_it_no_more(self) -> None:
         """It came back when its origin had followed it, was edited, and waited for the origin for ever."""

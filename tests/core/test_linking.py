@@ -223,9 +223,9 @@ class TestC6MarkedRecords:
     def test_what_finds_its_mark_later_is_taken_from_then_on(self) -> None:
         table = Table(view(flow(), counted=()))
         table.bring(B, seen(10, **FULL))
-        assert index(table).members == {B: "b"}
+        assert index(table).places == {B: "b"}
         table.bring(B, seen(10, 20, marker="f|a.t:1", **FULL))
-        assert index(table).members == {B: "B"}
+        assert index(table).places == {B: "B"}
 
     def test_it_is_registered_by_the_name_that_it_has_now(self) -> None:
         table = Table(view(flow(), counted=()))
@@ -312,4 +312,4 @@ def test_a_gone_record_is_found_by_nobody() -> None:
     assert KEY not in table.rows
     assert only(Register, table.tell(A, Nudge(edge="f/a", sender=B))).present is False
     table.bring(A, seen(30, **FULL))
-    assert index(table).members == {A: "a"}
+    assert index(table).places == {A: "a"}

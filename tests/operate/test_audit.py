@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from connectors.endpoint import Entity
 from stream.core.flows import Flow, Flows, TypeFacts
 from stream.core.row import Edge, Kept, Row
-from stream.core.shared import Creates, Index
+from stream.core.shared import Creates, Index, Member
 from stream.operate.audit import Finding, audit, live
 
 FLOWS = Flows([Flow(name="f", left="a.t", right="b.t", create="forward")], {"b.t": TypeFacts(marked=False)})
@@ -59,9 +59,11 @@ def test_what_waits_for_a_person() -> None:
 
 
 def test_one_match_value_of_which_one_record_is_linked() -> None:
-    [one] = found(index=Index({"b.t:1": "B", "b.t:2": "b", "a.t:1": "A"}))
+    linked = {"b.t:1": Member("B"), "a.t:1": Member("A")}
+    [one] = found(index=Index({**linked, "b.t:2": Member("b")}))
     assert (one.kind, one.refs) == ("same value", ("b.t:1", "b.t:2"))
-    assert found(index=Index({"b.t:1": "B", "a.t:1": "A"}), other=Index({"b.t:3": "b", "b.t:4": "b"})) == []
+    free = {"b.t:3": Member("b"), "b.t:4": Member("b")}
+    assert found(index=Index(linked), other=Index(free)) == []
 
 
 def test_a_place_in_a_roster_that_nobody_holds() -> None:

@@ -174,11 +174,10 @@ class Watch:
             if old.versions == new.versions and len(old.remote) == len(new.remote):
                 self.counts["versions"] += len(old.versions)
                 continue
-            after = dict(zip(new.remote, new.versions, strict=False))
-            for field, version in zip(old.remote, old.versions, strict=False):
+            after = new.cells
+            for field, cell in old.cells.items():
                 now = after.get(field)
                 self.counts["versions"] += 1
-                if version is None or field not in after:
-                    continue
-                if now is None or now < version:
-                    self.problem("versions", f"{key.decode()} {field}: went back from {version} to {now}")
+                if field in new.remote and (now is None or now.version < cell.version):
+                    was = f"from {cell.version} to {now and now.version}"
+                    self.problem("versions", f"{key.decode()} {field}: went back {was}")
