@@ -7,6 +7,7 @@ killed, and the second takes the rest when its session is over. ``product.py`` r
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import statistics
 import sys
@@ -38,7 +39,14 @@ class Workers:
         folder = address_of(self._url).state
         url = self._url.replace(f"state={folder}", f"state={folder}/{len(self._running)}")
         script = str(Path(__file__).with_name("product.py"))
-        self._running.append(await asyncio.create_subprocess_exec(sys.executable, script, "--child-work", url))
+        command = [sys.executable, script, "--child-work", url]
+        self._running.append(await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE))
+
+    async def moved(self) -> frozenset[int]:
+        """The partitions that the second one was given."""
+        said = self._running[1].stdout
+        assert said is not None
+        return frozenset(json.loads(await said.readline()))
 
     def kill(self) -> None:
         """The first one."""
@@ -55,27 +63,32 @@ def moving(url: str) -> dict[str, float]:
     """How long edits take at most while partitions move, and what they take otherwise."""
     many = RATE * (WARM + ALONE + JOINED + KILLED)
     asyncio.run(fill(url, many, 0, 0.0))
-    sent, came = asyncio.run(measured(url, many))
+    sent, came, theirs = asyncio.run(measured(url, many))
     first, second, third = (sent[RATE * seconds] for seconds in (WARM, WARM + ALONE, WARM + ALONE + JOINED))
     whole = [(at, came[number]) for number, at in enumerate(sent)]
     alone = [1000 * (end - at) for at, end in whole if first <= at and end < second]
-    joined = [1000 * (end - at) for at, end in whole if second <= at and end < third]
+    joined = [(1000 * (end - at), number) for number, (at, end) in enumerate(whole) if second <= at and end < third]
+    stayed, moved = (
+        max(took for took, number in joined if (partition(many, number) in theirs) == went) for went in (False, True)
+    )
     killed = max(end - max(at, third) for at, end in whole if end >= third)
     usual = statistics.median(alone)
     return {
         "p50_ms": usual,
         "worst_ms": max(alone),
-        "joining_p50_ms": statistics.median(joined),
-        "joining_worst_ms": max(joined),
-        "joining_extra_ms": max(joined) - usual,
+        "joining_p50_ms": statistics.median(took for took, _ in joined),
+        "joining_worst_ms": max(stayed, moved),
+        "staying_extra_ms": stayed - usual,
+        "moving_extra_ms": moved - usual,
+        "joining_extra_ms": max(stayed, moved) - usual,
         "killed_s": killed,
         "after_session_s": killed - address_of(url).session,
         "load": os.getloadavg()[0],
     }
 
 
-async def measured(url: str, many: int) -> tuple[list[float], dict[int, float]]:
-    """When each edit was sent, and when its command came; there is one for each."""
+async def measured(url: str, many: int) -> tuple[list[float], dict[int, float], frozenset[int]]:
+    """When each edit was sent, and when its command came; there is one for each. And which partitions moved."""
     address, workers = address_of(url), Workers(url)
     came: dict[int, float] = {}
     try:
@@ -85,9 +98,10 @@ async def measured(url: str, many: int) -> tuple[list[float], dict[int, float]]:
             async with asyncio.timeout(60):
                 while len(came) < many:  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(0.05)
+            theirs = await workers.moved()
     finally:
         await workers.end()
-    return sent, came
+    return sent, came, theirs
 
 
 async def steadily(address: Address, many: int, workers: Workers) -> list[float]:
@@ -111,6 +125,10 @@ def edits(many: int) -> Iterator[tuple[int, tuple[str, bytes, bytes]]]:
     for number in range(many):
         edit = waiting(many, number, f"Edited {number}")
         yield number, (edit.topic, edit.key, edit.value or b"")
+
+
+def partition(many: int, number: int) -> int:
+    return partition_of(waiting(many, number, "").key, PARTITIONS)
 
 
 @asynccontextmanager

@@ -64,8 +64,8 @@ def forget(folder: Path) -> None:
         file.unlink()
 
 
-async def filled(log: KafkaLog, rows: int = 20) -> None:
-    lane = await lane_of(log)
+async def filled(log: KafkaLog, rows: int = 20, partition: int = 0) -> None:
+    lane = await lane_of(log, partition=partition)
     for number in range(rows):
         async with lane.turn() as unit:
             unit.put(b"k%d" % number, b"%d" % number)
@@ -286,6 +286,39 @@ async def test_a_lane_that_somebody_else_had_meanwhile_begins_anew(
     assert [record.key for record in lane.take(5)] == [b"c"]
 
 
+async def test_who_is_new_copies_rows_while_another_goes_on_and_claims_with_the_tail_alone(
+    log: KafkaLog, url: str, applied: list[int]
+) -> None:
+    async def nothing(*_: object) -> None:
+        """Lanes are claimed beside."""
+
+    await log.share(["in"], nothing, nothing)
+    await filled(log, partition=0)
+    await filled(log, partition=3)
+    ours = await lane_of(log, partition=3)
+    async with another(url) as other:
+        applied.clear()
+        await other.prepare()
+        assert sum(applied) == 20  # of two workers, the second one gets the second half
+        await changed(ours, b"late")  # nobody has taken anything
+        applied.clear()
+        theirs = await lane_of(other, partition=3)
+        assert sum(applied) == 1
+        assert len(list(theirs.claim.scan(b"k"))) == 21
+
+
+async def test_a_copy_that_is_there_is_left_to_whoever_it_belongs_to(log: KafkaLog, url: str) -> None:
+    ours = await lane_of(log)
+    await other_claim(log, ours).prepare(log.consumer)
+    async with ours.turn() as unit:
+        unit.put(b"k", b"1")
+    await ours.claim.rows.keep()
+
+
+def other_claim(log: KafkaLog, lane: Lane) -> KafkaClaim:
+    return KafkaClaim(log.address, lane.id, PARTITIONS, log._life, log._rounds)
+
+
 # Who may write
 
 
@@ -319,10 +352,10 @@ async def test_lanes_that_commit_at_the_same_time_share_transactions(
 async def test_a_former_owner_in_another_process_is_refused_by_the_brokers(log: KafkaLog, url: str) -> None:
     await log.publish(sent("a"))
     former = await lane_of(log)
-    beside = await lane_of(log, partition=1)
+    beside = [await lane_of(log, partition=partition) for partition in (1, 2)]
     async with another(url) as other:
         now = await lane_of(other)
-        for lane in (former, beside):  # who lost a lane against the rules writes nothing at all
+        for lane in (former, *beside):  # who lost a lane against the rules writes nothing at all
             with pytest.raises(Fenced, match="another worker has taken"):
                 await changed(lane, b"former")
         await changed(now, b"now")

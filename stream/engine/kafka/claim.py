@@ -21,13 +21,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
-from stream.engine.kafka.fetch import Fetch, Inbox, aware, consumer_of
+from stream.engine.kafka.fetch import Fetch, Inbox, aware
 from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.kafka.rounds import Parts, Places, Rounds
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta, rows_at
-from stream.engine.log import EngineError, LaneId, Outgoing, Staged
+from stream.engine.log import EngineError, Fenced, LaneId, Outgoing, Staged
 from stream.ports import Record
 
 logger = logging.getLogger(__name__)
@@ -69,12 +69,30 @@ class KafkaClaim:
 
     # Taking hold
 
-    async def open(self, epoch: int, topics: Sequence[str], fetch: Fetch, wake: Callable[[], None]) -> None:
+    async def prepare(self, consumer: AIOKafkaConsumer) -> None:
+        """Make a copy of the rows where there is none, while the lane is somebody else's: a claim reads the tail alone.
+
+        One that is there may be that of a worker on this machine.
+        """
+        try:
+            self._rows = LocalRows(rows_at(self._address, self.lane), new=True)
+        except FileExistsError:
+            return
+        try:
+            with suppress(Fenced), explained(self._address, f"lane {self.lane}: reading {self._changelog.topic}"):
+                await aware(consumer, [self._changelog.topic])
+                await self._reach_end(consumer, self._rows)
+        finally:
+            await self.close()
+
+    async def open(
+        self, epoch: int, topics: Sequence[str], consumer: AIOKafkaConsumer, fetch: Fetch, wake: Callable[[], None]
+    ) -> None:
         """Fence the former owner, catch up with its rows, begin to read. Raises ``SetBack``."""
         self.epoch = epoch
         self._rows = LocalRows(rows_at(self._address, self.lane))
         await asyncio.gather(self._producer.open(), self._rounds.open(), self._rounds.end(_writer(self._rows)))
-        self.next = await self._restore(self._rows, topics)
+        self.next = await self._restore(consumer, self._rows, topics)
         self._born = token_bytes(16) if self._rows.meta is None else self._rows.meta.born
         await self._take()
         await self._begin(fetch, wake)
@@ -129,22 +147,17 @@ class KafkaClaim:
         assert self._rows is not None
         return self._rows
 
-    async def _restore(self, rows: LocalRows, topics: Sequence[str]) -> dict[str, int]:
+    async def _restore(self, consumer: AIOKafkaConsumer, rows: LocalRows, topics: Sequence[str]) -> dict[str, int]:
         """Bring the copy to the end of the changelog: nobody but us writes to it now. Returns where to read on."""
         tp = self._changelog
         with explained(self._address, f"lane {self.lane}: reading {tp.topic}"):
-            consumer = consumer_of(self._address)
-            await consumer.start()
-            try:
-                await aware(consumer, [tp.topic, *map(self._address.topic, topics)])
-                ended = None
-                while ended != (writer := _writer(rows)):
-                    await self._rounds.end(writer)
-                    await self._reach_end(consumer, rows)  # it may have gone on meanwhile
-                    ended = writer
-                return await self._places(consumer, rows.meta, topics)
-            finally:
-                await consumer.stop()
+            await aware(consumer, [tp.topic, *map(self._address.topic, topics)])
+            ended = None
+            while ended != (writer := _writer(rows)):
+                await self._rounds.end(writer)
+                await self._reach_end(consumer, rows)  # it may have gone on meanwhile
+                ended = writer
+            return await self._places(consumer, rows.meta, topics)
 
     async def _reach_end(self, consumer: AIOKafkaConsumer, rows: LocalRows) -> None:
         """Bring the copy to what is the end now."""

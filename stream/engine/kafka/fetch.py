@@ -132,24 +132,35 @@ class Fetch:
         self._moved = asyncio.Event()
         self._stirred = asyncio.get_running_loop().create_future()
 
+    async def open(self, topics: Collection[str]) -> None:
+        """Connect, and look where these topics are: what is done before lanes are claimed holds none of them up."""
+        async with self._changing:
+            if not self._closed:
+                with explained(self._address, "reading"):
+                    await (await self._connected()).set_topics(topics)
+
+    async def _connected(self) -> AIOKafkaClient:
+        if self._client is None:
+            client = AIOKafkaClient(**self._address.client(), client_id=self._address.group)
+            await client.bootstrap()
+            self._client = client
+        return self._client
+
     async def add(self, inboxes: Mapping[TopicPartition, Inbox]) -> None:
         """Begin to fill inboxes; an earlier one of the same partition gets no more."""
         async with self._changing:
             if not inboxes or self._closed:
                 return
             with explained(self._address, "reading"):
-                if self._client is None:
-                    client = AIOKafkaClient(**self._address.client(), client_id=self._address.group)
-                    await client.bootstrap()
-                    self._client = client
+                client = await self._connected()
                 for topic in {tp.topic for tp in inboxes}:
-                    self._client.add_topic(topic)
-                    await self._client._wait_on_metadata(topic)  # noqa: SLF001 - its consumer does so, too
+                    client.add_topic(topic)
+                    await client._wait_on_metadata(topic)  # noqa: SLF001 - its consumer does so, too
             for tp, inbox in inboxes.items():
                 inbox.on_room = self._stir
                 self._inboxes[tp] = inbox
             if self._task is None:
-                self._task = asyncio.ensure_future(self._run(self._client))
+                self._task = asyncio.ensure_future(self._run(client))
             self._stir()
 
     async def remove(self, inboxes: Mapping[TopicPartition, Inbox]) -> None:

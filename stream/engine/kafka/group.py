@@ -1,8 +1,8 @@
 """Who works on which partitions: a consumer group in which every topic is shared out alike.
 
-The *range* assignor gives equal ranges of every topic to the members in the order of their names, and all topics have
-as many partitions; so a partition number is one member's in all of them, with the lanes of every agent. The member
-itself reads nothing. It only learns what is its own, and keeps the group told that it is alive.
+Equal ranges of every topic go to the members in the order in which they came, and all topics have as many partitions;
+so a partition number is one member's in all of them, with the lanes of every agent; and who comes knows before what it
+will get. The member itself reads nothing. It only learns what is its own, and keeps the group told that it is alive.
 
 While it holds lanes, a heartbeat that was answered is a lease until the session would end. A process that was frozen
 and goes on finds its lease over, and ends before it writes to anybody: the brokers would refuse its commits, but a
@@ -17,9 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
 
 from stream.engine.kafka.address import Address
@@ -39,6 +41,28 @@ SHOWN = 5.0
 """Seconds between two notes for Kafka's own tools of how far we are."""
 
 logger = logging.getLogger(__name__)
+
+
+class Ranges(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
+    """Kafka's *range*, with members in another order: fixed names, then the others as they came."""
+
+    def __init__(self, instance: str) -> None:
+        self._seat = f"0 {instance}" if instance else f"1 {time.time_ns()}"
+
+    def metadata(self, topics: Collection[str]) -> Any:
+        """What a member tells the others of itself."""
+        return ConsumerProtocolMemberMetadata(self.version, list(topics), self._seat.encode())
+
+    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Who gets what."""
+        seats = {(told.user_data, member): member for member, told in members.items()}
+        shares = super().assign(cluster, {seat: members[member] for seat, member in seats.items()})
+        return {seats[seat]: share for seat, share in shares.items()}
+
+
+def share_of_next(partitions: int, members: int) -> range:
+    """What somebody gets who comes when there are so many: the last range, which is none of the longer ones."""
+    return range(partitions - partitions // (members + 1), partitions)
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -74,7 +98,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             heartbeat_interval_ms=round(min(BEAT, 0.3 * address.session) * 1000),
             rebalance_timeout_ms=round(DRAIN * 1000),
             max_poll_interval_ms=NEVER,
-            partition_assignment_strategy=(RangePartitionAssignor,),
+            partition_assignment_strategy=(Ranges(address.instance),),
             max_partition_fetch_bytes=1,
         )
         self._consumer = consumer

@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec.structs import replace
 
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.claim import KafkaClaim
-from stream.engine.kafka.cluster import partitions_of, reach, verify
-from stream.engine.kafka.errors import quieten
-from stream.engine.kafka.fetch import Fetch
-from stream.engine.kafka.group import Member
+from stream.engine.kafka.cluster import members, partitions_of, reach, verify
+from stream.engine.kafka.errors import explained, quieten
+from stream.engine.kafka.fetch import Fetch, aware, consumer_of
+from stream.engine.kafka.group import Member, share_of_next
 from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.kafka.rounds import Rounds
@@ -53,11 +53,13 @@ class KafkaLog:
         self.topics: dict[str, TopicSettings] = {}
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
         self._life = Life(self.address)
+        self._lanes: list[LaneId] = []
         self._claims: dict[LaneId, KafkaClaim] = {}
         self._resting: dict[LaneId, KafkaClaim] = {}
         """Lanes that may come back, while partitions are given out anew."""
         self._moving = False
         self._fetches: dict[str, Fetch] = {}
+        self._consumer: AIOKafkaConsumer | None = None
         self._rounds = Rounds(self.address)
         self._epoch = 0
         self._member: Member | None = None
@@ -82,7 +84,7 @@ class KafkaLog:
             return
         quieten()
         self.address = await reach(self.address)
-        self._life, self._rounds = Life(self.address), Rounds(self.address)
+        self._life = Life(self.address)
         for name, count in (await partitions_of(self.address)).items():
             self.topics.setdefault(name, TopicSettings())
             if not name.startswith("__"):
@@ -95,7 +97,23 @@ class KafkaLog:
             logger.warning("%s", drift)
         self.partitions = partitions
         self.topics = dict(topics)
-        await self._life.open(LaneId(agent, partition) for agent in agents for partition in range(partitions))
+        self._lanes = [LaneId(agent, partition) for agent in agents for partition in range(partitions)]
+        await self._life.open(self._lanes)
+        names = [*map(self.address.topic, topics), *map(self.address.changelog, agents)]
+        self._rounds = Rounds(self.address, names)
+        self._consumer = consumer_of(self.address)
+        with explained(self.address, "reading changelogs"):
+            await self._consumer.start()
+            await aware(self._consumer, names)
+        for agent in agents:
+            self._fetches[agent] = Fetch(self.address, self.fatal)
+            await self._fetches[agent].open(names)
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        """Of changelogs, once topics are declared."""
+        assert self._consumer is not None
+        return self._consumer
 
     @property
     def loss(self) -> Loss:
@@ -113,6 +131,8 @@ class KafkaLog:
         await self._rounds.close()
         await asyncio.gather(*(claim.close() for claim in claims))
         await self._life.close()
+        if self._consumer is not None:
+            await self._consumer.stop()
         self._claims.clear()
         self._fetches.clear()
 
@@ -122,6 +142,7 @@ class KafkaLog:
         """Take part in the group's work."""
         # A seat that was kept is taken without anybody else being told; of another life all must hear.
         address = replace(self.address, instance="") if self._life.recovering else self.address
+        await self.prepare()
         self._member = Member(address, self.fatal)
         self._member.offsets = self._offsets
 
@@ -132,18 +153,34 @@ class KafkaLog:
                     f"{self.address}: found {max(partitions) + 1} partitions or more in a topic; {self.partitions} "
                     "would be right: keys and rows live by that number; use another prefix= to begin anew beside it"
                 )
+            if not partitions:  # brokers forget ids that are not used for a week
+                await self._rounds.close()
             gone = [lane for lane in self._resting if lane.partition not in partitions]
-            await asyncio.gather(*(self._resting.pop(lane).close() for lane in gone))
-            await given(partitions)
+            leaving = [self._resting.pop(lane) for lane in gone]
+            try:
+                await given(partitions)
+            finally:
+                await asyncio.gather(*(claim.close() for claim in leaving))  # those that stay do not wait for it
 
         await self._member.join(topics, told, lambda: self._hand_over(taken))
+
+    async def prepare(self) -> None:
+        """Do what takes long before the group stops for us: open ids, and copy the rows that others work on as yet."""
+        await self._rounds.open()
+        with suppress(EngineError):  # whatever it is, the claims tell
+            others = len(await members(self.address))
+            if others and not self.address.instance:  # lanes of a fixed name may wait for it
+                share = share_of_next(self.partitions, others)
+                lanes = [lane for lane in self._lanes if lane.partition in share]
+                await asyncio.gather(*(self._claim(lane).prepare(self.consumer) for lane in lanes))
 
     async def _hand_over(self, taken: Taken) -> None:
         """Let go of all lanes by the rules: from then on, whoever claims one may fence who wrote to it."""
         self._moving = True
         try:
+            self._rounds.prepare()
             await taken()
-            await self._rounds.close()
+            await self._rounds.rest()
         finally:
             self._moving = False
 
@@ -166,12 +203,10 @@ class KafkaLog:
         if (former := self._claims.pop(lane, None)) is not None:
             await former.close()
         epoch = self._epoch
-        claim = await self._resumed(lane, epoch, fetch, wake) or KafkaClaim(
-            self.address, lane, self.partitions, self._life, self._rounds
-        )
+        claim = await self._resumed(lane, epoch, fetch, wake) or self._claim(lane)
         try:
             if not claim.reading:
-                await claim.open(epoch, topics, fetch, wake)
+                await claim.open(epoch, topics, self.consumer, fetch, wake)
         except SetBack as error:
             await claim.close()
             await self._life.begin(str(error), 0)
@@ -181,6 +216,9 @@ class KafkaLog:
             raise
         self._claims[lane] = claim
         return claim
+
+    def _claim(self, lane: LaneId) -> KafkaClaim:
+        return KafkaClaim(self.address, lane, self.partitions, self._life, self._rounds)
 
     async def _resumed(self, lane: LaneId, epoch: int, fetch: Fetch, wake: Callable[[], None]) -> KafkaClaim | None:
         """The claim of a lane that comes back, if nobody else had it and the log's life is the same."""

@@ -13,7 +13,7 @@ meanwhile leaves none open, for which readers would wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -54,8 +54,8 @@ class Producer:
         self._address = address
         self._producer: AIOKafkaProducer | None = None
 
-    async def open(self) -> None:
-        """Fence whoever had the id; returns when all of its transactions have ended."""
+    async def open(self, topics: Collection[str] = ()) -> None:
+        """Fence whoever had the id; returns when all of its transactions have ended. Asks where topics are, too."""
         address = self._address
         sender.BACKOFF_OVERRIDE = BETWEEN
         with explained(address, f"transactional id {self.id}" if self.id else "publishing"):
@@ -75,6 +75,8 @@ class Producer:
             try:
                 async with asyncio.timeout(address.timeout):
                     await producer.start()
+                    if topics:
+                        await producer.client.set_topics(topics)
             except BaseException:
                 await _stop(producer)
                 raise

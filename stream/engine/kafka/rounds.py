@@ -14,7 +14,7 @@ is written under the id of the lane itself. So whoever claims a lane next knows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from secrets import token_hex
 from typing import Final, TypeAlias
 
@@ -34,33 +34,46 @@ WHAT: Final = "a commit of this worker's lanes"
 class Rounds:
     """The transactions of a worker."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, topics: Collection[str] = ()) -> None:
         self.writer = ""
         """What the transactional ids begin with, while partitions are ours."""
         self._address = address
+        self._topics = topics
         self._opening = asyncio.Lock()
+        self._next: asyncio.Task[tuple[str, list[Producer]]] | None = None
         self._free: list[Producer] = []
         self._waiting: list[tuple[Parts, asyncio.Future[Places]]] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._failure: Exception | None = None
         self._ended: dict[str, asyncio.Task[None]] = {}
 
+    def prepare(self) -> None:
+        """Begin to take ids that nobody had: the next ones, for partitions are given out anew."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._fresh())
+
     async def open(self) -> None:
-        """Take ids that nobody had, if there are none."""
+        """Have ids that nobody had, if there are none."""
         async with self._opening:
             if not self.writer:
-                writer = f"{self._address.group}-{token_hex(8)}"
-                self._free = await self._owned(writer)
-                self.writer = writer
+                coming, self._next = self._next or asyncio.ensure_future(self._fresh()), None
+                self.writer, self._free = await coming
 
-    async def _owned(self, writer: str) -> list[Producer]:
+    async def _fresh(self) -> tuple[str, list[Producer]]:
+        writer = f"{self._address.group}-{token_hex(8)}"
+        return writer, await self._owned(writer, self._topics)
+
+    async def _owned(self, writer: str, topics: Collection[str] = ()) -> list[Producer]:
         producers = [Producer(self._address, f"{writer}-{hand}") for hand in HANDS]
-        await asyncio.gather(*(producer.open() for producer in producers))
+        await asyncio.gather(*(producer.open(topics) for producer in producers))
         return producers
 
     async def commit(self, parts: Parts) -> Places:
         """Take part in the next round. Returns each partition's last offset; after an error its outcome is unknown."""
         if not self.writer:
             raise Fenced(f"{WHAT}: they were let go of")
+        if self._failure is not None:
+            raise self._failure
         landed: asyncio.Future[Places] = asyncio.get_running_loop().create_future()
         self._waiting.append((parts, landed))
         if self._free:
@@ -75,8 +88,10 @@ class Rounds:
             round_, self._waiting = self._waiting, []
             try:
                 last = await producer.transact(_together([parts for parts, _ in round_]), WHAT)
-            except Exception as error:  # noqa: BLE001 - who waits is told
-                for _, landed in round_:
+            except Exception as error:  # noqa: BLE001 - who waits is told: its producer is good for nothing more
+                self._failure = error
+                told, self._waiting = [*round_, *self._waiting], []
+                for _, landed in told:
                     if not landed.done():
                         landed.set_exception(error)
             else:
@@ -96,13 +111,23 @@ class Rounds:
     async def _end(self, writer: str) -> None:
         await asyncio.gather(*(producer.close() for producer in await self._owned(writer)))
 
-    async def close(self) -> None:
+    async def rest(self) -> None:
         """Write no more under these ids."""
-        self.writer = ""
+        self.writer, self._failure = "", None
         if self._running:
             await asyncio.wait(self._running)
         producers, self._free = self._free, []
         await asyncio.gather(*(producer.close() for producer in producers))
+
+    async def close(self) -> None:
+        """Write no more."""
+        await self.rest()
+        coming, self._next = self._next, None
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait((coming,))
+            if not coming.cancelled() and coming.exception() is None:
+                await asyncio.gather(*(producer.close() for producer in coming.result()[1]))
 
 
 def _together(several: Sequence[Parts]) -> Parts:

@@ -83,9 +83,12 @@ def noted(path: Path) -> tuple[int, Meta] | None:
 
 
 class LocalRows:
-    """The copy of one lane's rows. ``at`` is the offset of the last meta record in it, -1 for none."""
+    """The copy of one lane's rows. ``at`` is the offset of the last meta record in it, -1 for none.
 
-    def __init__(self, path: Path) -> None:
+    Raises ``FileExistsError`` when a ``new`` one is there already.
+    """
+
+    def __init__(self, path: Path, *, new: bool = False) -> None:
         self._path = path
         self._token = token_bytes(8)
         self._fresh: dict[bytes, bytes | None] = {}
@@ -98,6 +101,8 @@ class LocalRows:
             raise Mismatch(
                 f"{path.parent}: {error.strerror}; state=/a/folder that can be written would be right"
             ) from None
+        if new:
+            path.touch(mode=0o600, exist_ok=False)
         self.age = self._age()
         """Seconds since it was written last, when it was opened."""
         try:
