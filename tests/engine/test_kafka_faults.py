@@ -233,7 +233,7 @@ async def fill(servers: str, topic: str) -> None:
 def test_clocks_that_are_set_lose_nothing_and_are_no_lost_log(
     tmp_path: Path, cluster: Callable[..., Cluster], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three days back, when all that is kept is kept for one; nearly an hour ahead; two days ahead is refused."""
+    """Three days back, when all that is kept is kept for one, and two days ahead, also where one starts."""
     if FAKETIME is None:
         pytest.skip("found no libfaketime to set a worker's clock with; it would be right (Debian: libfaketime)")
     quick = cluster(settings={"log.retention.check.interval.ms": "10", "log.initial.task.delay.ms": "0"})
@@ -251,21 +251,15 @@ def test_clocks_that_are_set_lose_nothing_and_are_no_lost_log(
             monkeypatch.setenv(variable, value)
         worker = team.hire()
         until(lambda: team.pushed() > 500, 40)
-        for offset in ("+0", "-3d"):
-            clock.write_text(offset)
+        for before, after in (("+0", "-3d"), ("+2d", "-3d"), ("+0", "+0")):
+            clock.write_text(before)
             faults.over()
-        assert team.gone(worker, signal.SIGTERM) == 0
-        worker = team.hire()
-        faults.over()
-        clock.write_text("+50m")
-        faults.over()
-        assert (team.ended, worker.poll()) == ([], None)
-        clock.write_text("+2d")
-        assert team.gone(worker) == 70
-        assert "found the clock of this machine ahead of the brokers' by more than they take" in team.said()
-        clock.write_text("+0")
-        team.hire()
-        faults.over()
+            clock.write_text(after)
+            faults.over()
+            assert team.gone(worker, signal.SIGTERM) == 0
+            worker = team.hire()
+            faults.over()
+        assert team.ended == []
         with open_reader(team.url) as reader:
             assert reader.loss().at == 0
         check(team, finish(team))

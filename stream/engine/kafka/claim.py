@@ -18,6 +18,7 @@ from contextlib import suppress
 from secrets import token_bytes
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec.structs import replace
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained
@@ -25,7 +26,7 @@ from stream.engine.kafka.fetch import Fetch, Inbox, aware
 from stream.engine.kafka.life import Life, SetBack
 from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.producer import Producer, parts_of
-from stream.engine.kafka.rounds import Parts, Places, Rounds
+from stream.engine.kafka.rounds import Landed, Parts, Rounds
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta, rows_at
 from stream.engine.log import EngineError, Fenced, LaneId, Outgoing, Staged
 from stream.ports import Record
@@ -210,7 +211,7 @@ class KafkaClaim:
             last = batch[-1]  # a meta record ends the batch that it is in
             begun.update({each.key or b"": each.value for each in batch})
             if last.key == META:
-                meta = decode_meta(begun.pop(META) or b"")
+                meta = replace(decode_meta(begun.pop(META) or b""), moment=last.timestamp)
                 if born not in (None, meta.born):
                     return False
                 born = meta.born
@@ -285,31 +286,29 @@ class KafkaClaim:
         rows: Mapping[bytes, bytes | None],
         parts: dict[TopicPartition, list[Outgoing]],
         offsets: dict[str, int],
-        transact: Callable[[Parts], Awaitable[Places]],
+        transact: Callable[[Parts], Awaitable[Landed]],
     ) -> None:
-        known = self.rows.meta
-        moment = max(time.time_ns() // 1_000_000, known.moment if known is not None else 0)  # by a clock set back, too
-        meta = Meta(self._born, offsets, self._life.loss.at, moment, self._life.cluster, self._rounds.writer)
+        meta = Meta(self._born, offsets, self._life.loss.at, self._life.cluster, self._rounds.writer)
         if META in rows:
             raise EngineError(
                 f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"
             )
         name = self._changelog.topic
         changelog = [Outgoing(name, key, row) for key, row in rows.items()]
-        parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta), timestamp=moment)]
+        parts[self._changelog] = [*changelog, Outgoing(name, META, encode_meta(meta))]
         self._writing = True
         self._still.clear()
         try:
-            last = await transact(parts)
+            last = (await transact(parts))[self._changelog]
         finally:
             self._still.set()
         self._writing = False
-        if last[self._changelog] <= self.rows.at:
+        if last.offset <= self.rows.at:
             raise EngineError(
                 f"{self._changelog.topic}/{self._changelog.partition}: found it set back while it was written to; the "
                 "next start sees what is there"
             )
-        self.rows.apply(rows, last[self._changelog], meta)
+        self.rows.apply(rows, last.offset, replace(meta, moment=last.moment))
         await self._keep()
 
     # Letting go

@@ -83,14 +83,12 @@ async def copies(address: Address) -> int:
 
 
 def _settings(address: Address, settings: TopicSettings) -> dict[str, str]:
-    """How a topic is kept. Where retention goes by time, the brokers' clock says it, whatever that of a worker says."""
+    """How a topic is kept: by the brokers' clock, whatever that of a worker says."""
     kept = FOR_EVER if settings.retention is None else round(settings.retention * 1000)
     told = (
-        {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
-        if settings.compact
-        else {"cleanup.policy": "delete", "retention.ms": str(kept), "message.timestamp.type": "LogAppendTime"}
+        {"cleanup.policy": "compact"} if settings.compact else {"cleanup.policy": "delete", "retention.ms": str(kept)}
     )
-    return {**told, "max.message.bytes": str(address.largest + OVERHEAD)}
+    return {**told, "max.message.bytes": str(address.largest + OVERHEAD), "message.timestamp.type": "LogAppendTime"}
 
 
 async def reach(address: Address) -> Address:

@@ -94,13 +94,6 @@ def _away(error: BaseException, address: Address, what: str) -> EngineError:
     return Unreachable(f"{found}; one that runs would be right")
 
 
-def _ahead(_: BaseException, address: Address, what: str) -> EngineError:
-    return EngineError(
-        f"{address}: {what}: found the clock of this machine ahead of the brokers' by more than they take "
-        "(message.timestamp.after.max.ms, an hour); a clock that is right would be right"
-    )
-
-
 def _place_gone(error: BaseException, address: Address, what: str) -> EngineError:
     return EngineError(
         f"{address}: {what}: found another topic than was read before ({error}); the next start sees what is there"
@@ -129,7 +122,6 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
     (REFUSED, lambda _, address, __: refused(address)),
     (kafka.UnknownTopicOrPartitionError, _no_topic),
     (kafka.OffsetOutOfRangeError, _place_gone),
-    (kafka.InvalidTimestampError, _ahead),
     (
         (
             TimeoutError,

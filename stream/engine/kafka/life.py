@@ -25,7 +25,7 @@ from stream.engine.kafka.cluster import administering
 from stream.engine.kafka.errors import explained
 from stream.engine.kafka.fetch import aware, consumer_of
 from stream.engine.kafka.producer import Producer
-from stream.engine.kafka.rows import META, Meta, decode_meta, noted, rows_at
+from stream.engine.kafka.rows import META, Meta, noted, rows_at
 from stream.engine.log import EngineError, Fenced, LaneId, Outgoing
 from stream.ports import Loss
 
@@ -33,7 +33,7 @@ KEY = b"life"
 AGAIN = 0.5
 """Seconds after which it is tried again to write a life, when somebody else was about to."""
 CLOCKS = 600.0
-"""Seconds by which the clocks of workers may differ."""
+"""Seconds by which the clocks of brokers may differ."""
 TAIL = 64
 """Offsets before the end of a changelog in which its last commit is looked for."""
 
@@ -140,8 +140,7 @@ class Life:
             for tp, end in ends.items():
                 consumer.seek(tp, max(firsts[tp], end - TAIL))
             for tp, records in await _through(consumer, ends, self._address.timeout):
-                metas = [decode_meta(record.value) for record in records if record.key == META]
-                moments[tp] = max([moments[tp], *(meta.moment for meta in metas)])
+                moments[tp] = max([moments[tp], *(each.timestamp for each in records if each.key == META)])
         return 1000 * min(moments.values(), default=0)
 
     async def begin(self, reason: str, since: int, after: int = 0) -> None:

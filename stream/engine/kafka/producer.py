@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.producer import sender
@@ -44,6 +44,13 @@ def parts_of(records: Iterable[Outgoing], address: Address, partitions: int) -> 
         else:
             some.append(record)
     return {TopicPartition(address.topic(topic), partition): some for (topic, partition), some in found.items()}
+
+
+class Place(NamedTuple):
+    """Where a record stands, and since when by the clock of the broker that took it (milliseconds)."""
+
+    offset: int
+    moment: int
 
 
 class Producer:
@@ -84,8 +91,8 @@ class Producer:
 
     async def transact(
         self, parts: Mapping[TopicPartition, Iterable[Outgoing]], what: str
-    ) -> dict[TopicPartition, int]:
-        """One transaction. Returns each partition's last offset. After an error its outcome may be unknown."""
+    ) -> dict[TopicPartition, Place]:
+        """One transaction. Returns each partition's last place. After an error its outcome may be unknown."""
         producer = self._producer
         assert producer is not None
         with explained(self._address, what):
@@ -100,7 +107,7 @@ class Producer:
 
     async def _transacted(
         self, producer: AIOKafkaProducer, parts: Mapping[TopicPartition, Iterable[Outgoing]]
-    ) -> dict[TopicPartition, int]:
+    ) -> dict[TopicPartition, Place]:
         await producer.begin_transaction()
         sent = [
             await self._send(producer, tp, batch)
@@ -110,7 +117,9 @@ class Producer:
         done: list[Any] = await asyncio.gather(*(sending for _, sending, _ in sent), return_exceptions=True)
         if errors := [each for each in done if isinstance(each, BaseException)]:
             raise errors[0]
-        last = {tp: each.offset + count - 1 for (tp, _, count), each in zip(sent, done, strict=True)}
+        last = {
+            tp: Place(each.offset + count - 1, each.timestamp) for (tp, _, count), each in zip(sent, done, strict=True)
+        }
         await producer.commit_transaction()
         return last
 

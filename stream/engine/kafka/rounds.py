@@ -21,11 +21,11 @@ from typing import Final, TypeAlias
 from aiokafka import TopicPartition
 
 from stream.engine.kafka.address import Address
-from stream.engine.kafka.producer import Producer
+from stream.engine.kafka.producer import Place, Producer
 from stream.engine.log import Fenced, Outgoing
 
 Parts: TypeAlias = "Mapping[TopicPartition, Sequence[Outgoing]]"
-Places: TypeAlias = "Mapping[TopicPartition, int]"
+Landed: TypeAlias = "Mapping[TopicPartition, Place]"
 
 HANDS: Final = ("a", "b")
 WHAT: Final = "a commit of this worker's lanes"
@@ -42,7 +42,7 @@ class Rounds:
         self._opening = asyncio.Lock()
         self._next: asyncio.Task[tuple[str, list[Producer]]] | None = None
         self._free: list[Producer] = []
-        self._waiting: list[tuple[Parts, asyncio.Future[Places]]] = []
+        self._waiting: list[tuple[Parts, asyncio.Future[Landed]]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
         self._ended: dict[str, asyncio.Task[None]] = {}
@@ -68,13 +68,13 @@ class Rounds:
         await asyncio.gather(*(producer.open(topics) for producer in producers))
         return producers
 
-    async def commit(self, parts: Parts) -> Places:
-        """Take part in the next round. Returns each partition's last offset; after an error its outcome is unknown."""
+    async def commit(self, parts: Parts) -> Landed:
+        """Take part in the next round. Returns each partition's last place; after an error its outcome is unknown."""
         if not self.writer:
             raise Fenced(f"{WHAT}: they were let go of")
         if self._failure is not None:
             raise self._failure
-        landed: asyncio.Future[Places] = asyncio.get_running_loop().create_future()
+        landed: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
         self._waiting.append((parts, landed))
         if self._free:
             running = asyncio.ensure_future(self._run(self._free.pop(0)))

@@ -41,16 +41,16 @@ insert or ignore into place values (1, -1, x'', x'');
 class Meta(Struct, frozen=True, array_like=True):
     """What a lane keeps beside its rows: which changelog this is, and the next offset to process, per topic.
 
-    By what a log that lost it is known: the life of the log, when this was committed (milliseconds), and where. And
-    under whose transactional ids commits are written from now on.
+    By what a log that lost it is known: the life of the log, the cluster, and when the broker took it (milliseconds;
+    noted beside a copy alone). And under whose transactional ids commits are written from now on.
     """
 
     born: bytes
     offsets: dict[str, int]
     life: Time = 0
-    moment: int = 0
     cluster: str = ""
     writer: str = ""
+    moment: int = 0
 
 
 _encode = msgpack.Encoder().encode
