@@ -114,7 +114,8 @@ class Lane:
         self._out: LaneUnit | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._flying: Mapping[bytes, bytes | None] = {}
-        self._flying_from = 0
+        self._landing: Sequence[Record] = ()
+        """The records of the commit that flies."""
         self._flight: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._rows = Rows(rows, size)
@@ -129,15 +130,13 @@ class Lane:
     def oldest(self) -> int | None:
         """The time, in milliseconds, of the oldest record that is not committed; nothing while none waits.
 
-        One that was taken is known; of those in the log, the first of every topic.
+        One that was taken is known; of those in the log, the first of every topic: they are at hand for the next unit
+        then, for a record that was read is not read again.
         """
-        times = [self._flying_from] if self._flight is not None and self._flying_from else []
-        taken = [*(self._out.records[:1] if self._out is not None else ()), *self._backlog[:1]]
-        times += [record.timestamp for record in taken]
-        for topic in () if times else self.topics:
-            if self.claim.head(topic) > self._position[topic]:
-                times += [record.timestamp for record in self.claim.read(topic, self._position[topic], 1)]
-        return min(times, default=None)
+        taken = [*self._landing, *(self._out.records if self._out is not None else ())]
+        if not taken and not self._backlog:
+            self._backlog = self._read(len(self.topics))
+        return min([record.timestamp for record in (*taken, *self._backlog)], default=None)
 
     @property
     def flying(self) -> bool:
@@ -170,8 +169,8 @@ class Lane:
     def take(self, limit: int) -> LaneUnit:
         """The next records as a unit; the caller finishes it or gives it back."""
         assert self._out is None, "one unit of a lane is out at a time"
-        if not self._backlog:
-            self._backlog = self._read(limit)
+        if (room := limit - len(self._backlog)) > 0:
+            self._backlog += self._read(room)
         records, self._backlog = self._backlog[:limit], self._backlog[limit:]
         self._bring(records)
         self._out = LaneUnit(self, records)
@@ -213,7 +212,7 @@ class Lane:
         """Send the unit on its way to the log; waits only while an earlier commit of the lane flies."""
         try:
             await self.settled()
-            self._flying_from = unit.records[0].timestamp if unit.records else 0
+            self._landing = unit.records
             self._launch(unit.staged())
         except BaseException:
             self.give_back(unit)
@@ -284,7 +283,7 @@ class Lane:
             self._failure = error
         finally:
             self._flying = {}
-            self._flying_from = 0
+            self._landing = ()
             self._flight = None
             if self._out is None:
                 self.still.set()

@@ -115,6 +115,18 @@ class LogContract:
             with pytest.raises(LookupError, match="no partition 4"):
                 unit.emit("out", b"k", b"v", partition=4)
 
+    async def test_looking_at_what_waits_takes_nothing_away(self, log: Log) -> None:
+        await log.publish([*sent("a", "b", "c"), *sent("d", "e", topic="more")])
+        lane = await lane_of(log, topics=("in", "more"))
+        for _ in range(3):
+            assert lane.oldest()
+        unit = lane.take(10)
+        assert sorted(record.key for record in unit) == [b"a", b"b", b"c", b"d", b"e"]
+        assert lane.oldest() == min(record.timestamp for record in unit)
+        await lane.finish(unit)
+        await lane.settled()
+        assert lane.oldest() is None
+
     async def test_topics_of_a_lane_take_turns(self, log: Log) -> None:
         await log.publish([*sent(*"abcdefgh"), *sent(*"stuvwxyz", topic="more")])
         lane = await lane_of(log, topics=("in", "more"))
