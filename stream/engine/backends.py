@@ -62,7 +62,7 @@ async def worker_on(url: str) -> str:
         from stream.engine.kafka.cluster import members, reach  # noqa: PLC0415
 
         address = await reach(address_of(url))
-        hosts = await members(address)
+        hosts = [worker.host for worker in (await members(address)).values()]
         return f"{len(hosts)} in the group {address.group}, on {', '.join(sorted(set(hosts)))}" if hosts else ""
     from stream.engine.embedded.lease import Lease  # noqa: PLC0415
     from stream.engine.embedded.schema import place_of  # noqa: PLC0415

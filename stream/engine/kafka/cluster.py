@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import create_conn
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, for_code
 from msgspec import Struct
 from msgspec.structs import replace
@@ -162,11 +163,28 @@ async def partitions_of(address: Address) -> dict[str, int]:
     }
 
 
-async def members(address: Address) -> list[str]:
-    """The hosts of the workers that share the group, as the broker says."""
+class Worker(NamedTuple):
+    """One of those who share the group, as the broker says."""
+
+    host: str
+    partitions: frozenset[int]
+    """None, while they are given out."""
+
+
+async def members(address: Address) -> dict[str, Worker]:
+    """The workers that share the group."""
     async with administering(address) as admin:
         [answer] = await admin.describe_consumer_groups([address.group])
-    return [member[2].lstrip("/") for group in answer.groups for member in group[5]]
+    return {
+        id: Worker(host.lstrip("/"), _partitions(assigned) if assigned else frozenset())
+        for group in answer.groups
+        for id, _, host, _, assigned in group[5]
+    }
+
+
+def _partitions(assigned: bytes) -> frozenset[int]:
+    told = ConsumerProtocolMemberAssignment.decode(assigned)
+    return frozenset(partition for _, partitions in told.assignment for partition in partitions)
 
 
 async def existing(address: Address, names: Iterable[str]) -> dict[str, Topic]:

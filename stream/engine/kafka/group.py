@@ -1,8 +1,8 @@
 """Who works on which partitions: a consumer group in which every topic is shared out alike.
 
-Equal ranges of every topic go to the members in the order in which they came, and all topics have as many partitions;
-so a partition number is one member's in all of them, with the lanes of every agent; and who comes knows before what it
-will get. The member itself reads nothing. It only learns what is its own, and keeps the group told that it is alive.
+All topics have as many partitions, and a number is one member's in all of them, with the lanes of every agent. Members
+get equal shares, and nothing moves but what must; so who comes knows before what it will get. The member itself reads
+nothing. It only learns what is its own, and keeps the group told that it is alive.
 
 While it holds lanes, a heartbeat that was answered is a lease until the session would end. A process that was frozen
 and goes on finds its lease over, and ends before it writes to anybody: the brokers would refuse its commits, but a
@@ -20,9 +20,10 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
+from msgspec import msgpack
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.errors import explained, known
@@ -43,26 +44,61 @@ SHOWN = 5.0
 logger = logging.getLogger(__name__)
 
 
-class Ranges(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
-    """Kafka's *range*, with members in another order: fixed names, then the others as they came."""
+def shares(partitions: int, held: Mapping[str, Collection[int]]) -> dict[str, list[int]]:
+    """What each gets: an equal share, in which it keeps as much as it can of what it has. Who has nothing is last."""
+    order = sorted(held, key=lambda member: (not held[member], member))
+    least, longer = divmod(partitions, len(held))
+    free, given = set(range(partitions)), dict[str, list[int]]()
+    for member in order:
+        given[member] = sorted(free.intersection(held[member]))[: least + (longer > 0)]
+        free.difference_update(given[member])
+        longer -= len(given[member]) > least
+    for member in order:
+        if len(given[member]) <= least:
+            given[member] += sorted(free)[: least + (longer > 0) - len(given[member])]
+            free.difference_update(given[member])
+            longer -= len(given[member]) > least
+    return given
 
-    def __init__(self, instance: str) -> None:
-        self._seat = f"0 {instance}" if instance else f"1 {time.time_ns()}"
+
+def share_of_next(partitions: int, held: Mapping[str, Collection[int]]) -> list[int]:
+    """What somebody gets who comes when the others have this."""
+    return shares(partitions, {**held, "": ()})[""]
+
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(list[int]).decode
+
+
+class Keeping(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
+    """Shares partition numbers out; members tell each other what they have."""
+
+    name = "keeping"
+
+    def __init__(self) -> None:
+        self.held: Collection[int] = ()
 
     def metadata(self, topics: Collection[str]) -> Any:
-        """What a member tells the others of itself."""
-        return ConsumerProtocolMemberMetadata(self.version, list(topics), self._seat.encode())
+        """What a member tells."""
+        return ConsumerProtocolMemberMetadata(0, list(topics), _encode(sorted(self.held)))
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
         """Who gets what."""
-        seats = {(told.user_data, member): member for member, told in members.items()}
-        shares = super().assign(cluster, {seat: members[member] for seat, member in seats.items()})
-        return {seats[seat]: share for seat, share in shares.items()}
+        topics = {
+            topic: cluster.partitions_for_topic(topic) or () for told in members.values() for topic in told.subscription
+        }
+        partitions = max(map(len, topics.values()))
+        given = shares(partitions, {member: _decode(told.user_data) for member, told in members.items()})
+        return {
+            member: ConsumerProtocolMemberAssignment(
+                0, [(topic, [one for one in share if one in there]) for topic, there in sorted(topics.items())], b""
+            )
+            for member, share in given.items()
+        }
 
-
-def share_of_next(partitions: int, members: int) -> range:
-    """What somebody gets who comes when there are so many: the last range, which is none of the longer ones."""
-    return range(partitions - partitions // (members + 1), partitions)
+    def on_assignment(self, assignment: Any) -> None:
+        """Note what is ours."""
+        self.held = {partition for _, partitions in assignment.assignment for partition in partitions}
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -98,7 +134,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             heartbeat_interval_ms=round(min(BEAT, 0.3 * address.session) * 1000),
             rebalance_timeout_ms=round(DRAIN * 1000),
             max_poll_interval_ms=NEVER,
-            partition_assignment_strategy=(Ranges(address.instance),),
+            partition_assignment_strategy=(Keeping(),),
             max_partition_fetch_bytes=1,
         )
         self._consumer = consumer

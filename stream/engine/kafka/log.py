@@ -102,12 +102,10 @@ class KafkaLog:
         names = [*map(self.address.topic, topics), *map(self.address.changelog, agents)]
         self._rounds = Rounds(self.address, names)
         self._consumer = consumer_of(self.address)
+        self._fetches = {agent: Fetch(self.address, self.fatal) for agent in agents}
         with explained(self.address, "reading changelogs"):
-            await self._consumer.start()
+            await asyncio.gather(self._consumer.start(), *(fetch.open(names) for fetch in self._fetches.values()))
             await aware(self._consumer, names)
-        for agent in agents:
-            self._fetches[agent] = Fetch(self.address, self.fatal)
-            await self._fetches[agent].open(names)
 
     @property
     def consumer(self) -> AIOKafkaConsumer:
@@ -168,7 +166,7 @@ class KafkaLog:
         """Do what takes long before the group stops for us: open ids, and copy the rows that others work on as yet."""
         await self._rounds.open()
         with suppress(EngineError):  # whatever it is, the claims tell
-            others = len(await members(self.address))
+            others = {id: worker.partitions for id, worker in (await members(self.address)).items()}
             if others and not self.address.instance:  # lanes of a fixed name may wait for it
                 share = share_of_next(self.partitions, others)
                 lanes = [lane for lane in self._lanes if lane.partition in share]
