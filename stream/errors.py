@@ -2,6 +2,7 @@
 
 BadTopology   topics.yaml cannot be run: all problems at once, before anything starts
 BadRecord     a record of a topic cannot be understood: it is set aside with its bytes
+TooLarge      a record or a row is larger than the log takes: what it comes from is set aside
 """
 
 from __future__ import annotations
@@ -17,3 +18,7 @@ class BadTopology(Exception):
 
 class BadRecord(Exception):
     """A record cannot be understood; it is set aside."""
+
+
+class TooLarge(Exception):
+    """A record or a row is larger than the log takes."""

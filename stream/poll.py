@@ -23,6 +23,7 @@ from connectors.errors import BadAnswer, Refused
 from stream.absence import EVERY, Absence, Found, Turn
 from stream.codec import encode, encode_mark
 from stream.envelope import Envelope, headers_of
+from stream.errors import TooLarge
 from stream.model import Change, Counted, Order, Reread, Time
 from stream.parking import parked
 from stream.ports import Record, Unit
@@ -144,7 +145,10 @@ class Reader:
         ahead = round((self._endpoint.clock_ahead() or 0.0) * 1e6)
         for entity in new:
             change = self.envelope.seen(entity, read_at, ahead=ahead, first=not state.complete)
-            self._emit(unit, entity.id, change)
+            try:
+                self._emit(unit, entity.id, change)
+            except TooLarge as error:
+                self._set_aside(unit, Rejected(reason=str(error), body=encode(change), id=entity.id))
         for id in page.gone:
             unit.put(self._digest_key(id), None)  # brought back as it was, it is news
             self._emit(unit, id, self.envelope.gone(id, read_at))
@@ -200,7 +204,14 @@ class Reader:
         key = f"{self.name}:{rejected.id or ''}".encode()
         record = Record(changes(self.name), unit.partition, -1, key, rejected.body, self._clock() // 1000)
         parts = parked(record, stage="TASK_POLL", error=rejected.reason, reason="bad answer", system=self._system)
-        unit.emit(PARKED, *parts)
+        try:
+            unit.emit(PARKED, *parts)
+        except TooLarge:
+            unit.emit(PARKED, key, rejected.body[:SHOWN], parts[2])
+
+
+SHOWN = 500
+"""Bytes that are kept of an answer which the log cannot take whole."""
 
 
 QUIET = 10_000_000

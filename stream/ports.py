@@ -61,7 +61,7 @@ class Unit(Protocol):
         ...
 
     def put(self, key: bytes, row: bytes | None) -> None:
-        """Stage a row; ``None`` deletes it."""
+        """Stage a row; ``None`` deletes it. Raises ``TooLarge``."""
         ...
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
@@ -76,7 +76,7 @@ class Unit(Protocol):
         headers: Headers = (),
         partition: int | None = None,
     ) -> None:
-        """Stage a record for a topic; without a partition the key chooses it."""
+        """Stage a record for a topic; without a partition the key chooses it. Raises ``TooLarge``."""
         ...
 
     def sure(self) -> None:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from stream.engine.lanes import Lane, LaneUnit
 from stream.engine.log import EngineError
+from stream.errors import TooLarge
 from stream.parking import park
 
 ALARM = (10, 60.0)  # more than so many parked records in so many seconds stop a lane
@@ -143,8 +144,8 @@ class Feed:
         """The next lane in turns that has something to do; one whose commit has landed if there is one."""
         while True:
             self._wake.clear()
-            if self._failure is not None:
-                raise self._failure
+            if failure := self._failure or next((lane.failure for lane in self.lanes if lane.failure), None):
+                raise failure
             ready = [lane for lane in self._in_turns() if lane.ready(limit)]
             if ready:
                 lane = next((lane for lane in ready if not lane.flying), ready[0])
@@ -223,6 +224,8 @@ class Feed:
         place = f"{record.topic}/{record.partition}@{record.offset}"
         logger.error("parked %s: %s", place, type(error).__name__, extra=more)
         most, seconds = ALARM
+        if isinstance(error, TooLarge):
+            return  # that is nobody's bug
         times = self._parked[lane]
         times.append(asyncio.get_running_loop().time())
         if len(times) > most and times[-1] - times[0] < seconds:

@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 
 from stream.engine.log import Claim, EngineError, LaneId, Log, Outgoing, Staged
 from stream.engine.rows import Missing, Rows, overlaid
+from stream.errors import TooLarge
 from stream.ports import Headers, Record
 
 FEW = 4
@@ -34,6 +35,7 @@ class LaneUnit:
         self.loss = lane.log.loss
         self.records = records
         self._lane = lane
+        self._largest = lane.log.largest
         self._rows: dict[bytes, bytes | None] = {}
         self._emitted: list[Outgoing] = []
 
@@ -51,7 +53,9 @@ class LaneUnit:
         return self._lane.row(key)
 
     def put(self, key: bytes, row: bytes | None) -> None:
-        """Stage a row; ``None`` deletes it."""
+        """Stage a row; ``None`` deletes it. Raises ``TooLarge``."""
+        if row is not None and len(key) + len(row) > self._largest:
+            raise self._too_large("row", key, row)
         self._rows[key] = row
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
@@ -66,12 +70,20 @@ class LaneUnit:
         headers: Headers = (),
         partition: int | None = None,
     ) -> None:
-        """Stage a record. Raises ``LookupError`` for a topic or partition that does not exist."""
+        """Stage a record. Raises ``TooLarge``, and ``LookupError`` for a topic or partition that does not exist."""
         if topic not in self._lane.log.topics:
             raise LookupError(f"emit: topic {topic!r} is not declared; declare it where the app is created")
         if partition is not None and not 0 <= partition < self.partitions:
             raise LookupError(f"emit: {topic} has no partition {partition}; 0 to {self.partitions - 1} exist")
+        if value is not None and len(key) + len(value) > self._largest:
+            raise self._too_large(f"record for {topic}", key, value)
         self._emitted.append(Outgoing(topic, key, value, headers, partition))
+
+    def _too_large(self, what: str, key: bytes, value: bytes) -> TooLarge:
+        return TooLarge(
+            f"found a {what} of {len(key) + len(value)} bytes (key {key[:80]!r}); at most {self._largest} would be "
+            "right, for the log takes no more"
+        )
 
     def sure(self) -> None:
         """Raises ``Fenced`` when the lane may be somebody else's by now."""
@@ -142,6 +154,11 @@ class Lane:
     def flying(self) -> bool:
         """Whether a commit is on its way."""
         return self._flight is not None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it: no unit of it can be committed any more."""
+        return None if self._flight is not None else self._failure
 
     @property
     def idle(self) -> bool:

@@ -152,10 +152,16 @@ class Claim(Protocol):
         ...
 
 
+LARGEST: Final = 500_000_000
+"""Bytes of a record that a log takes which knows no bound of its own: SQLite takes twice as many."""
+
+
 class Log(Protocol):
     """A backend. Every method may raise ``EngineError``; after one of a commit the lane is lost."""
 
     on_fatal: Callable[[EngineError], object]
+    largest: int
+    """Bytes of the key and value of the largest record, or row, that it takes."""
 
     @property
     def partitions(self) -> int:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from stream.engine.feed import Feed, attend
 from stream.engine.lanes import Lane
 from stream.engine.log import (
+    LARGEST,
     EngineError,
     Fenced,
     Given,
@@ -75,6 +76,7 @@ class MemoryLog:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.partitions = 0
+        self.largest = LARGEST
         self.topics: dict[str, TopicSettings] = {}
         self.loss = Loss()
         self.records: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)

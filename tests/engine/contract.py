@@ -14,6 +14,7 @@ from stream.engine.feed import Feed
 from stream.engine.lanes import Lane
 from stream.engine.log import Fenced, LaneId, Log, Mismatch, Outgoing, TopicSettings, partition_of
 from stream.engine.memory import drain, lanes_of
+from stream.errors import TooLarge
 from stream.ports import Record
 
 TOPICS = {name: TopicSettings() for name in ("in", "more", "out", "parked")}
@@ -126,6 +127,18 @@ class LogContract:
         await lane.finish(unit)
         await lane.settled()
         assert lane.oldest() is None
+
+    async def test_what_is_larger_than_it_takes_is_refused_at_once(self, log: Log) -> None:
+        log.largest = 1000
+        lane = await lane_of(log)
+        async with lane.turn() as unit:
+            with pytest.raises(TooLarge, match=r"record for out of 1001 bytes \(key b'big'\); at most 1000 would be"):
+                unit.emit("out", b"big", bytes(998), partition=0)
+            with pytest.raises(TooLarge, match=r"a row of 1001 bytes \(key b'big'\)"):
+                unit.put(b"big", bytes(998))
+            unit.emit("out", b"big", bytes(997), partition=0)
+            unit.put(b"big", bytes(997))
+        assert await keys(log, "out") == ["big"]
 
     async def test_topics_of_a_lane_take_turns(self, log: Log) -> None:
         await log.publish([*sent(*"abcdefgh"), *sent(*"stuvwxyz", topic="more")])

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from stream.engine.feed import Feed, attend
+from stream.engine.feed import ALARM, Feed, attend
 from stream.engine.lanes import Lane
+from stream.engine.log import EngineError
 from stream.engine.memory import MemoryLog, lanes_of
+from stream.topics import PARKED
 from tests.engine.contract import PARTITIONS, TOPICS, sent, until
 
 
@@ -111,3 +113,40 @@ async def test_whoever_cancels_the_agent_cancels_the_body(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await working
     assert bench.ended == 1
+
+
+async def test_a_commit_that_fails_is_heard_although_nothing_more_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(_: object) -> None:
+        raise EngineError("the disk is full")
+
+    monkeypatch.setattr(bench.log, "commit", commit)
+    feed = Feed(await bench.lanes(0, 1), stage="join")
+    working = asyncio.ensure_future(attend(feed, bench.body(feed)))
+    await bench.log.publish(sent("a"))
+    with pytest.raises(EngineError, match="the disk is full"):
+        async with asyncio.timeout(5):
+            await working
+
+
+async def test_any_number_of_records_of_which_something_too_large_would_come_is_parked(bench: Bench) -> None:
+    bench.log.largest = 1000
+    feed = Feed(await bench.lanes(0), stage="join")
+    large = [f"l{number}" for number in range(ALARM[0] + 2)]
+
+    async def run() -> None:
+        async for unit in feed.units():
+            for record in unit:
+                unit.put(record.key, bytes(2000 if record.key.startswith(b"l") else 20))
+                bench.got.append(record.key)
+
+    await bench.log.publish(sent("a", *large, "b"))
+    working = asyncio.ensure_future(attend(feed, lambda: asyncio.ensure_future(run())))
+    await until(lambda: b"b" in bench.got and feed.lanes[0].oldest() is None)
+    assert bench.log.rows[feed.lanes[0].id].keys() == {b"a", b"b"}
+    parked = [record.key.decode() for part in range(PARTITIONS) for record in bench.log.records[PARKED, part]]
+    assert sorted(parked) == sorted(large)
+    assert bench.log.health()["state"] == "green"
+    feed.end(closed=True)
+    await working

@@ -11,8 +11,9 @@ from connectors.errors import BadAnswer, Refused, Retry
 from connectors.memory import TRAITS
 from stream.codec import decode_change, decode_mark
 from stream.model import Change, Counted, Order, Reread
+from stream.poll import SHOWN
 from stream.ports import Unit
-from stream.topics import COUNTED, POLLS, changes
+from stream.topics import COUNTED, PARKED, POLLS, changes
 from tests.stages.build import Bench, bench
 
 LISTED = Traits(changes="list", create=3)
@@ -133,6 +134,25 @@ async def test_a_bad_record_is_set_aside_once_and_not_in_every_round(traits: Tra
     for _ in range(3):
         await table.poll()
     assert [body for body, _ in table.parked()] == [b"one", b"another"]
+
+
+async def test_a_record_that_the_log_cannot_take_is_set_aside_and_the_others_go_on() -> None:
+    table = await bench()
+    table.log.largest = 2000
+    for name in ("m", "n" * 3000, "o"):
+        table.systems["a"].add("t", {"name": name})
+    for _ in range(3):
+        await table.poll()
+    assert [each.source.id for each in published(table)] == ["1", "3"]
+    [(body, _)] = table.parked()
+    assert body is not None
+    assert len(body) == SHOWN
+    [aside] = table.read(PARKED)
+    assert b"at most 2000 would be right" in dict(aside.headers)["__connect.errors.exception.message"]
+    table.systems["a"].fail("page", BadAnswer("page: found HTML; JSON would be right", body=b"<" * 3000), count=2)
+    with pytest.raises(BadAnswer):
+        await table.poll()
+    assert [body for body, _ in table.parked()][1:] == [b"<" * SHOWN]
 
 
 async def test_a_cursor_of_no_use_means_from_the_beginning() -> None:

@@ -20,6 +20,7 @@ from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.upkeep import Upkeep
 from stream.engine.embedded.writer import Writer
 from stream.engine.log import (
+    LARGEST,
     Claim,
     Closed,
     EngineError,
@@ -120,6 +121,7 @@ class EmbeddedLog:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time, upkeep: float = 60.0) -> None:
         self.place = schema.place_of(url)
         self.partitions = 0
+        self.largest = LARGEST
         self.topics: dict[str, TopicSettings] = {}
         self.heads: dict[int, int] = {}
         self.loss = Loss()

@@ -50,6 +50,7 @@ class KafkaLog:
     def __init__(self, url: str) -> None:
         self.address = address_of(url)
         self.partitions = 0
+        self.largest = self.address.largest
         self.topics: dict[str, TopicSettings] = {}
         self.on_fatal: Callable[[EngineError], object] = lambda _: None
         self._life = Life(self.address)
