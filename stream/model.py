@@ -121,7 +121,7 @@ class Refuse(Struct, frozen=True, kw_only=True, tag="refuse"):
     edge: str
     sender: Ref
     number: int
-    why: Literal["taken", "gone", "mismatch", "given up", "forgotten", "copy", "over"]
+    why: Literal["taken", "gone", "mismatch", "given up", "forgotten", "copy", "over", "left"]
 
 
 class Attach(Struct, frozen=True, kw_only=True, tag="attach", omit_defaults=True):

@@ -13,12 +13,13 @@ the origin. Whatever happens in between, the record is found by it. A second one
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec.structs import replace
 
 from stream.core import birth, rosters
 from stream.core.conditions import LEFT_ALONE, holds
-from stream.core.deleting import LEFT, NEVER
+from stream.core.deleting import NEVER, OVER, PARTED, removing
 from stream.core.fields import SET
 from stream.core.flows import End, Lead, marker
 from stream.core.matching import give_up, release
@@ -200,7 +201,7 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     read: the record would wait for it for ever. It hears next that it is kept.
 
     If their link is over, the record hears that: its row was set back, and while it claims it does nothing in other
-    flows either. Unless the origin came back and has asked it to link anew (D2): nobody answers that who claims.
+    flows either, nor does it answer one that came back and asks it to link anew (D2).
     """
     edge = turn.edge(end)
     if edge is not None and edge.state == "creating":
@@ -208,8 +209,8 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
     if edge is not None and edge.state in ("linked", "severed") and edge.peer != sender:
         turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="copy"))
         return
-    if edge is not None and edge.state == "severed" and (turn.row.gone_at or edge.reason != LEFT):
-        turn.mail(sender, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why="over"))
+    if edge is not None and edge.state == "severed":
+        over(turn, end, edge)
         return
     if not turn.row.remote:
         if not turn.view.open(turn.type):
@@ -224,6 +225,15 @@ def recognise(turn: Turn, end: End, sender: str) -> None:
         turn.move(end, "creating", number=number)
         edge = turn.change(end, want=want, idle=idle)
     attach(turn, end, edge, sender, None, echo=False, claimed=claimed)
+
+
+def over(turn: Turn, end: End, edge: Edge) -> None:
+    """Say to the counterpart of then that the link of the two is over (D4).
+
+    If a deletion is the reason, and this record is there, so is the other: it is told to ask for the link anew (D2).
+    """
+    why: Literal["over", "left"] = "over" if turn.row.gone_at or edge.reason in (PARTED, OVER) else "left"
+    turn.mail(edge.peer, Refuse(edge=end.peer_edge, sender=turn.key, number=edge.number, why=why))
 
 
 def attached(turn: Turn, message: Attach) -> None:
@@ -241,6 +251,9 @@ def attached(turn: Turn, message: Attach) -> None:
     if edge is not None and edge.state == "severed" and message.number <= edge.number:
         return
     if edge is not None and edge.state == "linked" and message.number < edge.number:
+        return
+    if removing(turn) and (edge is None or edge.state != "linked"):
+        turn.mail(message.sender, Refuse(edge=end.peer_edge, sender=turn.key, number=message.number, why="gone"))
         return
     stood = bool(turn.cells)
     if not stood:

@@ -38,6 +38,8 @@ from stream.model import Detach, Gone, Leaving, Receipt, Seen, Time, Verdict, Ve
 
 LEFT = "this record was deleted"
 ARCHIVED = "this record was archived, as its counterpart was deleted"
+PARTED = "a person parted them"
+OVER = "its link is over, as its counterpart says; this copy is kept"
 
 NEVER = 1
 """In place of a time, of a record that nobody has read: whatever reading comes is newer."""

@@ -17,10 +17,12 @@ from msgspec.structs import replace
 from stream.core.flows import View
 from stream.core.shared import Index, Member
 from stream.core.turn import LONGEST, Alarm, Mail, Output
-from stream.model import ClaimKey, Found, Free, Message, Nudge, Ref, Register, Release, Time
+from stream.model import ClaimKey, Found, Free, Message, Nudge, Ref, Register, Release, Time, Wake
 
 PATIENCE = 600_000_000
-"""Microseconds between two looks at a gate that is shut; its opening wakes the index at once."""
+"""Microseconds between two looks at a gate that is shut, whose opening wakes the index at once; and between two words
+to who may create, while others wait for that. One that knows nothing of it gives it back: the row of one was set back,
+its record was deleted, and whoever had its value waited for ever (C3)."""
 
 MOST = 16
 """Records that are kept on each side, as many that are linked, and claims that wait."""
@@ -51,12 +53,15 @@ def decide_index(
             index.queue = tuple(claim for claim in index.queue if claim.sender != sender or claim.number > number)
             if index.lock is not None and index.lock[0] == sender and index.lock[1] <= number:
                 index.lock = None
+        case Wake() if index.lock is not None:
+            holder, number, edge = index.lock
+            out.append(Mail(holder, Free(edge=edge, key=key, number=number)))
         case _:
             pass
     out += _serve(key, index, view)
     index.queue = index.queue[:MOST]  # whoever is not among them claims again by itself
     alarm = 0
-    if index.queue and index.lock is None:
+    if index.queue:
         alarm = index.alarm if index.alarm > now else now + PATIENCE
     if alarm != index.alarm:
         index.alarm = alarm
@@ -76,7 +81,7 @@ def _enter(index: Index, message: Register, now: Time) -> None:
     if message.number < known.number:
         return
     if message.holds and index.lock is None:
-        index.lock = (message.sender, message.number)
+        index.lock = (message.sender, message.number, message.edge)
     side = message.edge[-1:]
     members = {ref: member for ref, member in index.members.items() if ref != message.sender}
     others = known.places.replace(side, "").replace(side.upper(), "")
@@ -171,5 +176,5 @@ def _answer(key: str, index: Index, claim: ClaimKey, view: View) -> Found | Free
     if claim.create:
         if index.lock is not None and index.lock[0] != claim.sender:
             return None
-        index.lock = (claim.sender, claim.number)
+        index.lock = (claim.sender, claim.number, claim.edge)
     return Free(edge=claim.edge, key=key, number=claim.number)

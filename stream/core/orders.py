@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stream.core import references, seeking
-from stream.core.deleting import ending
+from stream.core.deleting import PARTED, ending
 from stream.core.fields import SET
 from stream.core.flows import End
 from stream.core.matching import enlist, keys_of, release
@@ -20,7 +20,6 @@ from stream.core.turn import Turn
 from stream.core.versions import mint
 from stream.model import Correct, Detach, Pair, Part, Ref, Stated
 
-PARTED = "a person parted them"
 FREE = frozenset({"alone", "waiting", "matching", "proposed", "refused", "severed", "copy"})
 """States of an end that a person may link: it has no counterpart, and none is being created."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from stream.core import birth, creating, references, seeking
-from stream.core.deleting import LEFT, removing
+from stream.core.deleting import LEFT, OVER, removing
 from stream.core.flows import End
 from stream.core.matching import enlist, give_up, keys_of, release, withdraw
 from stream.core.offers import take
@@ -35,7 +35,7 @@ LOOKING = frozenset({"alone", "waiting", "matching", "refused"})
 SETTLED = frozenset({"alone", "refused"})
 """Those of them that asked, and ask no more."""
 
-Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "forgotten", "copy", "over"]
+Why: TypeAlias = Literal["taken", "gone", "mismatch", "given up", "forgotten", "copy", "over", "left"]
 
 
 def found(turn: Turn, message: Found) -> None:
@@ -138,8 +138,15 @@ def _gone_too(turn: Turn, end: End, edge: Edge | None, sender: str) -> None:
 
 
 def proposed(turn: Turn, message: Propose) -> None:
-    """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4)."""
+    """Accept or refuse at once; a record that waits for something itself lets the other ask again (C2, C4).
+
+    Who is found by a match value was read once. If the row knows nothing of it, though all of its type was read, it was
+    deleted after its row was lost: it was proposed to for ever.
+    """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
+    if end is not None and edge is None and not turn.row.remote and message.key != PERSON and turn.view.open(turn.type):
+        withdraw(turn, end, _not_ours(turn, end, message.key))
+        _refuse(turn, end, message, "gone")
     if end is None or not turn.row.remote or hesitates(turn) or removing(turn):
         return
     state = edge.state if edge is not None else "alone"
@@ -243,8 +250,11 @@ def declined(turn: Turn, message: Refuse) -> None:
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or edge is None or edge.peer != message.sender:
         return
-    if edge.state == "claiming":
-        _not_claimed(turn, end, edge, message.why)
+    if message.why in ("over", "left"):
+        if edge.state == "claiming" or (edge.state == "linked" and edge.number <= message.number):
+            _over(turn, end, edge, message.why)
+    elif edge.state == "claiming":
+        _not_claimed(turn, end, message.why)
     elif edge.number == message.number and edge.state in ("linked", "proposed"):
         _undone(turn, end, edge, message.why)
         if edge.state == "linked":
@@ -257,16 +267,27 @@ def declined(turn: Turn, message: Refuse) -> None:
         enlist(turn, end, keys_of(end, turn.row.remote))
 
 
-def _not_claimed(turn: Turn, end: End, edge: Edge, why: Why) -> None:
-    """A claim is answered with "copy" or "over"; any other refusal is of a link of former times, and late (C6, C10)."""
+def _over(turn: Turn, end: End, edge: Edge, why: Why) -> None:
+    """Take the counterpart's word that the link is over: this row was set back, and did not hear, or forgot it (D4).
+
+    If it was this record's deletion that ended it, then it is there again by now, and asks for the link anew (D2).
+    """
+    release(turn, end)
+    severed = turn.move(end, "severed", peer=edge.peer, number=turn.number(), reason=LEFT if why == "left" else OVER)
+    if edge.state == "linked":
+        references.tell(turn, end.edge, None)
+    if why == "left":
+        ask_back(turn, end, severed)
+    else:
+        turn.report(f"{end.flow}: {edge.peer}: {OVER}")
+
+
+def _not_claimed(turn: Turn, end: End, why: Why) -> None:
+    """The claim of a copy is refused; any other refusal is of a link of former times, and late (C10)."""
     if why == "copy":
         withdraw(turn, end, keys_of(end, turn.row.remote))
         turn.move(end, "copy", reason=COPY)
         turn.report(f"{end.flow}: {COPY}")
-    elif why == "over":
-        over = f"its link to {edge.peer} is over, as that one says; this copy is kept"
-        turn.move(end, "severed", peer=edge.peer, number=turn.number(), reason=over)
-        turn.report(f"{end.flow}: {over}")
 
 
 def _undone(turn: Turn, end: End, edge: Edge, why: Why) -> None:
@@ -307,7 +328,8 @@ def offered(turn: Turn, message: Offer) -> None:
     A deleted record lost none: proposing, it would be accepted, take that back and hear the next offer, for ever. While
     it is linked it takes what it is offered, for a tombstone may be judged wrong: what was dropped is not said again.
     One that was not read yet, or asks a roster, could not answer the proposal that it asks for, and would hear the next
-    offer as well; it is told again at a resync.
+    offer as well; it is told again at a resync. Who did not hear that the link is over hears it now.
+    So does the counterpart of a deleted record whose row had forgotten the link: its tombstone made nobody leave it.
     """
     end, edge = turn.ends.get(message.edge), turn.row.edges.get(message.edge)
     if end is None or not turn.row.remote:
@@ -315,8 +337,12 @@ def offered(turn: Turn, message: Offer) -> None:
     if edge is not None and edge.state == "linked":
         if edge.peer == message.sender:
             take(turn, end, message.fields)
+    elif edge is not None and edge.state == "severed" and edge.peer == message.sender:
+        creating.over(turn, end, edge)
     elif turn.row.gone_at:
-        return
+        if edge is None:
+            edge = turn.move(end, "severed", peer=message.sender, number=turn.number(), reason=LEFT)
+            creating.over(turn, end, edge)
     elif edge is None or (edge.state in LOOKING and not edge.idle):
         if end.side == "b":
             turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))

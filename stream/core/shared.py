@@ -40,7 +40,8 @@ class Index(
     members: dict[Ref, Member] = {}
     crowded: dict[str, Time] = {}
     """Sides on which there may be more than are kept, and until when."""
-    lock: tuple[Ref, int] | None = None
+    lock: tuple[Ref, int, str] | None = None
+    """Who may create, by which number, and for which of its ends."""
     queue: tuple[ClaimKey, ...] = ()
     alarm: Time = 0
     format: int = FORMAT

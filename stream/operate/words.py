@@ -80,6 +80,7 @@ WHY = {
     "forgotten": "it knows of no such link",
     "copy": "it has its counterpart already: this is a copy",
     "over": "their link is over",
+    "left": "their link was over when that one was deleted",
 }
 OUTCOMES = {
     "done": "done",

@@ -160,7 +160,7 @@ class TestC3Releases:
         for message in (*claims, Release(sender="a.t:3", number=9), Release(sender="a.t:2", number=1)):
             index, _ = decide_index("index:1", index, message, view(), START)
         assert index is not None
-        assert (index.lock, index.queue) == ((A, 1), (claims[1],))
+        assert (index.lock, index.queue) == ((A, 1, "f/a"), (claims[1],))
         index, _ = decide_index("index:1", index, Release(sender="a.t:2", number=2), view(), START)
         assert index is not None
         assert index.queue == ()

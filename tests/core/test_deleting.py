@@ -561,7 +561,7 @@ class TestD2Return:
         assert only(Refuse, table.tell(B, replace(propose, sender=A, number=number - 1))).why == "taken"
         attach = Attach(edge="f/b", sender="a.t:2", number=table.now, want={})
         assert only(Refuse, table.tell(B, attach)).why == "taken"
-        assert table.tell(B, Offer(edge="f/b", sender=A, fields={})) == []
+        assert table.tell(B, Offer(edge="f/b", sender="a.t:2", fields={})) == []
         table.bring("a.t:2", seen(250, **FULL))
         assert table.edge("a.t:2", "f/a").state == "refused"
 
@@ -579,38 +579,6 @@ class TestD2Return:
         table.done(A, command, 30, y=None)
         table.bring(B, gone(200))
         assert only(Refuse, table.tell(A, Claim(edge="f/a", sender="b.t:2"))).why == "copy"
-
-    def test_one_that_forgot_that_the_link_is_over_does_not_wait_for_it(self) -> None:
-        """Its row was set back, its counterpart's was not, and said nothing to its claim, ever."""
-        table, command = created()
-        table.done(A, command, 30, y=None)
-        table.bring(A, gone(200))
-        del table.rows[B]
-        out = table.bring(B, seen(10, 300, marker="f|a.t:1", **FULL))
-        assert reports(out) == ["f: its link to a.t:1 is over, as that one says; this copy is kept"]
-        assert (table.edge(B, "f/b").state, table.row(B).alarm) == ("severed", 0)
-        table.bring(A, seen(10, 400, **FULL))
-        assert (table.edge(A, "f/a").peer, table.edge(B, "f/b").peer) == (B, A)
-
-    def test_words_of_before_do_not_bring_a_link_back_that_is_over(self) -> None:
-        table, command = created()
-        attach = only(Attach, table.done(A, command, 30, y=None))
-        table.bring(A, gone(200))
-        del table.rows[B]
-        table.bring(B, seen(10, 300, marker="f|a.t:1", **FULL))
-        assert table.tell(B, attach) == []
-
-    def test_one_that_came_back_is_linked_to_who_claims_it(self) -> None:
-        """It asked its counterpart to link again, whose row was set back: one waited for the other."""
-        table = Table(view(flow(match=(), create="both")))
-        command = only(Command, table.bring(B, seen(10, **FULL)))
-        table.bring(B, table.receipt(command, "done", target=A, after=seen(30, marker="f|b.t:1", **FULL)))
-        table.bring(B, gone(200))
-        table.tell(B, seen(10, 300, **FULL))
-        table.mail.clear()
-        del table.rows[A]
-        table.bring(A, seen(30, 310, marker="f|b.t:1", **FULL))
-        assert (table.edge(A, "f/a").state, table.edge(B, "f/b").state) == ("linked", "linked")
 
     def test_a_deleted_record_is_asked_by_nobody_for_long(self) -> None:
         table = pair("keep")

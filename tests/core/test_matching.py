@@ -12,8 +12,8 @@ from stream.core.matching import key_of, keys_of, normal
 from stream.core.row import Row
 from stream.core.shared import Index
 from stream.core.turn import Alarm, Mail
-from stream.model import ClaimKey, Found, Free, Message, Register, Release, Wake
-from tests.core.build import A, B, Table, every, flow, only, seen, view
+from stream.model import ClaimKey, Command, Found, Free, Message, Register, Release, Wake
+from tests.core.build import START, A, B, Table, every, flow, only, seen, view
 
 KEY = key_of("f", "name=name", ["n"])
 
@@ -44,6 +44,20 @@ class TestC3KeyLock:
         assert desk.tell(claim("a.t:2", 2)) == []
         [(to, answer)] = desk.tell(Release(sender=A, number=1))
         assert (to, type(answer)) == ("a.t:2", Free)
+
+    def test_who_forgot_that_it_may_create_gives_the_right_back(self) -> None:
+        """Its row was set back and its record deleted; whoever had its match value waited for ever."""
+        table = Table()
+        for ref in (A, "a.t:2"):
+            table.bring(ref, seen(10, name="n", x=None, y=None))
+        waiting = table.rows[KEY]
+        assert isinstance(waiting, Index)
+        assert START < waiting.alarm - PATIENCE <= table.now
+        assert every(Command, table.bring(KEY, Wake())) == []
+        assert table.edge(A, "f/a").locks == (KEY,)
+        del table.rows[A]
+        assert only(Command, table.bring(KEY, Wake())).marker == "f|a.t:2"
+        assert Alarm(0) in table.out
 
     def test_an_old_release_opens_nothing(self) -> None:
         desk = Desk()

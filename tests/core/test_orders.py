@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stream.core.creating import FLOW_PAUSED
-from stream.core.orders import PARTED
+from stream.core.deleting import PARTED
 from stream.core.proposing import BARRED
 from stream.core.row import Edge
 from stream.core.turn import PAUSE, Alarm

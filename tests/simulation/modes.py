@@ -54,6 +54,8 @@ FILLED = "a field that was emptied between a create whose answer was lost and it
 RESTORED = frozenset({"latest", "lost", "few", "versions"})
 BORN_AGAIN = "versions are born again: what we wrote there ourselves, late, may win over an edit that nobody had read"
 TWICE = "what was written before the log was set back may be written once more; " + FILLED
+LINKING = {"part": 8, "never": 4, "pair": 14}
+SAID = frozenset({"linked", "matched", "taken", "names", "replay", "deletions", "few", "lost"})
 ROLLED = frozenset({"latest", "lost", "few", "versions", "replay"})
 ASKED = {"decide": 8}
 GIVEN_UP = 0.1
@@ -216,8 +218,8 @@ MODES = {
     "refuses": Mode(quirks={"b": Quirks(refuses=X2)}),
     "refuses, tried again": Mode(quirks={"b": Quirks(refuses=X2)}, steps={"try again": 40}),
     "people link": Mode(
-        steps={"part": 8, "never": 4, "pair": 14},
-        excused=frozenset({"linked", "matched", "taken", "names", "replay", "deletions", "few", "lost"}),
+        steps=LINKING,
+        excused=SAID,
         why="who belongs together is what people say, and what was seen under a former link is not known any more",
     ),
     "refuses creates": Mode(quirks={"b": Quirks(needs=X2)}),
@@ -269,6 +271,18 @@ MODES = {
         steps={"snapshot": 20, "rollback": 15},
         excused=ROLLED,
         why="versions are born again: an older value may win, and is told of to nobody",
+    ),
+    "deletes, rollback": Mode(
+        steps={**RETURNING, "snapshot": 20, "rollback": 15},
+        removals=ANY,
+        excused=ROLLED | {"mutual", "taken", "deletions", "removed"},
+        why="versions are born again: an older value may win, and is told of to nobody; what the rows that were set "
+        "back alone knew of a deletion is forgotten, and by them it is judged whether a removal was asked for",
+    ),
+    "people link, rollback": Mode(
+        steps={**LINKING, "snapshot": 20, "rollback": 15},
+        excused=ROLLED | SAID | {"mutual"},
+        why="who belongs together is what people say, and what they said may be forgotten by one row of two",
     ),
     "restored": Mode(
         steps={"back up": 15, "restore log": 12},

@@ -106,7 +106,7 @@ FITTING = {
     "C11": [("pair", "late requests"), ("pair", "plain")],
     "D1": [("references", "plain"), ("required references", "plain"), ("references", "late duplicates")],
     "D3": [("pair", "rollback"), ("chain", "rollback")],
-    "D4": [("pair", "rollback"), ("chain", "rollback")],
+    "D4": [("pair", "rollback"), ("chain", "rollback"), ("fan", "deletes, rollback")],
     "I8": [
         ("pair", "restored"),
         ("pair", "expiring pages"),

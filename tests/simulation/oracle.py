@@ -141,6 +141,9 @@ class Oracle:
         for ref, row in self.rows.items():
             for field in row.remote:
                 root((ref, field))
+        for arrow in arrows:  # of a row that was set back and whose record is gone, no field is known
+            for node in arrow:
+                root(node)
         groups: dict[Node, Group] = {}
         for node in parent:
             group = groups.setdefault(root(node), Group())

@@ -131,10 +131,11 @@ def fits(shape: str, mode: str) -> bool:
 
     Where a target rewrites names, a second origin with the same name does not find what the first one created, and of
     one thing two are made: nothing but its name would say that it is one. The same where people rename what is on its
-    way round a ring in which every flow creates: its old name met nobody. And where some types have no times of change,
+    way round a ring in which every flow creates: its old name met nobody; or where a row of the ring forgot that what
+    comes round was deleted. And where some types have no times of change,
     what was typed before a log was lost and read after that is judged in a mode of its own.
     """
-    if shape == "cycle of four" and MODES[mode].renaming:
+    if shape == "cycle of four" and (MODES[mode].renaming or mode == "deletes, rollback"):
         return False
     renamed = any(quirks.numbers for quirks in MODES[mode].quirks.values())
     if shape == "twenty" and mode in DATED:

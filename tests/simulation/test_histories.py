@@ -71,6 +71,9 @@ FOUND = [
     ("two criteria crosswise", "deletes, kept", 405000003),
     ("conflict", "rollback", 406000000),
     ("both without match", "rollback", 430000001),
+    ("both", "deletes, rollback", 28),
+    ("fan", "deletes, rollback", 521100019),
+    ("fan in", "deletes, rollback", 521100032),
 ]
 """Fresh seeds that once found something."""
 
