@@ -225,6 +225,19 @@ class LogContract:
         assert dict(again.claim.offsets) == {"in": 2, "more": 1}
         assert not again.waits()
 
+    async def test_a_topic_that_is_read_again_goes_on_where_it_was_left(self, log: Log) -> None:
+        await log.publish([*sent("a"), *sent("m", topic="more")])
+        for topics, waiting in ((("in", "more"), 2), (("in",), 0), (("in", "more"), 1)):
+            lane = await lane_of(log, topics=topics)
+            unit = lane.take(10)
+            unit.put(b"topics", b"%d" % len(topics))
+            assert len(unit) == waiting
+            await lane.finish(unit)
+            await lane.settled()
+            await log.release(lane.id)
+            if len(topics) == 1:
+                await log.publish(sent("n", topic="more"))
+
     # Rows
 
     async def test_own_puts_are_visible(self, log: Log) -> None:

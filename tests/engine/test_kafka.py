@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
+from stream.engine.kafka import claim, fetch
 from stream.engine.kafka import cluster as topics
-from stream.engine.kafka import fetch
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.claim import KafkaClaim
+from stream.engine.kafka.errors import Unreachable
 from stream.engine.kafka.log import KafkaLog
+from stream.engine.kafka.pages import Plain
 from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import LocalRows, Meta
 from stream.engine.lanes import Lane
@@ -117,23 +120,58 @@ async def test_a_copy_that_is_behind_catches_up(log: KafkaLog, tmp_path: Path) -
     assert len(list(lane.claim.scan(b"k"))) == 20
 
 
+async def age(copy: Path) -> None:
+    """Have a copy be of long ago."""
+    rows = LocalRows(copy)
+    assert rows.meta is not None
+    rows.apply({}, rows.at, replace(rows.meta, moment=1))
+    await rows.keep()
+    rows.close()
+
+
 async def test_a_copy_from_before_the_brokers_forgot_deletions_is_made_anew(
     log: KafkaLog, applied: list[int], tmp_path: Path
 ) -> None:
     await filled(log)
     copy = copy_of(tmp_path)
+    await age(copy)
     before = copy.read_bytes()
-    os.utime(copy, (0, 0))
     applied.clear()
     await log.release((await lane_of(log)).id)
     assert sum(applied) == 0  # nothing has happened since
     await filled(log, 1)
     forget(tmp_path)
     copy.write_bytes(before)
-    os.utime(copy, (0, 0))
+    LocalRows(copy).close()  # a start that fails makes it no younger
     applied.clear()
     await lane_of(log)
-    assert sum(applied) == 1 + 21  # the tail, to see whose it is, and all
+    assert sum(applied) == 21  # all, and nothing on top of what is too old
+
+
+async def test_an_old_copy_is_known_for_one_until_it_is_made_anew(
+    log: KafkaLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(log)
+    copy = copy_of(tmp_path)
+    await age(copy)
+    before = copy.read_bytes()
+    async with (await lane_of(log)).turn() as unit:
+        unit.put(b"k7", None)
+    await log.release(LaneId("join", 0))
+    forget(tmp_path)
+    copy.write_bytes(before)
+
+    async def cut(*_: object) -> AsyncIterator[list[Plain]]:
+        raise OSError("the broker is away")
+        yield []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claim, "batches", cut)
+        with pytest.raises(Unreachable):
+            await lane_of(log)
+    rows = LocalRows(copy)
+    assert (rows.at, rows.meta, rows.get(b"k7")) == (-1, None, None)
+    rows.close()
 
 
 async def test_a_damaged_copy_is_thrown_away(log: KafkaLog, tmp_path: Path) -> None:
@@ -151,6 +189,16 @@ async def test_a_copy_takes_nothing_from_a_former_owner(tmp_path: Path) -> None:
     former.apply({b"k": b"old"}, 3, meta)
     with pytest.raises(Fenced, match="another process has claimed the lane"):
         await former.keep()
+    anew = LocalRows(tmp_path / "x.rows")
+    assert (anew.get(b"k"), anew.at) == (b"new", 7)
+
+
+async def test_a_former_owner_wipes_nothing(tmp_path: Path) -> None:
+    former, now = LocalRows(tmp_path / "x.rows"), LocalRows(tmp_path / "x.rows")
+    now.apply({b"k": b"new"}, 7, Meta(b"born", {}))
+    await now.keep()
+    with pytest.raises(Fenced, match="another process has claimed the lane"):
+        former.clear()
     anew = LocalRows(tmp_path / "x.rows")
     assert (anew.get(b"k"), anew.at) == (b"new", 7)
 
@@ -313,6 +361,28 @@ async def test_a_copy_that_is_there_is_left_to_whoever_it_belongs_to(log: KafkaL
     async with ours.turn() as unit:
         unit.put(b"k", b"1")
     await ours.claim.rows.keep()
+
+
+async def test_a_copy_that_cannot_be_made_beforehand_leaves_no_other_one_behind(
+    log: KafkaLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        """Lanes are claimed beside."""
+
+    await log.share(["in"], nothing, nothing)
+    copied: list[LaneId] = []
+    reach_end = KafkaClaim._reach_end
+
+    async def noted(self: KafkaClaim, *arguments: Any) -> None:
+        if self.lane == LaneId("join", 3):
+            raise OSError("the broker is away")
+        await reach_end(self, *arguments)
+        copied.append(self.lane)
+
+    monkeypatch.setattr(KafkaClaim, "_reach_end", noted)
+    async with another(url) as other:
+        await other.prepare()
+        assert len(copied) == 5  # of three agents, in two partitions
 
 
 def other_claim(log: KafkaLog, lane: Lane) -> KafkaClaim:

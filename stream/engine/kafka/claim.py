@@ -28,7 +28,7 @@ from stream.engine.kafka.pages import Plain, batches
 from stream.engine.kafka.producer import Producer, parts_of
 from stream.engine.kafka.rounds import Landed, Parts, Rounds
 from stream.engine.kafka.rows import META, LocalRows, Meta, decode_meta, encode_meta, rows_at
-from stream.engine.log import EngineError, Fenced, LaneId, Outgoing, Staged
+from stream.engine.log import EngineError, LaneId, Outgoing, Staged
 from stream.ports import Record
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 HEAVY, HEAVIER = 4 << 20, 32 << 20
 """Bytes of fresh rows that are too many: while units come, and while rows are made anew, when nothing else does."""
 REMEMBERED = 20 * 3600
-"""Seconds for which the brokers surely keep a tombstone, which is a day by default: a copy that is older than that may
-hold rows of which the changelog no longer says that they were deleted."""
+"""Seconds for which the brokers surely keep a tombstone: a copy that is older may hold rows of which the changelog no
+longer says that they were deleted. It is a day by default, two by our settings (a clock of ours may be wrong)."""
 LAST = 2
 """Offsets of a meta record and its marker: nothing follows."""
 LATER = 5.0
@@ -52,6 +52,8 @@ class KafkaClaim:
         self.epoch = 0
         self.offsets: Mapping[str, int] = {}
         self.next: dict[str, int] = {}
+        self._left: Mapping[str, int] = {}
+        """Places in topics that are read no more: they may come back."""
         self._address = address
         self._partitions = partitions
         self._changelog = TopicPartition(address.changelog(lane.agent), lane.partition)
@@ -73,14 +75,14 @@ class KafkaClaim:
     async def prepare(self, consumer: AIOKafkaConsumer) -> None:
         """Make a copy of the rows where there is none, while the lane is somebody else's: a claim reads the tail alone.
 
-        One that is there may be that of a worker on this machine.
+        One that is there may be that of a worker on this machine. Whatever goes wrong, the claim tells.
         """
         try:
             self._rows = LocalRows(rows_at(self._address, self.lane), new=True)
         except FileExistsError:
             return
         try:
-            with suppress(Fenced), explained(self._address, f"lane {self.lane}: reading {self._changelog.topic}"):
+            with suppress(EngineError), explained(self._address, f"lane {self.lane}: reading {self._changelog.topic}"):
                 await aware(consumer, [self._changelog.topic])
                 await self._reach_end(consumer, self._rows)
         finally:
@@ -94,7 +96,10 @@ class KafkaClaim:
         self._rows = LocalRows(rows_at(self._address, self.lane))
         await asyncio.gather(self._producer.open(), self._rounds.open(), self._rounds.end(_writer(self._rows)))
         self.next = await self._restore(consumer, self._rows, topics)
-        self._born = token_bytes(16) if self._rows.meta is None else self._rows.meta.born
+        meta = self._rows.meta
+        self._born = token_bytes(16) if meta is None else meta.born
+        if meta is not None and meta.life == self._life.loss.at:
+            self._left = {topic: place for topic, place in meta.offsets.items() if topic not in self.next}
         await self._take()
         await self._begin(fetch, wake)
         if self._keeping is None or self._keeping.done():
@@ -166,15 +171,20 @@ class KafkaClaim:
         first = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
         if rows.at < first or (rows.meta is not None and rows.meta.life != self._life.loss.at):
-            rows.clear()
-        forgetful = rows.age > REMEMBERED and end - rows.at > LAST
-        start = max(rows.at, first)
-        if rows.at >= end or not await self._follow(batches(consumer, tp, start, end), rows):
+            await self._forget(rows)
+        born = None if rows.meta is None else rows.meta.born
+        ours = rows.at < end
+        if ours and end - rows.at > LAST and abs(rows.age) > REMEMBERED:
+            await self._forget(rows)  # before anything is taken over: with that it would look like a young one
+        if not ours or not await self._follow(batches(consumer, tp, max(rows.at, first), end), rows, born):
             raise SetBack(f"{tp.topic}/{tp.partition} is not the one that was written")
-        if forgetful and start > first:
-            await self._kept_all()
-            rows.clear()
-            await self._follow(batches(consumer, tp, first, end), rows)
+
+    async def _forget(self, rows: LocalRows) -> None:
+        """Have the copy made anew."""
+        if self._keeping is not None:
+            await self._keeping
+            self._keeping = None
+        rows.clear()
 
     async def _places(self, consumer: AIOKafkaConsumer, meta: Meta | None, topics: Sequence[str]) -> dict[str, int]:
         """Where to read on: where the last commit says, as far as the topics go."""
@@ -200,12 +210,11 @@ class KafkaClaim:
                 )  # fmt: skip
         return places
 
-    async def _follow(self, changelog: AsyncIterator[list[Plain]], rows: LocalRows) -> bool:
-        """Apply what the changelog has from the copy's place on. No: the copy is of another changelog.
+    async def _follow(self, changelog: AsyncIterator[list[Plain]], rows: LocalRows, born: bytes | None) -> bool:
+        """Apply what the changelog has from the copy's place on. No: it is not the one that was ``born`` so.
 
         The first record is the last meta that the copy has; this, or a later one, says whose the changelog is.
         """
-        born = rows.meta.born if rows.meta is not None else None
         begun: dict[bytes, bytes | None] = {}
         async for batch in changelog:
             last = batch[-1]  # a meta record ends the batch that it is in
@@ -288,7 +297,7 @@ class KafkaClaim:
         offsets: dict[str, int],
         transact: Callable[[Parts], Awaitable[Landed]],
     ) -> None:
-        meta = Meta(self._born, offsets, self._life.loss.at, self._life.cluster, self._rounds.writer)
+        meta = Meta(self._born, {**self._left, **offsets}, self._life.loss.at, self._life.cluster, self._rounds.writer)
         if META in rows:
             raise EngineError(
                 f"lane {self.lane}: found a row under {META!r}, which is ours; another key would be right"

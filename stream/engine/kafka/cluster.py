@@ -25,6 +25,8 @@ from stream.engine.kafka.errors import REFUSED, Unreachable, explained, quieten,
 from stream.engine.log import EngineError, Mismatch, TopicSettings
 
 FOR_EVER: Final = -1
+DELETIONS: Final = 48 * 3600 * 1000
+"""Milliseconds for which a compacted topic says what was deleted; a copy that is behind by less catches up."""
 ACKNOWLEDGED: Final = "min.insync.replicas"
 OVERHEAD: Final = 20_000
 """Bytes around the largest record in a batch of one."""
@@ -87,7 +89,9 @@ def _settings(address: Address, settings: TopicSettings) -> dict[str, str]:
     """How a topic is kept: by the brokers' clock, whatever that of a worker says."""
     kept = FOR_EVER if settings.retention is None else round(settings.retention * 1000)
     told = (
-        {"cleanup.policy": "compact"} if settings.compact else {"cleanup.policy": "delete", "retention.ms": str(kept)}
+        {"cleanup.policy": "compact", "delete.retention.ms": str(DELETIONS)}
+        if settings.compact
+        else {"cleanup.policy": "delete", "retention.ms": str(kept)}
     )
     return {**told, "max.message.bytes": str(address.largest + OVERHEAD), "message.timestamp.type": "LogAppendTime"}
 

@@ -103,8 +103,6 @@ class LocalRows:
             ) from None
         if new:
             path.touch(mode=0o600, exist_ok=False)
-        self.age = self._age()
-        """Seconds since it was written last, when it was opened."""
         try:
             self._connection, self._writer = self._opened()
         except sqlite3.DatabaseError:
@@ -113,10 +111,8 @@ class LocalRows:
                 self._connection, self._writer = self._opened()
         self.at, meta = self._connection.execute("select at, meta from place").fetchone()
         self.meta: Meta | None = decode_meta(meta) if meta else None
-
-    def _age(self) -> float:
-        files = [self._path, self._path.with_name(f"{self._path.name}-wal")]
-        return time.time() - max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+        self.age = 0.0 if self.meta is None else time.time() - self.meta.moment / 1000
+        """Seconds since the commit that it reached to when it was opened; none of one that is made anew."""
 
     def _opened(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """One to read by and one to write by, for that is done in a thread."""
@@ -143,12 +139,12 @@ class LocalRows:
                 self._path.with_name(self._path.name + suffix).unlink()
 
     def clear(self) -> None:
-        """Forget everything."""
-        self.at, self.meta = -1, None
+        """Forget everything. Raises ``Fenced`` as ``keep`` does."""
+        self.at, self.meta, self.age = -1, None, 0.0
         self._fresh, self._size = {}, 0
         with self._transaction():
+            self._place(self.at, self.meta)
             self._writer.execute("delete from rows")
-            self._writer.execute("update place set at = -1, meta = x''")
 
     def apply(self, rows: Mapping[bytes, bytes | None], at: int, meta: Meta | None) -> None:
         """Take over what a transaction did."""
@@ -184,12 +180,16 @@ class LocalRows:
             gone = [(key,) for key, row in rows.items() if row is None]
             if gone:
                 self._writer.executemany("delete from rows where key = ?", gone)
-            changed = self._writer.execute(
-                "update place set at = ?, meta = ? where token = ?",
-                (at, b"" if meta is None else encode_meta(meta), self._token),
-            )
-            if changed.rowcount != 1:
-                raise Fenced(f"{self._path}: another process has claimed the lane")
+            self._place(at, meta)
+
+    def _place(self, at: int, meta: Meta | None) -> None:
+        """Write down what the file reaches to, if it is ours to write."""
+        changed = self._writer.execute(
+            "update place set at = ?, meta = ? where token = ?",
+            (at, b"" if meta is None else encode_meta(meta), self._token),
+        )
+        if changed.rowcount != 1:
+            raise Fenced(f"{self._path}: another process has claimed the lane")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
