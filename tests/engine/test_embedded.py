@@ -244,6 +244,24 @@ async def test_the_owner_notices_that_its_lease_was_taken(tmp_path: Path, monkey
     await log.close()
 
 
+@pytest.mark.parametrize("by", ["another file", "nothing"])
+async def test_the_owner_notices_that_its_file_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    log = await opened(tmp_path)
+    fatal: list[EngineError] = []
+    log.on_fatal = fatal.append
+    await log.publish(sent("k"))
+    log.place.path.rename(tmp_path / "away.db")
+    if by == "another file":
+        log.place.path.write_bytes((tmp_path / "away.db").read_bytes())
+    await until(lambda: fatal)
+    assert "found another file, or none" in str(fatal[0])
+    assert fatal[0].exit_code == 70
+    await log.close()
+
+
 async def test_a_silent_owner_elsewhere_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Lease(tmp_path / "log.db")
     first.acquire()

@@ -4,6 +4,9 @@
 address for commands; a thread touches it every two seconds. Who finds it locked and fresh gives up (``InUse``). Locked
 and silent for 15 seconds means a process that is stopped or hangs: on this host it is killed; elsewhere the file is
 replaced, the owner notices at its next touch and ends, and the epoch of the lanes refuses whatever it still commits.
+
+At each touch the owner also looks whether the log is still the file that it opened: what is written into one that was
+moved away, deleted or replaced is seen by nobody, and lost with it.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ class Lease:
         self._silent = silent
         self._wait = wait
         self._file: int | None = None
+        self._opened: tuple[int, int] | None = None
         self._over = threading.Event()
 
     @property
@@ -80,9 +84,15 @@ class Lease:
         self._over.clear()
         threading.Thread(target=self._beat, args=(file,), name="log-lease", daemon=True).start()
 
+    def opened(self) -> None:
+        """The log is open: from now on it must stay this very file."""
+        about = self._log.stat()
+        self._opened = about.st_dev, about.st_ino
+
     def release(self) -> None:
         """Let go; the file stays, unlocked."""
         file, self._file = self._file, None
+        self._opened = None
         self._over.set()
         if file is not None:
             with suppress(OSError):
@@ -141,8 +151,27 @@ class Lease:
             if not self._same(file):
                 self.on_lost(Fenced(f"{self.path}: another process has taken the log over"))
                 return
+            if self._replaced():
+                self.on_lost(
+                    EngineError(
+                        f"{self._log}: found another file, or none, in the place of the one that was opened; what is "
+                        "written goes nowhere. To stop the worker before its log is moved or restored would be right"
+                    )
+                )
+                return
             with suppress(OSError):
                 os.utime(file)
+
+    def _replaced(self) -> bool:
+        """Whether the log's name leads to another file than the one that we write, or to none."""
+        opened = self._opened
+        try:
+            about = self._log.stat()
+        except FileNotFoundError:
+            return opened is not None and not self._over.is_set()
+        except OSError:
+            return False  # that it cannot be told does not say that it is so
+        return opened not in (None, (about.st_dev, about.st_ino)) and not self._over.is_set()
 
 
 def holder_of(log: Path) -> Holder | None:

@@ -166,6 +166,7 @@ class EmbeddedLog:
             self.lease.release()
             raise
         self.lease.on_lost = lambda error: _in_loop(loop, self.fatal, error)
+        self.lease.opened()
         writer.on_heads = self._grown
         writer.on_fatal = self.fatal
         writer.start()
