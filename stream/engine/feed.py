@@ -27,6 +27,12 @@ LONGEST = 30.0  # seconds between two starts of a body that fails without a unit
 logger = logging.getLogger(__name__)
 
 
+def told_to_end() -> bool:
+    """Whether somebody has cancelled this task; a cancellation may also come from what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Trouble(Struct):
     """A lane whose body failed: so many records from its backlog's head are suspects, tried ``limit`` at a time."""
 
@@ -102,9 +108,12 @@ class Feed:
         self.idle.clear()
         try:
             await self._running
-        except asyncio.CancelledError:
-            if not self._interrupted or not self._running.done():
+        except asyncio.CancelledError as error:
+            if self._interrupted and self._running.done():
+                return
+            if told_to_end():
                 raise
+            raise RuntimeError("the body was cancelled from inside, by something that it waited for") from error
         finally:
             self._running.cancel()
             self._running = None

@@ -150,3 +150,23 @@ async def test_any_number_of_records_of_which_something_too_large_would_come_is_
     assert bench.log.health()["state"] == "green"
     feed.end(closed=True)
     await working
+
+
+async def test_a_body_that_is_cancelled_from_inside_is_called_again(bench: Bench) -> None:
+    feed = Feed(await bench.lanes(0), stage="push")
+    stray: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    stray.cancel()  # of a connection that many wait for, say
+
+    async def run() -> None:
+        async for unit in feed.units():
+            if not bench.called:
+                bench.called.append([0])
+                await stray
+            bench.got += [record.key for record in unit]
+
+    await bench.log.publish(sent("a"))
+    working = asyncio.ensure_future(attend(feed, lambda: asyncio.ensure_future(run())))
+    await until(lambda: bench.got == [b"a"] or working.done())
+    assert bench.got == [b"a"]
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
