@@ -30,7 +30,7 @@ CALL = 120_000_000
 """Microseconds for which one call may be on its way; a key that ends sooner is not relied on."""
 
 SLACK = 300_000_000
-"""Microseconds by which a system's clock may trail ours, when we ask for what was created since."""
+"""Microseconds by which a system's clock may trail ours besides what is known of it, when we ask for what is new."""
 
 DAY = 86_400_000_000
 
@@ -145,7 +145,7 @@ class LookUps:
         if traits.create == KEYED and now + CALL < note.guard_at + traits.idempotent_for * 1e6:
             want = command.want if note.want is None else note.want
             return Repeat(replace(note, number=command.number, ended_at=0), want, again=True)
-        found = await self._endpoint.find(type, command.marker, note.guard_at) if traits.marked else ()
+        found = await self._endpoint.find(type, command.marker, self._since(note)) if traits.marked else ()
         if found:
             return Found(found[0].id, found[0])
         if traits.create == UPSERTED:
@@ -158,9 +158,14 @@ class LookUps:
             return Wait(note, left, f"{command.type}: an earlier create was not answered; its record may still appear")
         return again if traits.marked else await self._resembling(command, note) or again
 
+    def _since(self, note: Note) -> Time:
+        """The earliest time that the system may have dated the record with; its clock may trail ours."""
+        behind = max(0.0, -(self._endpoint.clock_ahead() or 0.0))
+        return max(0, note.guard_at - SLACK - round(behind * 1e6))
+
     async def _resembling(self, command: Command, note: Note) -> Sought | None:
         """The one record made since that holds all that was asked for; if it is not clear which, a person decides."""
-        made = await self._endpoint.recent(command.type.partition(".")[2], max(0, note.guard_at - SLACK))
+        made = await self._endpoint.recent(command.type.partition(".")[2], self._since(note))
         ours = [each for each in made if not (each.pristine and each.by_us is False)]
         observe = self._observe[command.type]
         same = [each for each in ours if resembles(observe(each.record), command.want)]

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from connectors.endpoint import Cursor, Endpoint, Entity, Page, Rejected
 from connectors.errors import BadAnswer, Refused
-from stream.absence import EVERY, Absence, Found, Turn
+from stream.absence import APART, EVERY, Absence, Found, Turn
 from stream.codec import encode, encode_mark
 from stream.envelope import Envelope, headers_of
 from stream.errors import TooLarge
@@ -30,6 +30,8 @@ from stream.ports import Record, Unit
 from stream.topics import PARKED, changes
 
 DIGEST = b"digest:"
+GONE = b"deleted: "
+"""How the row begins that stands for the digest of a record which its system lists as deleted: longer than any."""
 
 
 class State(Struct, frozen=True, omit_defaults=True):
@@ -53,6 +55,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Digest of the bad page that was set aside last, so that it is set aside once."""
     anew: Time = 0
     """Since when all of it is to be published again: a person wants it, or state was lost."""
+    refused: bool = False
+    """Whether a cursor was given up in this reading already."""
 
 
 _encode_state = msgpack.Encoder().encode
@@ -99,8 +103,11 @@ class Reader:
         except Refused:
             if state.cursor is None:
                 raise
-            async with turn() as unit:  # the cursor is of no use any more: from the beginning
-                self._put(unit, State(plan=state.plan, recent=state.recent, published=state.published, anew=state.anew))
+            async with turn() as unit:
+                if self._state(unit).anew == state.anew:
+                    self._put(unit, _from_the_beginning(state))
+            if state.refused:  # it is the page, not the cursor: read at once, it would be read without end, and unheard
+                raise
             return True
         due = state.compared_at + EVERY <= read_at
         async with turn() as unit:
@@ -116,7 +123,8 @@ class Reader:
         """After a round: see to what it did not show. Raises ConnectorError."""
         async with turn() as unit:
             known = DIGEST + f"{self.name}:".encode()
-            if self._absence.compare(key[len(known) :].decode() for key, _ in unit.scan(known)):
+            there = (key for key, row in unit.scan(known) if not row.startswith(GONE))
+            if self._absence.compare(key[len(known) :].decode() for key in there):
                 self._put(unit, replace(self._state(unit), compared_at=self._clock()))
         found = await self._absence.look(turn)
         if found == Found():
@@ -150,8 +158,8 @@ class Reader:
             except TooLarge as error:
                 self._set_aside(unit, Rejected(reason=str(error), body=encode(change), id=entity.id))
         for id in page.gone:
-            unit.put(self._digest_key(id), None)  # brought back as it was, it is news
-            self._emit(unit, id, self.envelope.gone(id, read_at))
+            if self._is_news(unit, self._digest_key(id), state.anew, read_at):
+                self._emit(unit, id, self.envelope.gone(id, read_at))
         aside = {_digest(each.body): each for each in page.rejected}
         for digest in aside.keys() - {*state.recent, *state.round}:
             self._set_aside(unit, aside[digest])
@@ -167,6 +175,7 @@ class Reader:
             recent=state.recent if page.more else round_,
             round=round_ if page.more else (),
             within=page.more,
+            refused=state.refused and page.more,
             published=state.published + len(new),
             rejected=b"",
         )
@@ -181,6 +190,21 @@ class Reader:
                 unit.put(key, digest)
                 yield entity
 
+    def _is_news(self, unit: Unit, key: bytes, anew: Time, read_at: Time) -> bool:
+        """Whether a deletion is to be told; brought back as it was, the record is news.
+
+        Many systems list a deleted record for ever, or as long as nothing else changes. It is told twice, apart in
+        time: told once, while a write was answered, it would be taken for what was true before that.
+        """
+        known, told = unit.get(key) or b"", GONE + anew.to_bytes(8, "big")
+        if not known.startswith(told):
+            unit.put(key, told + read_at.to_bytes(8, "big"))
+        elif known == told or read_at - int.from_bytes(known[len(told) :], "big") < APART:
+            return False
+        else:
+            unit.put(key, told)
+        return True
+
     def _digest_key(self, id: str) -> bytes:
         return DIGEST + f"{self.name}:{id}".encode()
 
@@ -194,11 +218,13 @@ class Reader:
             unit.emit(changes(self.name), encode_mark(mark), None, (), partition)
 
     def _reject(self, unit: Unit, state: State, error: BadAnswer) -> None:
-        """Set a page aside that could not be understood, once; the cursor stays before it."""
-        digest = _digest(str(error).encode() + error.body)
-        if digest != state.rejected:
+        """Set a page aside that could not be understood; the cursor stays before it.
+
+        Once, until a page is read: no two of a system's error pages may be alike, with the time in each of them.
+        """
+        if not state.rejected:
             self._set_aside(unit, Rejected(reason=str(error), body=error.body))
-        self._put(unit, replace(state, rejected=digest))
+            self._put(unit, replace(state, rejected=_digest(str(error).encode() + error.body)))
 
     def _set_aside(self, unit: Unit, rejected: Rejected) -> None:
         key = f"{self.name}:{rejected.id or ''}".encode()
@@ -212,6 +238,10 @@ class Reader:
 
 SHOWN = 500
 """Bytes that are kept of an answer which the log cannot take whole."""
+
+
+def _from_the_beginning(state: State) -> State:
+    return State(plan=state.plan, recent=state.recent, published=state.published, anew=state.anew, refused=True)
 
 
 QUIET = 10_000_000

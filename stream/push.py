@@ -11,7 +11,8 @@ Waiting for a system that is down is the endpoint's business (it pauses); this s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -127,14 +128,14 @@ class Push:
             await self._work(unit, list(jobs.values()))
 
     async def _work(self, unit: Unit, jobs: list[Job]) -> None:
-        await asyncio.gather(*(self._look(job) for job in jobs))
+        await _together(self._look(job) for job in jobs)
         begun = [job for job in jobs if job.receipt is None]
         if begun:
             for job in begun:
                 assert job.note is not None
                 unit.put(job.ledger, encode_note(job.note))
             await unit.save()
-            await asyncio.gather(*(self._traced(unit, job) for job in begun))
+            await _together(self._traced(unit, job) for job in begun)
         for job in jobs:
             self._answer(unit, job)
 
@@ -324,6 +325,17 @@ class Push:
             by_us=entity.by_us,
             ahead=round((self._endpoint.clock_ahead() or 0.0) * 1e6),
         )
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all of them, also when one fails.
+
+    Left to themselves, the others would still be writing while the unit is worked off once more, and a create under
+    way is not found yet.
+    """
+    for failed in await asyncio.gather(*calls, return_exceptions=True):
+        if failed is not None:
+            raise failed
 
 
 def _ended(command: Command, receipt: Receipt) -> bool:

@@ -233,3 +233,68 @@ async def test_a_page_that_was_on_its_way_when_all_was_to_be_read_anew_is_of_no_
     while await table.poll():
         pass
     assert [each.source.id for each in published(table)] == ["1", "2", "1", "2", "3"]
+
+
+async def test_a_page_that_is_refused_however_it_is_come_to_is_told_and_not_read_without_end() -> None:
+    """A project that nobody may read: the others were read again and again without a pause, and no error was shown."""
+    table = await bench(size=1)
+    for number in range(3):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    whole = table.systems["a"].page
+
+    async def page(type: str, cursor: object) -> Page:
+        if cursor is not None:
+            raise Refused("GET /tasks: found status 400")
+        return await whole(type, cursor)
+
+    table.systems["a"].page = page  # type: ignore[method-assign]
+    more = [await table.poll() for _ in range(3)]
+    assert more == [True, True, True]
+    with pytest.raises(Refused):
+        await table.poll()
+    table.systems["a"].page = whole  # type: ignore[method-assign]
+    while await table.poll():
+        pass
+    assert [each.source.id for each in published(table)] == ["1", "2", "3"]
+    table.systems["a"].fail("page", Refused("cursor: found an old one; a new one would be right"))
+    assert await table.poll() is True, "it was read to its end meanwhile"
+
+
+async def test_an_error_page_with_the_time_in_it_is_set_aside_once() -> None:
+    table = await bench()
+    for number in range(3):
+        table.systems["a"].fail("page", BadAnswer("page: found HTML", body=b"<html>%d" % number))
+        with pytest.raises(BadAnswer):
+            await table.poll()
+    assert table.parked() == [(b"<html>0", "bad answer")]
+    await table.poll()
+    table.systems["a"].fail("page", BadAnswer("page: found HTML", body=b"<html>9"))
+    with pytest.raises(BadAnswer):
+        await table.poll()
+    assert [body for body, _ in table.parked()] == [b"<html>0", b"<html>9"]
+
+
+async def test_what_is_listed_as_deleted_for_ever_is_told_twice_and_apart() -> None:
+    """Each round told of every deletion that there ever was."""
+    table = await bench(LISTED)
+    for number in range(2):
+        table.systems["a"].add("t", {"name": f"n{number}"})
+    await table.poll()
+    whole = table.systems["a"].page
+
+    async def page(type: str, cursor: object) -> Page:
+        found = await whole(type, cursor)
+        return replace(found, entities=found.entities[:1], gone=("2",))
+
+    table.systems["a"].page = page  # type: ignore[method-assign]
+    for _ in range(150):
+        await table.poll()
+    told = [each.ts_us for each in published(table) if each.op == "d"]
+    assert len(told) == 2
+    assert told[1] - told[0] >= 60_000_000
+    table.now += 4_000_000_000
+    await table.poll()
+    assert ("read", "t") not in table.systems["a"].calls, "nothing is to be learned by asking for it"
+    table.systems["a"].page = whole  # type: ignore[method-assign]
+    await table.poll()
+    assert [each.op for each in published(table)] == ["r", "r", "d", "d", "r"]

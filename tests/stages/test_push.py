@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from connectors.endpoint import Traits
+from connectors.endpoint import Entity, Traits
 from connectors.errors import Locked, Refused, Retry, Stale, Unsure
 from connectors.memory import TRAITS, MemoryEndpoint
 from connectors.trail import note
@@ -84,6 +86,49 @@ class TestCreateOnce:
         await again(table, create())
         assert [each.outcome for each in answers(table)] == ["retry", "found"]
         assert writes(table) == ["create"]
+
+    async def test_it_is_found_although_its_system_has_a_slow_clock(self) -> None:
+        """Dated ten minutes before it was asked for, it was not among what is new, and was made a second time."""
+        table = await bench(TRAITS)
+        there, late = system(table), 600 * SECOND
+        there.clock_ahead = lambda: -600.0  # type: ignore[method-assign]
+        there._clock = lambda: table.now - late
+        find = there.find
+
+        async def find_new(type: str, marker: str, since: int) -> tuple[Entity, ...]:
+            return tuple(each for each in await find(type, marker, since) if (each.updated_at or 0) >= since)
+
+        there.find = find_new  # type: ignore[method-assign]
+        there.fail("create", Unsure("no answer"), when="after")
+        await again(table, create())
+        await again(table, create())
+        assert [each.outcome for each in answers(table)] == ["retry", "found"]
+        assert writes(table) == ["create"]
+
+    async def test_one_call_that_fails_beyond_measure_leaves_no_other_behind(self) -> None:
+        """The others went on by themselves: done once more while they were under way, their records came twice."""
+        table = await bench(TRAITS)
+        there, under_way = system(table), 0
+        made = there.create
+
+        async def slow(type: str, wanted: Mapping[str, Any], marker: str) -> Entity:
+            nonlocal under_way
+            if marker == "f|1":
+                raise RuntimeError("a bug")
+            under_way += 1
+            for _ in range(20):
+                await asyncio.sleep(0)
+            under_way -= 1
+            return await made(type, wanted, marker)
+
+        there.create = slow  # type: ignore[method-assign]
+        for flow in ("1", "2"):
+            await table.publish(TOPIC, ORIGIN, replace(create(), marker=f"f|{flow}", edge=flow))
+        lane = next(lane for lane in table.lanes["push.b"] if lane.waits())
+        with pytest.raises(RuntimeError):
+            await table.push("b")(lane.take(10))
+        assert under_way == 0
+        assert len(there.all("t")) == 1
 
     async def test_a_crash_after_the_note_looks_before_it_creates(self) -> None:
         table = await bench()
