@@ -261,6 +261,24 @@ async def test_an_answer_that_nobody_understands_ends_the_process_and_not_the_re
     assert "reading: KeyError: 'partitions'" in str(fatal[0])
 
 
+async def test_a_client_that_looks_no_more_where_partitions_are_ends_the_process(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fatal: list[EngineError] = []
+    log.on_fatal = fatal.append
+    await lane_of(log)
+    client = log._fetches["join"]._client
+    assert client is not None
+
+    async def broken(*_: object) -> None:
+        raise AssertionError("a proof that is none")
+
+    monkeypatch.setattr(client, "_metadata_update", broken)
+    client.force_metadata_update()
+    await until(lambda: fatal)
+    assert "reading: AssertionError: a proof that is none" in str(fatal[0])
+
+
 # Partitions are given out anew
 
 
@@ -400,6 +418,38 @@ async def changed(lane: Lane, row: bytes) -> None:
     unit.put(b"k", row)
     await lane.finish(unit)
     await lane.settled()
+
+
+def forgotten(producer: Producer) -> None:
+    """As when its id was not used for a week: the brokers know it by another number."""
+    assert producer._producer is not None
+    manager = producer._producer._txn_manager
+    manager._pid_and_epoch = manager._pid_and_epoch._replace(pid=manager.producer_id + 1_000_000)
+
+
+async def test_a_lane_whose_id_the_brokers_have_forgotten_begins_anew(log: KafkaLog, restored: list[LaneId]) -> None:
+    await changed(await lane_of(log), b"1")
+    await rested(log)
+    forgotten(log._resting[LaneId("join", 0)]._producer)
+    restored.clear()
+    lane = await lane_of(log)
+    assert restored == [LaneId("join", 0)]
+    assert lane.claim.get(b"k") == b"1"
+    await changed(lane, b"2")
+
+
+async def test_a_worker_whose_ids_the_brokers_have_forgotten_is_told_so_and_the_next_goes_on(
+    log: KafkaLog, url: str
+) -> None:
+    lane = await lane_of(log)
+    for producer in log._rounds._free:
+        forgotten(producer)
+    with pytest.raises(EngineError, match=r"the brokers have forgotten its transactional id, .* after a week"):
+        await changed(lane, b"1")
+    async with another(url) as other:
+        lane = await lane_of(other)
+        assert lane.claim.get(b"k") is None
+        await changed(lane, b"2")
 
 
 async def test_lanes_that_commit_at_the_same_time_share_transactions(

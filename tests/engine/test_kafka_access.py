@@ -17,6 +17,7 @@ from aiokafka.admin import NewPartitions
 from connectors.auth import Secret
 from stream.engine.backends import log_at, open_reader, secrets_of, shown
 from stream.engine.kafka import cluster as topics
+from stream.engine.kafka import errors
 from stream.engine.kafka.address import address_of
 from stream.engine.kafka.errors import Unreachable
 from stream.engine.kafka.log import KafkaLog
@@ -24,7 +25,7 @@ from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, Mismatch, Outgoing, TopicSettings
 from stream.errors import BadTopology
 from stream.topology import parse_topology
-from tests.engine.contract import PARTITIONS, TOPICS, lane_of, sent
+from tests.engine.contract import PARTITIONS, TOPICS, lane_of, sent, until
 from tests.kafka.broker import Cluster
 
 CANARY = "s3cret&canary="
@@ -85,8 +86,11 @@ def test_certificates_that_are_none_are_named(tmp_path: Path) -> None:
 
 async def test_a_token_is_read_from_its_file_each_time(tmp_path: Path) -> None:
     provider = address_of(f"kafka://a:1?token_file={tmp_path}/token&tls=true").client()["sasl_oauth_token_provider"]
-    with pytest.raises(Mismatch, match="found no token there"):
-        await provider.token()
+    for text in (None, "\n"):
+        if text:
+            (tmp_path / "token").write_text(text)
+        with pytest.raises(FileNotFoundError, match="found no token there; a readable file would be right"):
+            await provider.token()
     for token in ("one", "two"):
         (tmp_path / "token").write_text(f"{token}\n")
         assert await provider.token() == token
@@ -242,7 +246,11 @@ def token(user: str, seconds: float) -> str:
 @pytest.mark.process
 @pytest.mark.timeout(90)
 async def test_a_token_from_a_file_lets_in_and_one_that_is_over_does_not(
-    cluster: Callable[..., Cluster], name: str, tmp_path: Path
+    cluster: Callable[..., Cluster],
+    name: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
     settings = {
@@ -265,7 +273,16 @@ async def test_a_token_from_a_file_lets_in_and_one_that_is_over_does_not(
     await log.open()
     await log.declare(TOPICS, PARTITIONS, ["join"])
     await log.publish(sent("a"))
-    assert [record.key for record in (await lane_of(log)).take(1)] == [b"a"]
+    lane = await lane_of(log)
+    assert [record.key for record in lane.take(1)] == [b"a"]
+    monkeypatch.setattr(errors, "APART", 0.0)
+    file.unlink()  # for a moment, in which connections end
+    for connection in [*log._fetches["join"]._client._conns.values()]:
+        connection._writer.transport.abort()
+    await until(lambda: "found no token there" in caplog.text)
+    file.write_text(token("ann", 600))
+    await log.publish(sent("b"))
+    await until(lambda: lane.claim.head("in") == 2)
     await log.close()
     file.write_text(token("bob", 600))
     log = KafkaLog(url)

@@ -18,6 +18,7 @@ The password stands in the URL only in memory: whoever shows a URL shows it with
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ENOENT
 from pathlib import Path
 from ssl import SSLError
 from typing import Any, Final
@@ -130,9 +131,12 @@ def _provider(file: Path) -> Any:
     class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka's types are not looked at
         async def token(self) -> str:
             try:
-                return file.read_text(encoding="ascii").strip()  # noqa: ASYNC240 - a line, now and then
+                found = file.read_text(encoding="ascii").strip()  # noqa: ASYNC240 - a line, now and then
             except (OSError, UnicodeDecodeError):
-                raise Mismatch(f"token_file={file}: found no token there; a readable file would be right") from None
+                found = ""
+            if not found:  # as if no broker were there: the client tries again, and dies of any other error
+                raise OSError(ENOENT, f"token_file={file}: found no token there; a readable file would be right")
+            return found
 
     return TokenFile()
 

@@ -42,6 +42,8 @@ def known(error: BaseException, address: Address, what: str) -> EngineError:
     """The engine's error for one of the client's; ``what`` says what was being done."""
     if isinstance(error, EngineError):
         return error
+    while type(error) is kafka.KafkaError and error.__cause__ is not None:  # of its tasks the client tells no more
+        error = error.__cause__
     for classes, meaning in _MEANINGS:
         if isinstance(error, classes):
             return meaning(error, address, what)
@@ -94,6 +96,13 @@ def _away(error: BaseException, address: Address, what: str) -> EngineError:
     return Unreachable(f"{found}; one that runs would be right")
 
 
+def _forgotten(_: BaseException, __: Address, what: str) -> EngineError:
+    return EngineError(
+        f"{what}: found that the brokers have forgotten its transactional id, as they do after a week without a "
+        "commit; the next start takes it anew"
+    )
+
+
 def _place_gone(error: BaseException, address: Address, what: str) -> EngineError:
     return EngineError(
         f"{address}: {what}: found another topic than was read before ({error}); the next start sees what is there"
@@ -102,6 +111,7 @@ def _place_gone(error: BaseException, address: Address, what: str) -> EngineErro
 
 _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], EngineError]], ...]] = (
     ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), _fenced),
+    (kafka.InvalidProducerIdMapping, _forgotten),
     (
         kafka.TopicAuthorizationFailedError,
         lambda error, address, what: _denied(address, what, f"topic {_named(error)}: READ and WRITE"),
@@ -128,6 +138,7 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
             OSError,
             kafka.KafkaConnectionError,
             kafka.KafkaTimeoutError,
+            kafka.GroupCoordinatorNotAvailableError,
             kafka.LeaderNotAvailableError,
             kafka.NodeNotReadyError,
             kafka.RequestTimedOutError,

@@ -182,14 +182,18 @@ class Fetch:
 
     async def _run(self, client: AIOKafkaClient) -> None:
         """Ask for all that has room, again and again."""
+        looking = client._sync_task  # noqa: SLF001 - where it is over, nobody hears where partitions are: we would wait
         try:
             while True:
                 self._stirred = asyncio.get_running_loop().create_future()
                 for way, inboxes in self._ways(client):
                     self._flights[way] = asyncio.ensure_future(self._ask(client, way, inboxes))
                 done, _ = await asyncio.wait(
-                    {*self._flights.values(), self._stirred}, return_when=asyncio.FIRST_COMPLETED
+                    {*self._flights.values(), self._stirred, looking}, return_when=asyncio.FIRST_COMPLETED
                 )
+                if looking in done:
+                    client._sync_task = None  # noqa: SLF001 - closing would raise the same
+                    looking.result()
                 for way, flight in [*self._flights.items()]:
                     if flight in done:
                         self._flights.pop(way).result()
