@@ -63,8 +63,13 @@ def parked(
     return (
         record.key,
         record.value,
-        kept + tuple((PREFIX + name, text.encode()) for name, text in zip(CONNECT, about, strict=True)),
+        kept + tuple((PREFIX + name, _bytes(text)) for name, text in zip(CONNECT, about, strict=True)),
     )
+
+
+def _bytes(text: str) -> bytes:
+    """Text for a header; an error may quote what no encoding can write, and is parked all the same."""
+    return text.encode(errors="backslashreplace")
 
 
 def _system(topic: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -170,3 +171,23 @@ async def test_a_body_that_is_cancelled_from_inside_is_called_again(bench: Bench
     assert bench.got == [b"a"]
     feed.end(closed=True)
     await asyncio.wait_for(working, 5)
+
+
+async def test_a_record_is_parked_whatever_its_error_quotes(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)  # pytest cannot hand the text on either
+    feed = Feed(await bench.lanes(0), stage="join", retries=0)
+
+    async def run() -> None:
+        async for unit in feed.units():
+            for record in unit:
+                if record.key == b"a":
+                    raise ValueError("found '\ud800'; text would be right")
+                bench.got.append(record.key)
+
+    await bench.log.publish(sent("a", "b"))
+    working = asyncio.ensure_future(attend(feed, lambda: asyncio.ensure_future(run())))
+    await until(lambda: bench.got == [b"b"])
+    feed.end(closed=True)
+    await asyncio.wait_for(working, 5)
+    (parked,) = [record for part in range(PARTITIONS) for record in bench.log.records[PARKED, part]]
+    assert dict(parked.headers)["__connect.errors.exception.message"] == b"found '\\ud800'; text would be right"
