@@ -24,6 +24,7 @@ from stream.codec import decode_order
 from stream.core.fields import Observer
 from stream.engine.agents import Stream
 from stream.engine.backends import shown
+from stream.engine.feed import told_to_end
 from stream.engine.lanes import Lane
 from stream.engine.log import EngineError, Outgoing, partition_of
 from stream.errors import BadRecord
@@ -41,6 +42,9 @@ JOIN, PUSH = 200, 50
 
 _BLINK = 0.05
 """Seconds that the event loop is asked to wait, to see how late it is."""
+
+_REST = 30.0
+"""Seconds after which a sweep that failed is tried again."""
 
 logger = logging.getLogger(__name__)
 
@@ -199,13 +203,19 @@ async def _sweep_on(worker: Worker, lane: Lane) -> None:
     """Have the rows of a partition tell everything anew, some each second."""
     period = round(worker.topology.resync * 1e6)
     while True:
+        rest = 1.0
         try:
             async with lane.turn() as unit:
                 worker.join.sweep(unit, period)
         except EngineError as error:
             worker.app.broker.on_fatal(error)
             return
-        await asyncio.sleep(1.0)
+        except (Exception, asyncio.CancelledError):  # the edge: who waits for a sweep would wait for ever
+            if told_to_end():
+                raise
+            logger.exception("%s: the sweep failed, and is tried again", lane.id, extra={"what": "not_swept"})
+            rest = _REST
+        await asyncio.sleep(rest)
 
 
 async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
@@ -232,7 +242,9 @@ async def _read_on(worker: Worker, lane: Lane, name: str) -> None:
         except EngineError as error:
             worker.app.broker.on_fatal(error)
             return
-        except Exception as error:  # the edge: a bug in a reader must not silence the others
+        except (Exception, asyncio.CancelledError) as error:  # the edge: a bug in a reader must not silence the others
+            if told_to_end():
+                raise
             more = False
             worker.errors[name] = f"{type(error).__name__}: {error}"
             worker.meters.failures[name] += 1
