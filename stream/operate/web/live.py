@@ -7,6 +7,7 @@ he has missed: each looker has his own memory of what he was told, and nothing i
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import orjson
 from aiohttp import web
@@ -18,6 +19,8 @@ from stream.operate.web.numbers import Numbers, Overview
 EVERY = 1.0
 MOST = 50
 """Lookers at once."""
+
+logger = logging.getLogger(__name__)
 
 
 class Live:
@@ -44,11 +47,14 @@ class Live:
 
     async def _go_on(self) -> None:
         while True:
-            self._overview.sample()
-            if self._lookers:
-                self._newest = self._overview.numbers()
-                async with self._told:
-                    self._told.notify_all()
+            try:
+                self._overview.sample()
+                if self._lookers:
+                    self._newest = self._overview.numbers()
+            except Exception:  # the edge: one number that cannot be made must not stop them all
+                logger.exception("the page's numbers were not made", extra={"what": "not_counted"})
+            async with self._told:
+                self._told.notify_all()
             await asyncio.sleep(EVERY)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
@@ -141,6 +142,7 @@ class Look:
 
     def _newest(self, topic: str, plain: Any) -> Listed:
         found: list[Aside] = []
+        count = 0
         ends, more = time.monotonic() + PATIENCE, ""
         with self._readers.lent() as reader:
             for each in aside.asides(reader, topic):
@@ -148,11 +150,17 @@ class Look:
                     more = f"stopped after {PATIENCE:.0f} s; the command line shows all"
                     break
                 if not each.settled:
+                    count += 1
                     found.append(each)
-        found.sort(key=lambda each: each.record.timestamp, reverse=True)
-        if len(found) > MOST:
-            more = more or f"these are the newest {MOST} of {len(found)}"
-        return Listed([plain(each) for each in found[:MOST]], more)
+                    if len(found) > 2 * MOST:  # of many, with all their bytes, only the lines are kept
+                        found = _youngest(found)
+        if count > MOST:
+            more = more or f"these are the newest {MOST} of {count}"
+        return Listed([plain(each) for each in _youngest(found)], more)
+
+
+def _youngest(found: Sequence[Aside]) -> list[Aside]:
+    return nlargest(MOST, found, key=lambda each: each.record.timestamp)
 
 
 def _wanted(link: Link, flow: str, state: str) -> bool:

@@ -1,0 +1,64 @@
+"""What lookers are told once a second, and what they are not made to hold."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from stream.engine.embedded.log import EmbeddedLog
+from stream.engine.log import Outgoing, TopicSettings
+from stream.operate.web import live
+from stream.operate.web.live import Live
+from stream.operate.web.looking import MOST, Look
+from stream.operate.web.numbers import Overview
+from stream.topics import PARKED
+from tests.engine.contract import until
+from tests.operate.test_metrics import topology, worker
+
+
+class Failing(Overview):
+    """Numbers of which the first cannot be made."""
+
+    asked = 0
+
+    def sample(self) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise ZeroDivisionError
+        super().sample()
+
+
+async def test_numbers_that_cannot_be_made_once_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "EVERY", 0.01)
+    overview = Failing(worker(tmp_path))
+    stream = Live(overview)
+    stream.start()
+    await until(lambda: overview.points)
+    assert "ZeroDivisionError" in caplog.text
+    await stream.close()
+
+
+async def test_of_many_records_set_aside_only_the_newest_are_held(tmp_path: Path) -> None:
+    log, size = EmbeddedLog(f"sqlite:///{tmp_path}/log.db?synchronous=normal"), 10_000
+    await log.open()
+    await log.declare({PARKED: TopicSettings()}, 1)
+    for at in range(0, 3000, 500):
+        some = range(at, at + 500)
+        await log.publish([Outgoing(PARKED, b"a:1", bytes(size), timestamp=number) for number in some])
+    await log.close()
+    look = Look(topology(tmp_path))
+    tracemalloc.start()
+    try:
+        found = await asyncio.to_thread(look.parked)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [each["id"] for each in found.lines] == [f"0/{2999 - number}" for number in range(MOST)]
+    assert found.more == f"these are the newest {MOST} of 3000"
+    assert peak < 1500 * size  # two pages of the log, and the lines
+    look.close()
