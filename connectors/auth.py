@@ -172,18 +172,23 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets: tuple[str, ...] = ()
+        self._passing: tuple[str, ...] = ()
         self._known: re.Pattern[str] | None = None
         self.learn(*secrets)
 
-    def learn(self, *secrets: str) -> None:
-        """Know these from now on; of the secrets that come and go, the latest hundred are kept."""
-        fresh = tuple(dict.fromkeys(secret for secret in secrets if secret and secret not in self._secrets))
+    def learn(self, *secrets: str, passing: bool = False) -> None:
+        """Know these from now on; of ``passing`` ones, tokens that come and go, the latest hundred."""
+        known = {*self._secrets, *self._passing}
+        fresh = tuple(dict.fromkeys(secret for secret in secrets if secret and secret not in known))
         if not fresh:
             return
-        self._secrets = (*self._secrets, *fresh)[-_KEPT:]
+        if passing:
+            self._passing = (*self._passing, *fresh)[-_KEPT:]
+        else:
+            self._secrets = (*self._secrets, *fresh)
         spellings = {
             form
-            for secret in self._secrets
+            for secret in (*self._secrets, *self._passing)
             for form in (secret, quote(secret, safe=""), quote_plus(secret), base64.b64encode(secret.encode()).decode())
         }
         longest_first = sorted(spellings, key=len, reverse=True)

@@ -109,7 +109,7 @@ class Breaker:
         """Learn from an error; those about a record mean that the system answered."""
         now = self._clock()
         match error:
-            case Retry(after=after) if after is not None:
+            case Retry(after=after) if after:  # "at once" is no pause: said again and again, it is an outage
                 self._state = Paused(now + after, str(error))
             case Retry() | Unsure() | Locked():
                 self._failures += 1

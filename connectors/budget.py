@@ -78,7 +78,7 @@ class Window:
 
     def left(self, cost: int, *, listed: bool) -> None:
         """Count a request that leaves."""
-        self._used += min(cost, self.count)
+        self._used += cost
         self._records += 0 if listed else cost
 
     def free(self, now: float) -> int:
@@ -88,7 +88,7 @@ class Window:
 
     def stayed(self, cost: int) -> None:
         """Count a record's request no more: it did not leave after all."""
-        self._used -= min(cost, self.count)
+        self._used -= cost
         self._records -= cost
 
     def answered(self, cost: int, now: float, *, listed: bool) -> None:
@@ -98,7 +98,7 @@ class Window:
     def _forget(self, now: float) -> None:
         while self._over and self._over[0][0] <= now:
             _, cost, listed = self._over.popleft()
-            self._used -= min(cost, self.count)
+            self._used -= cost
             self._records -= 0 if listed else cost
 
 
@@ -153,9 +153,9 @@ class Budget:
 
         ``cost`` is as how many requests the system counts it; ``listed``: it reads a list, and lets records go first.
         """
+        if listed:  # before it has a slot: lists that wait in all of them would hold records up
+            await self._let_pass(cost)
         async with self._slots[write]:
-            if listed:
-                await self._let_pass(cost)
             narrow = await self._below_that(path, cost)
             try:
                 await self._turn(lambda: cost, listed=listed)

@@ -25,7 +25,7 @@ def date_of(headers: Mapping[str, str]) -> float | None:
     """The time in an answer's headers, in seconds; ``None`` where there is none."""
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):  # whoever writes a year of twenty digits
         return None
 
 

@@ -186,9 +186,9 @@ class Client:
         except BadAnswer as error:
             raise self._redacted(error) from None
 
-    def hide(self, *secrets: str) -> None:
-        """Keep these out of every error from now on, besides the credentials."""
-        self._redactor.learn(*secrets)
+    def hide(self, *secrets: str, passing: bool = False) -> None:
+        """Keep these out of every error from now on, besides the credentials; the latest of ``passing`` ones."""
+        self._redactor.learn(*secrets, passing=passing)
 
     async def close(self) -> None:
         """Give connections back."""
@@ -215,7 +215,7 @@ class Client:
         if isinstance(self._auth, _FIXED):
             return self._auth
         auth = await self._auth.bearer(refused)
-        self._redactor.learn(*secrets(auth))
+        self._redactor.learn(*secrets(auth), passing=True)
         return auth
 
     def _bare(self, url: URL) -> str:
@@ -333,7 +333,9 @@ async def _begin(_session: object, context: SimpleNamespace, _parameters: object
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    """Headers by small names; the addresses of several pages may come in as many headers (RFC 9110, 5.3)."""
+    links = ", ".join(value for name, value in headers.items() if name.lower() == "link")
+    return {name.lower(): value for name, value in headers.items()} | ({"link": links} if links else {})
 
 
 def _date(headers: Mapping[str, str]) -> int | None:

@@ -110,9 +110,20 @@ class OAuth2:
         try:
             return await self._client.call(request)
         except (Refused, Stale, Missing, Locked) as error:
+            if self._replaced():
+                return await self._asked()
             raise Locked(f"token endpoint: {error}; credentials that it takes would be right") from None
         except (Unsure, BadAnswer) as error:
             raise Retry(f"token endpoint: {error}") from None
+
+    def _replaced(self) -> bool:
+        """Whether another process has had the refresh token replaced; then the one that it left is ours, too."""
+        newest = _newest(self._grant, self._kept)
+        if newest is None or self._refresh is None or newest.reveal() == self._refresh.reveal():
+            return False
+        self._refresh = newest
+        self._client.hide(newest.reveal(), passing=True)
+        return True
 
     def _form(self) -> dict[str, str]:
         grant = self._grant
@@ -127,16 +138,22 @@ class OAuth2:
 
     def _keep(self, token: str) -> None:
         self._refresh = Secret(token)
-        self._client.hide(token)
+        self._client.hide(token, passing=True)
         if self._kept is None or self._grant.refresh is None:
             return
         written = msgspec.json.encode(_Kept(origin=_digest(self._grant.refresh), token=token))
-        handle, name = tempfile.mkstemp(dir=self._kept.parent, prefix=f".{self._kept.name}.")  # readable by us alone
-        with os.fdopen(handle, "wb") as file:
-            file.write(written)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(self._kept)
+        name = ""
+        try:
+            handle, name = tempfile.mkstemp(dir=self._kept.parent, prefix=f".{self._kept.name}.")  # readable by us
+            with os.fdopen(handle, "wb") as file:
+                file.write(written)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._kept)
+        except OSError as error:
+            if name:
+                Path(name).unlink(missing_ok=True)
+            raise Retry(f"token_file: found {error.strerror}; a folder that can be written to would be right") from None
 
 
 def token_url(base: str, said: str) -> str:

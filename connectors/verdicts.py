@@ -34,6 +34,9 @@ _FORBIDDEN = 403
 _GAVE_UP = 408
 """Gateways send it for time-outs of every kind, some of them after a write."""
 
+_SEE_OTHER = 303
+"""It says that a write was done, and where to look (RFC 9110, 15.4.4)."""
+
 _EITHER = {
     401: Verdict.LOCKED,
     403: Verdict.LOCKED,
@@ -63,7 +66,7 @@ def verdict(status: int, *, write: bool, one: bool) -> Verdict:
             return Verdict.UNSURE if write else Verdict.RETRY
         case 4:
             return Verdict.REFUSED
-        case 3:
+        case 3 if status != _SEE_OTHER:
             return Verdict.REFUSED if write else Verdict.BAD
         case _:
             return Verdict.UNSURE if write else Verdict.BAD
@@ -81,7 +84,7 @@ def retry_after(text: str | None, now: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - now
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
 

@@ -310,7 +310,7 @@ class Push:
                 said = Observer.refused(fields, job.command.want, apart=job.command.kind == "update")
                 return Receipt(number=number, outcome="refused", target=target, fields=said, reason=reason)
             case Retry(after=after):
-                return Receipt(number=number, outcome="retry", target=target, reason=reason, wait=after)
+                return Receipt(number=number, outcome="retry", target=target, reason=reason, wait=after or None)
             case Unsure() | Locked() | BadAnswer() | Stale() | _:
                 return Receipt(number=number, outcome="retry", target=target, reason=reason)
 

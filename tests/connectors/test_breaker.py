@@ -89,6 +89,13 @@ async def test_a_wished_pause_is_kept_and_is_no_outage(system: MemoryEndpoint, c
     assert guarded.state() == Ok()
 
 
+async def test_a_pause_of_no_length_is_none(system: MemoryEndpoint, clock: Clock) -> None:
+    """A system that answers "503, at once" was asked at once, for as long as it did."""
+    guarded = guard(system, clock)
+    await fail(guarded, Retry("503", after=0.0), 3, system)
+    assert isinstance(guarded.state(), Down)
+
+
 async def test_tries_come_later_and_later(system: MemoryEndpoint, clock: Clock) -> None:
     guarded = guard(system, clock)
     await fail(guarded, Retry("no connection"), 10, system)

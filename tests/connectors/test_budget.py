@@ -165,3 +165,31 @@ async def test_lists_alone_go_as_fast_as_they_may() -> None:
         async with budget.slot(write=False, listed=True):
             pass
     assert loop.time() - begun < 0.6
+
+
+async def test_a_place_that_was_not_used_is_given_back_once_where_there_is_but_one() -> None:
+    """Given back twice, each let one request too many through."""
+    budget = Budget(Limits(windows=((1, 0.01),)))
+    for _ in range(3):
+        async with budget.place(lambda: 2) as place:
+            place.left -= 1
+        await asyncio.sleep(0.02)
+    assert [room.left for room in budget.rooms()] == [1]
+
+
+async def test_lists_that_let_records_pass_stand_in_no_ones_way() -> None:
+    budget = Budget(Limits(windows=((4, 60.0),), reads=1))
+    for _ in range(3):
+        async with budget.slot(write=True):
+            pass
+    async with budget.slot(write=False, listed=True):
+        pass
+
+    async def list_() -> None:
+        async with budget.slot(write=False, listed=True):
+            pass
+
+    waiting = asyncio.create_task(list_())
+    await asyncio.sleep(0)
+    assert not budget._slots[False].locked()
+    waiting.cancel()

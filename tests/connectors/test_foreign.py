@@ -90,3 +90,10 @@ def test_what_is_refused_is_named(body: bytes, found: str) -> None:
 def test_text_without_an_end_is_refused_as_quickly_as_any_other(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         decode(body)
+
+
+def test_a_key_twice_among_very_many_is_found_at_once() -> None:
+    """Each key was counted among all: minutes in which nothing else of the worker ran."""
+    body = b"{" + b",".join(b'"%d":0' % number for number in range(50_000)) + b',"49999":0}'
+    with pytest.raises(BadAnswer, match="the key '49999' twice"):
+        decode(body)

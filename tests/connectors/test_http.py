@@ -110,6 +110,36 @@ async def test_a_status_becomes_an_error(status: int, read: type[ConnectorError]
     assert type(await outcome(answering(status), POST)) is write
 
 
+async def test_see_other_says_that_a_write_was_done() -> None:
+    assert isinstance(await outcome(answering(303, Location="/x/1"), POST), Unsure)
+
+
+async def test_a_date_that_no_calendar_has_costs_nothing() -> None:
+    """It broke off a write that had been done, with an error that nobody knew."""
+    async with client(answering(200, Date="Mon, 01 Jan 99999999999999999999 00:00:00 GMT")) as made:
+        assert (await made.call(POST)).date is None
+
+
+async def test_addresses_of_pages_may_come_in_several_headers() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        answer = web.json_response([])
+        answer.headers.add("Link", '</x?page=2>; rel="next"')
+        answer.headers.add("Link", '</x?page=9>; rel="last"')
+        return answer
+
+    async with client(handler) as made:
+        assert (await made.call(GET)).headers["link"] == '</x?page=2>; rel="next", </x?page=9>; rel="last"'
+
+
+def test_a_secret_is_known_however_many_tokens_come_and_go() -> None:
+    known = Redactor((TOKEN,))
+    known.learn("canary-key")
+    for number in range(1_000):
+        known.learn(f"token-{number:04}", passing=True)
+    assert known.text(f"{TOKEN} canary-key token-0999") == "*** *** ***"
+    assert known.text("token-0001") == "token-0001"
+
+
 async def test_a_forbidden_list_locks_and_a_forbidden_record_does_not() -> None:
     assert isinstance(await outcome(answering(403), Request(method="GET", path="/x")), Locked)
     assert isinstance(await outcome(answering(403), GET), Refused)
@@ -129,6 +159,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
         (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
         (format_datetime(NOW + timedelta(days=400), usegmt=True), LONGEST_WAIT),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("soon", None),
         ("nan", None),
         ("inf", None),

@@ -210,6 +210,33 @@ async def test_the_token_endpoint_tells_no_secret_by_itself() -> None:
     assert "canary" not in str(locked.value)
 
 
+async def test_a_refresh_token_that_another_process_had_replaced_is_taken_from_the_file(tmp_path: Path) -> None:
+    """It was refused for ever, until somebody started that process anew."""
+    vendor, clock, file = Vendor(), Clock(), tmp_path / "kept"
+    vendor.replaces = True
+    async with opened(vendor, clock, kept=file, refresh=Secret(REFRESH)) as client:
+        await client.call(GET)
+        file.write_bytes(file.read_bytes().replace(b"next-1", b"theirs"))
+        clock.now += 1e6
+        vendor.answers = [web.json_response({"error": "invalid_grant"}, status=400)]
+        await client.call(GET)
+        assert [each["form"]["refresh_token"] for each in vendor.asked] == [REFRESH, "next-1", "theirs"]
+        vendor.answers = [web.json_response({"error": "invalid_grant"}, status=400)]
+        clock.now += 1e6
+        with pytest.raises(Locked):
+            await client.call(GET)
+
+
+async def test_a_refresh_token_that_cannot_be_kept_is_an_error_of_a_connector(tmp_path: Path) -> None:
+    """Any other error parks what was to be written."""
+    vendor = Vendor()
+    vendor.replaces = True
+    async with opened(vendor, kept=tmp_path / "missing" / "kept", refresh=Secret(REFRESH)) as client:
+        with pytest.raises(Retry, match="token_file: found No such file or directory"):
+            await client.call(POST)
+    assert vendor.calls == []
+
+
 async def test_a_replaced_refresh_token_is_used_and_kept(tmp_path: Path) -> None:
     vendor, clock, file = Vendor(), Clock(), tmp_path / "refresh"
     vendor.replaces = True

@@ -628,3 +628,9 @@ class TestALogThatWasSetBack:
         await table.publish(TOPIC, "b.t:1", update())
         await table.run_push("b")
         assert [each.outcome for each in answers(table)] == ["done"]
+
+
+async def test_a_wait_of_no_length_is_left_to_the_row() -> None:
+    """Asked for again "at once", it was asked for without end."""
+    table = await pushed(update(), record=True, fail=("update", Retry("429", after=0.0)))
+    assert [(each.outcome, each.wait) for each in answers(table)] == [("retry", None)]
