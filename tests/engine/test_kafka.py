@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from msgspec.structs import replace
 
 from stream.engine.kafka import claim, fetch
@@ -277,6 +277,40 @@ async def test_a_client_that_looks_no_more_where_partitions_are_ends_the_process
     client.force_metadata_update()
     await until(lambda: fatal)
     assert "reading: AssertionError: a proof that is none" in str(fatal[0])
+
+
+async def test_what_was_told_to_have_failed_is_not_published_later(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.publish(sent("a"))
+    assert log._publisher is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(log._publisher._producer.client.cluster, "leader_for_partition", lambda _: -1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await log.publish(sent("late"))
+    for key in "bc":
+        await log.publish(sent(key))
+    assert await keys(log, "in") == ["a", "b", "c"]
+
+
+async def test_leaving_does_not_wait_for_brokers_that_are_away(log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def given(_: object) -> None:
+        await lane_of(log)
+
+    async def taken() -> None:
+        await log.release(LaneId("join", 0))
+
+    async def never(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    asked = asyncio.Event()
+    await log.share(["in"], given, taken)
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", never)
+    async with asyncio.timeout(10):
+        await log.close()
+    assert asked.is_set()
 
 
 # Partitions are given out anew

@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -392,3 +393,38 @@ async def test_a_broker_that_takes_less_than_we_think_fails_the_whole_unit(
     await log.close()
     with open_reader(url) as reader:
         assert (reader.count("out"), reader.count("in")) == (0, 0)
+
+
+@pytest.mark.parametrize("partitions", [(0,), (0, 1)])
+async def test_who_was_refused_a_record_publishes_the_next_one(
+    kafka: str, name: str, tmp_path: Path, partitions: Sequence[int]
+) -> None:
+    url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none"
+    small = address_of(f"{url}&largest=20000")
+    await topics.apply(small, topics.wanted(small, TOPICS, ["join"], 2, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, 2, ["join"])
+    for value, taken in ((b"one", True), (bytes(300_000), False), (b"two", True)):
+        with nullcontext() if taken else pytest.raises(Mismatch, match="record larger than the broker takes"):
+            await log.publish([Outgoing("in", b"k", value, (), partition) for partition in partitions])
+    await log.close()
+    with open_reader(url) as reader:
+        for partition in partitions:
+            assert [record.value for record in reader.records("in", partition)] == [b"one", b"two"]
+
+
+async def test_many_small_records_pass_where_a_large_one_does_not(kafka: str, name: str, tmp_path: Path) -> None:
+    url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none&largest=20000"
+    address = address_of(url)
+    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], 1, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, 1, ["join"])
+    lane = await lane_of(log)
+    async with lane.turn() as unit:
+        for number in range(100):
+            unit.put(b"k%d" % number, bytes(1000))
+        unit.emit("out", b"large", bytes(19_990), partition=0)
+    assert len(list(lane.claim.scan(b"k"))) == 100
+    await log.close()

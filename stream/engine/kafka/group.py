@@ -246,7 +246,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await asyncio.gather(task, return_exceptions=True)
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await self._commit(consumer)
-            with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(2.0):
-                    await consumer.stop()
+            for last, seconds in ((self._commit(consumer), 1.0), (consumer.stop(), 2.0)):
+                with suppress(KafkaError, TimeoutError):  # without brokers either would wait for ever
+                    async with asyncio.timeout(seconds):
+                        await last

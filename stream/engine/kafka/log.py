@@ -64,7 +64,7 @@ class KafkaLog:
         self._rounds = Rounds(self.address)
         self._epoch = 0
         self._member: Member | None = None
-        self._publishers: dict[str, Producer] = {}
+        self._publisher: Producer | None = None
         self._name = os.urandom(8).hex()  # of this process alone: commands must not fence a worker
         self._publishing = asyncio.Lock()
         self._alarm = ""
@@ -126,7 +126,8 @@ class KafkaLog:
             await self._member.leave()
         claims = [*self._claims.values(), *self._resting.values()]
         await asyncio.gather(*(fetch.close() for fetch in self._fetches.values()))
-        await asyncio.gather(*(publisher.close() for publisher in self._publishers.values()))
+        if self._publisher is not None:
+            await self._publisher.close()
         await self._rounds.close()
         await asyncio.gather(*(claim.close() for claim in claims))
         await self._life.close()
@@ -262,17 +263,27 @@ class KafkaLog:
             if not self._open:
                 raise Closed(f"{self.address}: the log is not open")
             [(tp, some), *others] = parts.items()
-            if others or not await (await self._publisher("")).append(tp, some):
-                own = f"{self.address.group}-publish-{self._name}"
-                await (await self._publisher(own)).transact(parts, "publishing")
+            if others or not await self._append(tp, some):
+                producer = Producer(self.address, f"{self.address.group}-publish-{self._name}")
+                try:
+                    await producer.open()
+                    await producer.transact(parts, "publishing")
+                finally:
+                    await producer.close()
 
-    async def _publisher(self, id: str) -> Producer:
-        """The producer with an id, or the one without."""
-        if id not in self._publishers:
-            producer = Producer(self.address, id)
+    async def _append(self, tp: TopicPartition, records: Sequence[Outgoing]) -> bool:
+        """Append to one partition, if one batch has room for that. A producer that failed is good for nothing more."""
+        if self._publisher is None:
+            producer = Producer(self.address)
             await producer.open()
-            self._publishers[id] = producer
-        return self._publishers[id]
+            self._publisher = producer
+        publisher = self._publisher
+        try:
+            return await publisher.append(tp, records)
+        except BaseException:
+            self._publisher = None
+            await publisher.close()
+            raise
 
     # Health
 

@@ -73,7 +73,7 @@ class Producer:
                 transaction_timeout_ms=round(address.transaction * 1000),
                 enable_idempotence=True,
                 compression_type=None if address.compression == "none" else address.compression,
-                max_batch_size=BATCH,
+                max_batch_size=min(BATCH, address.largest),
                 max_request_size=max(BATCH, address.largest),
                 linger_ms=0,
                 acks="all",
@@ -166,7 +166,10 @@ class Producer:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Stop, also when no broker is there to hear of it."""
+    """Stop, also when no broker is there to hear of it. What is not acknowledged has failed: it is sent no more."""
+    sending = producer._sender.sender_task  # noqa: SLF001 - the client would send the rest first
+    if sending is not None:
+        sending.cancel()
     with suppress(TimeoutError, Exception):
         async with asyncio.timeout(FAREWELL):
             await producer.stop()
