@@ -1,7 +1,7 @@
 """How commands change something: they ask the worker, which alone writes; with none, they write themselves.
 
 Every order is a record of a topic, so it is kept, works while the worker runs and when it does not, and is seen by
-``explain``. Records that belong together are published at once.
+``explain``. Records that belong together are published at once; many megabytes of them in pieces, in their order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def publish(topology: Topology, records: Sequence[Outgoing]) -> None:
     """Bring records to the log. Raises EngineError, also for a log that is none: nothing is made of it."""
-    from stream.engine.ask import ask, publishing
+    from stream.engine.ask import bring
     from stream.engine.backends import open_reader
 
     with open_reader(topology.broker) as reader:
@@ -30,7 +30,7 @@ def publish(topology: Topology, records: Sequence[Outgoing]) -> None:
     if missing:
         raise Failed(f"{', '.join(sorted(missing))}: found no such topic in the log; linkstream run creates it")
     if records:
-        asyncio.run(ask(topology.broker, "publish", publishing(records)))
+        asyncio.run(bring(topology.broker, records))
 
 
 def done(text: str, format: Format, **facts: Any) -> None:

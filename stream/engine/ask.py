@@ -26,6 +26,7 @@ Handler: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 LONGEST = 107  # bytes of a socket's path, unix(7)
 LINE = 64 << 20  # bytes of one request or answer
+SHARE = 3  # a request of records is at most so manieth a part of that: base64 makes four bytes of three
 
 ALONE = 7.0
 """Seconds that a command waits for a log which takes nothing; SQLite itself waits five for a lock."""
@@ -127,16 +128,30 @@ async def ask(url: str, name: str, payload: dict[str, Any] | None = None, *, sec
                 writer.write(request)
                 await writer.drain()
                 line = await reader.readline()
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:  # the last: longer than a line may be
             raise Unanswered(
                 f"{shown(url)}: the worker took {name!r} and did not answer: {error or 'time is up'}"
             ) from error
         finally:
             writer.close()
-        if not line:
+        if not line.endswith(b"\n"):
             raise Unanswered(f"{shown(url)}: the worker ended before it answered {name!r}; look whether it was done")
         return _opened(msgspec.json.decode(line, type=dict[str, Any]))
     return await _alone(url, name, payload or {})
+
+
+async def bring(url: str, records: Sequence[Outgoing]) -> None:
+    """Have records published, in order: at once, but in pieces where they are too many for one request."""
+    piece: list[Outgoing] = []
+    weight = 0
+    for record in records:
+        size = len(record.key) + len(record.value or b"") + sum(len(n) + len(v) for n, v in record.headers) + 200
+        if piece and weight + size > LINE // SHARE:
+            await ask(url, "publish", publishing(piece))
+            piece, weight = [], 0
+        piece.append(record)
+        weight += size
+    await ask(url, "publish", publishing(piece))
 
 
 def _opened(reply: dict[str, Any]) -> dict[str, Any]:
