@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.engine.ask import Desk, Unanswered, ask, built_in, publishing
+import stream.engine.ask as ask_module
+from stream.engine.ask import Desk, Unanswered, ask, bring, built_in, publishing
 from stream.engine.embedded import lease
 from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.log import EmbeddedLog
@@ -458,6 +460,45 @@ async def test_the_owner_answers(runtime: Path, tmp_path: Path) -> None:
         await ask(url, "dance")
     await desk.close()
     await log.close()
+
+
+async def test_more_than_one_request_takes_goes_in_pieces(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask_module, "LINE", 1 << 16)
+    log = await opened(tmp_path)
+    desk = Desk(address_of(log.place.path), built_in(log))
+    await desk.open()
+    names = [f"k{number}" for number in range(50)]
+    await bring(url_of(tmp_path), [Outgoing("in", name.encode(), bytes(9000), (), 0) for name in names])
+    assert await keys(log, "in") == names
+    with pytest.raises(LookupError, match="in has no partition 7; 0 to 3 exist"):
+        await log.publish([Outgoing("in", b"k", b"v", (), 7)])
+    await desk.close()
+    await log.close()
+
+
+async def test_an_answer_that_breaks_off_is_told_as_what_it_is(runtime: Path, tmp_path: Path) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"answer": {"publ')
+        writer.close()
+
+    async with await asyncio.start_unix_server(half, address_of(tmp_path / "log.db")):
+        with pytest.raises(Unanswered, match="the worker ended before it answered 'publish'; look whether it was done"):
+            await ask(url_of(tmp_path), "publish", publishing(sent("a")))
+
+
+async def test_opening_to_write_leaves_the_locks_of_a_reader(tmp_path: Path) -> None:
+    await (await opened(tmp_path)).close()
+    shared = 0x40000002  # where SQLite locks its files: os_unix.c, SHARED_FIRST
+    attempt = f"import fcntl; fcntl.lockf(open({str(tmp_path / 'log.db')!r}, 'r+'), fcntl.LOCK_EX | 4, 510, {shared})"
+    with Reader(url_of(tmp_path)) as reader:
+        reader.topics()
+        log = await opened(tmp_path)
+        await log.close()
+        refused = await asyncio.create_subprocess_exec(sys.executable, "-c", attempt, stderr=asyncio.subprocess.PIPE)
+        assert b"BlockingIOError" in (await refused.communicate())[1]
 
 
 async def test_without_an_owner_the_caller_writes_itself(runtime: Path, tmp_path: Path) -> None:

@@ -276,6 +276,10 @@ class EmbeddedLog:
                 raise LookupError(
                     f"publish: topic {record.topic!r} is not declared; declare it where the app is created"
                 )
+            if record.partition is not None and not 0 <= record.partition < self.partitions:
+                raise LookupError(
+                    f"publish: {record.topic} has no partition {record.partition}; 0 to {self.partitions - 1} exist"
+                )
         if records:
             await self.writer.write((), records)
 

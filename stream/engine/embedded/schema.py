@@ -138,8 +138,9 @@ def explained(path: Path, but: type[sqlite3.Error] | None = None) -> Iterator[No
 def open_writer(place: Place) -> sqlite3.Connection:
     """The one writing connection, on a file of ours or a new one. Raises ``EngineError``."""
     _no_folder(place.path)
+    # Nobody else reads business data. Never one that is there: to close it ends the locks of this process on it.
     with suppress(OSError):
-        os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads business data
+        os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with explained(place.path):
         connection = sqlite3.connect(
             str(place.path), isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
