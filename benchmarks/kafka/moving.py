@@ -99,6 +99,7 @@ async def measured(url: str, many: int) -> tuple[list[float], dict[int, float], 
                 while len(came) < many:  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(0.05)
             theirs = await workers.moved()
+            assert 0 < len(theirs) < PARTITIONS, "the second worker came when the first was gone: a busy machine"
     finally:
         await workers.end()
     return sent, came, theirs
