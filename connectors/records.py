@@ -196,7 +196,8 @@ def sorted_out(
 
     there, rejected = parted(type, items, lambda item: entity(said, item, parent, zone), named=named, key=said.id.field)
     gone = [one.id for one in there if is_deleted(said, one.record)]
-    return [one for one in there if one.id not in gone], gone, list(rejected)
+    over = frozenset(gone)
+    return [one for one in there if one.id not in over], gone, list(rejected)
 
 
 def is_deleted(said: Type, record: Record) -> bool:

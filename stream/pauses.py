@@ -9,6 +9,7 @@ lost by a pause; all that waited is woken when it ends.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from msgspec import Struct, msgpack
@@ -51,14 +52,13 @@ class Pauses:
         self._types = types
         self._flows = {FLOW + name: ends for name, ends in flows.items()}
         self._lanes: dict[int, dict[str, Pause]] = {}
+        self.known = asyncio.Event()
+        """Set once the lanes were asked: before that nobody knows what may be told or written to."""
 
-    def forget(self) -> None:
-        """Other lanes will be taken over: what the former ones say is somebody else's now, and may be old."""
-        self._lanes.clear()
-
-    def load(self, unit: Unit) -> None:
-        """Learn what is paused from a lane that was taken over."""
-        self._lanes[unit.partition] = paused(unit.get(PAUSED))
+    def learn(self, lanes: Mapping[int, dict[str, Pause]]) -> None:
+        """These lanes were taken over, and say this; what former ones said is somebody else's now, and may be old."""
+        self._lanes = dict(lanes)
+        self.known.set()
 
     def obey(self, unit: Unit, record: Record) -> tuple[str, ...]:
         """Take an order; the types that go on because of it. Raises BadRecord for what is none."""

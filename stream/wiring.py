@@ -30,7 +30,7 @@ from stream.engine.log import EngineError, Outgoing, partition_of
 from stream.errors import BadRecord
 from stream.model import Reread, Time
 from stream.parking import park
-from stream.pauses import PAUSED
+from stream.pauses import PAUSED, paused
 from stream.push import Push
 from stream.topics import MAIL, POLLS, changes, upserts
 from stream.topology import Topology
@@ -66,10 +66,11 @@ def _polling(worker: Worker) -> None:
 
     @app.agent(app.topic(POLLS), name="poll")
     async def poll(stream: Any) -> None:
-        worker.pauses.forget()
+        lanes = {}
         for lane in stream.lanes:
             async with lane.turn() as unit:
-                worker.pauses.load(unit)
+                lanes[unit.partition] = paused(unit.get(PAUSED))
+        worker.pauses.learn(lanes)
         owned = _owned(worker, stream)
         worker.reading = [name for _, name in owned]
         reading = [asyncio.ensure_future(_read_on(worker, lane, name)) for lane, name in owned]
@@ -104,6 +105,7 @@ def _joining(worker: Worker) -> None:
         for lane in stream.lanes:
             async with lane.turn() as unit:
                 worker.join.load(unit)
+        await worker.pauses.known.wait()
         sweeping = [asyncio.ensure_future(_sweep_on(worker, lane)) for lane in stream.lanes]
         try:
             async for unit in stream.units(JOIN):
@@ -165,6 +167,7 @@ def _pushing(worker: Worker, system: str, endpoint: Guarded) -> None:
         retries=2,
     )
     async def push(stream: Any) -> None:
+        await worker.pauses.known.wait()
         async for unit in stream.units(PUSH):
             with worker.traces.unit("push", unit) as traced:
                 await push_unit(traced)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from stream.cli.main import execute
 from stream.codec import row_of
 from stream.core.row import Row
 from stream.engine.backends import open_reader
-from stream.pauses import PAUSED, Pauses
+from stream.pauses import PAUSED, Pauses, paused
 from stream.topics import POLLS
+from stream.wiring import build
 from tests.cli.kept import Kept, kept
 from tests.worker.rig import TASKS, linked, pairs, rename, rig, settled, status, until
 
@@ -35,9 +37,12 @@ async def typed(*words: str, code: int = 0) -> None:
 async def obeyed(table: Kept) -> Pauses:
     """Bring the orders to the lanes, as the worker's agent does; what is paused then."""
     pauses = Pauses({"a.t": "a", "b.t": "b"}, {"f": ("a.t", "b.t")})
+    lanes = {}
     for lane in table.lanes["poll"]:
         async with lane.turn() as unit:
-            pauses.load(unit)
+            lanes[unit.partition] = paused(unit.get(PAUSED))
+    pauses.learn(lanes)
+    for lane in table.lanes["poll"]:
         while lane.ready():
             taken = lane.take(10)
             for record in taken:
@@ -118,10 +123,10 @@ async def test_a_lane_that_is_somebody_elses_now_has_no_say(tmp_path: Path) -> N
         pauses = Pauses({"b.t": "b"}, {})
         first, second = table.lanes["poll"]
         async with first.turn() as unit:
-            pauses.load(unit)  # it has not heard of the pause, and goes to another worker
-        pauses.forget()
+            # It has not heard of the pause, and goes to another worker.
+            pauses.learn({unit.partition: paused(unit.get(PAUSED))})
         taken = second.take(10)
-        pauses.load(taken)
+        pauses.learn({taken.partition: paused(taken.get(PAUSED))})
         for record in taken:
             pauses.obey(taken, record)
         await second.finish(taken)
@@ -177,3 +182,34 @@ def waits(office: Any, ref: str) -> bool:
 
 def office_python() -> tuple[str, ...]:
     return (sys.executable, "-m", "stream.cli.main")
+
+
+class Given:
+    """What an agent's body gets, and whether it has asked for units."""
+
+    lanes = ()
+    asked = False
+
+    async def units(self, _limit: int = 0) -> AsyncIterator[Any]:
+        self.asked = True
+        return
+        yield
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["join", "push.b"])
+async def test_nothing_is_told_or_written_before_a_worker_knows_what_is_paused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had waited in the log was, in the moment in which the lanes that keep the pauses were still asked."""
+    monkeypatch.setenv("A_TOKEN", "a")
+    monkeypatch.setenv("B_TOKEN", "b")
+    async with kept(tmp_path) as table:
+        worker, given = build(table.topology, table.systems), Given()
+        body = asyncio.ensure_future(worker.app.agents[name].fun(given))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not given.asked
+        worker.pauses.learn({})
+        await body
+        assert given.asked
