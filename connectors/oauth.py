@@ -27,13 +27,17 @@ from msgspec import Struct
 from yarl import URL
 
 from connectors.auth import Basic, Bearer, Grant, Secret, secrets
-from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry, Stale, Unsure
+from connectors.errors import BadAnswer, ConnectorError, Locked, Missing, Refused, Retry, Stale, Unsure
 from connectors.http import Client
 from connectors.origin import same_origin
 from connectors.wire import Answer, Complaint, Request
 
 EARLY = 60.0
 """Seconds before its end at which a token is renewed, or a quarter of its life if that is less."""
+
+
+PARTING = 5.0
+"""Seconds that a refresh token's replacement is waited for when the process ends."""
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -86,8 +90,10 @@ class OAuth2:
     async def close(self) -> None:
         """Give connections back."""
         if self._renewal is not None and not self._renewal.done():
+            if self._refresh is not None:  # replaced by an answer that nobody reads, nothing would open any more
+                await asyncio.wait((self._renewal,), timeout=PARTING)
             self._renewal.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, ConnectorError):
                 await self._renewal
         await self._client.close()
 

@@ -129,7 +129,7 @@ class Push:
 
     async def _work(self, unit: Unit, jobs: list[Job]) -> None:
         await _together(self._look(job) for job in jobs)
-        begun = [job for job in jobs if job.receipt is None]
+        begun = [job for job in jobs if job.receipt is None and not self._halted(job)]
         if begun:
             for job in begun:
                 assert job.note is not None
@@ -168,8 +168,7 @@ class Push:
         if note is not None and not note.target and later(note, command):
             job.receipt = Receipt(number=command.number, outcome="superseded")
             return
-        if why := self._paused(command.type):
-            job.receipt = Receipt(number=command.number, outcome="retry", reason=why, wait=WAIT)
+        if self._halted(job):
             return
         try:
             if command.kind == "create":
@@ -178,6 +177,13 @@ class Push:
                 await self._guard(job)
         except ConnectorError as error:
             job.receipt = self._failed(job, error)
+
+    def _halted(self, job: Job) -> bool:
+        """Whether a person has paused what it would write to: also while the look waited for a system that was down."""
+        why = self._paused(job.command.type)
+        if why:
+            job.receipt = Receipt(number=job.command.number, outcome="retry", reason=why, wait=WAIT)
+        return bool(why)
 
     async def _guard(self, job: Job) -> None:
         """Compare the record with what the command is based on (A5, A7); a removal wants all of it as it was (D2)."""

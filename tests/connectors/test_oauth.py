@@ -210,6 +210,19 @@ async def test_the_token_endpoint_tells_no_secret_by_itself() -> None:
     assert "canary" not in str(locked.value)
 
 
+async def test_a_refresh_token_whose_replacement_is_on_its_way_when_the_process_ends_is_kept(tmp_path: Path) -> None:
+    """Spent, and its successor read by nobody, it opened nothing at the next start."""
+    vendor, file = Vendor(), tmp_path / "kept"
+    vendor.replaces = True
+    vendor.gate.clear()
+    async with opened(vendor, kept=file, refresh=Secret(REFRESH)) as client:
+        call = asyncio.ensure_future(client.call(GET))
+        await vendor.begun.wait()
+        call.cancel()
+        asyncio.get_running_loop().call_later(0.01, vendor.gate.set)
+    assert b"next-1" in file.read_bytes()
+
+
 async def test_a_refresh_token_that_another_process_had_replaced_is_taken_from_the_file(tmp_path: Path) -> None:
     """It was refused for ever, until somebody started that process anew."""
     vendor, clock, file = Vendor(), Clock(), tmp_path / "kept"

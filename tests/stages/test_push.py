@@ -634,3 +634,27 @@ async def test_a_wait_of_no_length_is_left_to_the_row() -> None:
     """Asked for again "at once", it was asked for without end."""
     table = await pushed(update(), record=True, fail=("update", Retry("429", after=0.0)))
     assert [(each.outcome, each.wait) for each in answers(table)] == [("retry", None)]
+
+
+async def test_nothing_is_written_to_a_system_that_was_paused_while_it_was_down() -> None:
+    """The look waits until it is there again, for hours perhaps; what came behind it was written all the same."""
+    table = await bench(TRAITS)
+    there = system(table)
+    there.add("t", {"name": "n", "x": "x0"})
+    read, paused = there.read, list[str]()
+    table.paused = lambda _: "".join(paused)
+
+    async def late(type: str, id: str) -> Entity:
+        found = await read(type, id)
+        paused.append("b is paused")
+        return found
+
+    there.read = late  # type: ignore[method-assign]
+    await again(table, update())
+    assert [(each.outcome, each.reason) for each in answers(table)] == [("retry", "b is paused")]
+    assert writes(table) == []
+    assert notes(table) == {}
+    paused.clear()
+    there.read = read  # type: ignore[method-assign]
+    await again(table, update())
+    assert answers(table)[-1].outcome == "done"
