@@ -198,3 +198,10 @@ async def test_any_pace_comes_to_the_end(pace: tuple[int, int]) -> None:
     table = await filled(3)
     table.now += DAY
     assert sorted(key for each in await swept(table, pace) for key in each) == rows(table)
+
+
+async def test_a_clock_that_was_ahead_holds_no_sweep_back() -> None:
+    table = await filled(4)
+    assert await tick(table) == []
+    table.now -= 300 * DAY
+    assert await tick(table) != []
