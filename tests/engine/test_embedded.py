@@ -18,6 +18,7 @@ from stream.engine.embedded.lease import Lease, address_of
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.embedded.reader import Lag, Reader
 from stream.engine.embedded.schema import place_of
+from stream.engine.embedded.upkeep import Belief
 from stream.engine.log import Closed, Corrupt, EngineError, Fenced, InUse, Mismatch, Outgoing, TopicSettings
 from stream.engine.memory import drain
 from tests.engine.contract import PARTITIONS, TOPICS, LogContract, echo, keys, lane_of, read, sent, until
@@ -384,9 +385,45 @@ async def test_upkeep_runs_by_itself_between_transactions(tmp_path: Path) -> Non
     await log.open()
     await log.declare({"in": TopicSettings(DAY)}, 1)
     await log.publish(sent(*["k"] * 1200))
+    assert log._upkeep.belief is not None
+    log._upkeep.belief.doubt = 0.0
     clock.now += 2 * DAY
     await until(lambda: log.select("select count(*) from records") == [(1,)])
     await log.close()
+
+
+async def test_a_clock_that_jumps_ahead_throws_nothing_away_before_it_is_believed(tmp_path: Path) -> None:
+    log, clock = await kept(tmp_path, {"in": TopicSettings(DAY)})
+    await log.publish(sent("a", "b", "c"))
+    await log.close()
+    clock.now += 2 * DAY  # while nobody worked, or at the start of the machine
+    log = EmbeddedLog(url_of(tmp_path), clock=clock)
+    await log.open()
+    await log.declare({"in": TopicSettings(DAY)}, 1)
+
+    def round_(connection: sqlite3.Connection) -> None:
+        for _ in range(10):
+            log._upkeep.step(connection, clock())
+
+    await log.writer.order(round_, bare=True)
+    assert await offsets(log, "in") == [0, 1, 2]
+    assert log._upkeep.belief is not None
+    log._upkeep.belief.doubt = 0.0
+    await log.writer.order(round_, bare=True)
+    assert await offsets(log, "in") == [2]
+    await log.close()
+
+
+def test_a_clock_is_believed_unless_it_jumped_ahead_within_the_last_hour() -> None:
+    belief = Belief(1000.0, 0.0)
+    assert belief.time(1010.0, 10.0) == 1010.0
+    assert belief.time(9_000_000.0, 20.0) == 1020.0
+    assert belief.time(1030.0, 30.0) == 1030.0  # set right again
+    assert belief.time(9_000_000.0, 40.0) == 1040.0
+    assert belief.time(9_003_000.0, 3040.0) == 4040.0
+    assert belief.time(9_003_600.0, 3640.0) == 9_003_600.0
+    assert belief.time(5000.0, 3650.0) == 5000.0  # back is believed at once: it keeps what is there
+    assert belief.time(9_000_000.0, 3660.0) == 5010.0
 
 
 # Reading and asking from outside

@@ -5,6 +5,9 @@ time. Compaction of a keyed topic goes over a partition once, newest first, and 
 key has replaced, and tombstones after a day. Neither ever takes a partition's last record. Pages that became free are
 given back to the file system when there are many. One long transaction would stop every lane for as long as it runs;
 hence pieces.
+
+Ages go by a clock that may be wrong. One that jumps ahead by a month would make everything old that nobody reads on, so
+it is believed after an hour only: most are set right before.
 """
 
 from __future__ import annotations
@@ -24,7 +27,29 @@ PIECE = 500
 FORGOTTEN = 86_400.0  # seconds after which a tombstone of a compacted topic may go
 GROWTH = 1000  # records after which a compacted partition is worth another pass
 FREE = 2000  # pages of the file that may lie idle
+DOUBT = 3600.0  # seconds for which a clock that jumped ahead is not believed
+SLACK = 60.0  # seconds by which it may run ahead
 PATIENCE = 50  # transactions after which upkeep no longer waits for a pause
+
+
+class Belief:
+    """What time it is by a clock that may jump; ``ticks`` are seconds that never do."""
+
+    def __init__(self, now: float, ticks: float, doubt: float = DOUBT) -> None:
+        self.doubt = doubt
+        self._known = now - ticks
+        self._since: float | None = None
+
+    def time(self, now: float, ticks: float) -> float:
+        """What the clock says, or what it would say, had it not jumped ahead within the last hour."""
+        if now - ticks <= self._known + SLACK:
+            self._known, self._since = now - ticks, None
+            return now
+        self._since = ticks if self._since is None else self._since
+        if ticks - self._since < self.doubt:
+            return self._known + ticks
+        self._known, self._since = now - ticks, None
+        return now
 
 
 class Upkeep:
@@ -35,8 +60,13 @@ class Upkeep:
         self._every = every
         self._next = time.monotonic() + every
         self._round: Iterator[None] | None = None
+        self.belief: Belief | None = None
         self._compacted: dict[int, int] = {}
         self._missed = 0
+
+    def begin(self, saved: float, now: float) -> None:
+        """The log was written last at ``saved``; zero if it is new."""
+        self.belief = Belief(saved or now, time.monotonic())
 
     def patience(self) -> float:
         """Seconds that the writer may sleep."""
@@ -53,7 +83,7 @@ class Upkeep:
         """Do one piece."""
         self._missed = 0
         if self._round is None:
-            self._round = self.pieces(connection, now)
+            self._round = self.pieces(connection, self.belief.time(now, time.monotonic()) if self.belief else now)
         try:
             next(self._round)
         except StopIteration:

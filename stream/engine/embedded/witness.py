@@ -113,6 +113,12 @@ def loss_of(connection: sqlite3.Connection) -> Loss:
     return Loss() if found is None else Loss(*found)
 
 
+def saved_at(connection: sqlite3.Connection) -> float:
+    """When something was committed last, in seconds since the epoch; zero for never."""
+    (at,) = connection.execute("select saved_at from life").fetchone()
+    return float(at) / 1e6
+
+
 def count(connection: sqlite3.Connection, now: Time) -> int:
     """Count the transaction that is about to be committed."""
     (number,) = connection.execute(

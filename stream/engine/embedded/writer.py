@@ -23,7 +23,7 @@ from msgspec import Struct
 from stream.engine.embedded.batch import Batch
 from stream.engine.embedded.schema import Place, explained, known, open_writer
 from stream.engine.embedded.upkeep import Upkeep
-from stream.engine.embedded.witness import Witness, count, examine
+from stream.engine.embedded.witness import Witness, count, examine, saved_at
 from stream.engine.log import Closed, Corrupt, EngineError, Fenced, Full, InUse, LaneId, Outgoing, Staged
 
 T = TypeVar("T")
@@ -86,6 +86,7 @@ class Writer(threading.Thread):
             self._witness = Witness(place.witnessed())
             with explained(place.path):
                 self.loss = examine(self._connection, self._witness, int(clock() * 1e6))
+                upkeep.begin(saved_at(self._connection), clock())
         except BaseException:
             self._connection.close()
             raise
