@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -54,11 +55,23 @@ async def test_of_many_records_set_aside_only_the_newest_are_held(tmp_path: Path
     look = Look(topology(tmp_path))
     tracemalloc.start()
     try:
-        found = await asyncio.to_thread(look.parked)
+        found = await look.told(look.parked)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert [each["id"] for each in found.lines] == [f"0/{2999 - number}" for number in range(MOST)]
     assert found.more == f"these are the newest {MOST} of 3000"
     assert peak < 1500 * size  # two pages of the log, and the lines
-    look.close()
+    await look.close()
+
+
+async def test_many_who_look_at_long_pages_keep_no_name_from_being_looked_up(tmp_path: Path) -> None:
+    look, over = Look(topology(tmp_path)), threading.Event()
+    looking = [asyncio.ensure_future(look.told(over.wait)) for _ in range(50)]
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    finally:
+        over.set()
+    assert all(await asyncio.gather(*looking))
+    await look.close()

@@ -1,16 +1,19 @@
-"""What the pages read from the log: records, links, what was set aside. Called in threads; each borrows a reader.
+"""What the pages read from the log: records, links, what was set aside. Asked in threads; each borrows a reader.
 
 A person looks while the worker works, so no question may take long: a search stops after two seconds and says so, a
-list after its length.
+list after its length. The threads are the page's own, and few: those of the loop look names of systems up, and behind
+a dozen people who look at long pages, systems would seem to be away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from heapq import nlargest
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -35,6 +38,10 @@ PATIENCE = 2.0
 """Seconds that a search may take."""
 MOST = 100
 """Lines of a list."""
+AT_ONCE = 2
+"""Questions that are answered at a time."""
+
+T = TypeVar("T")
 
 Waiting: TypeAlias = tuple[Ref, str, str, float]
 """A record out of step: what of it, why, and for how many seconds."""
@@ -53,10 +60,16 @@ class Look:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._readers = Readers(topology.broker)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "page")
 
-    def close(self) -> None:
+    async def told(self, question: Callable[..., T], *about: Any) -> T:
+        """The answer to one of the questions below."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question, *about)
+
+    async def close(self) -> None:
         """Let go of the log."""
-        self._readers.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._readers.close)
 
     def record(self, ref: Ref) -> dict[str, Any] | None:
         """All that is known of a record."""

@@ -85,7 +85,7 @@ class Pages:
         app.router.add_post("/pauses/{verb}", self.pause)
 
     async def _close(self, _: web.Application) -> None:
-        await asyncio.to_thread(self._look.close)
+        await self._look.close()
 
     def _shown(self, request: web.Request, name: str, status: int = 200, **facts: Any) -> web.Response:
         topology = self._worker.topology
@@ -116,7 +116,7 @@ class Pages:
         """How everything is."""
         out = self._worker.out(8)
         waiting, aside = await asyncio.gather(
-            asyncio.to_thread(self._look.waiting, out), asyncio.to_thread(self._look.open)
+            self._look.told(self._look.waiting, out), self._look.told(self._look.open)
         )
         numbers = self._overview.numbers()
         spots, lines = drawn(self._worker.topology)
@@ -139,12 +139,12 @@ class Pages:
             kind = ""
         if text.partition(":")[0] in self._worker.topology.types and ":" in text:
             raise web.HTTPSeeOther(URL("/records").with_query(ref=text))
-        found = await asyncio.to_thread(self._look.search, text, kind) if text else None
+        found = await self._look.told(self._look.search, text, kind) if text else None
         return self._shown(request, "records", text=text, kind=kind, found=found)
 
     async def _record(self, request: web.Request, ref: str) -> web.Response:
         known = ref.partition(":")[0] in self._worker.topology.types
-        told = await asyncio.to_thread(self._look.record, ref) if known else None
+        told = await self._look.told(self._look.record, ref) if known else None
         return self._shown(request, "record", 200 if told else 404, ref=ref, told=told)
 
     async def links(self, request: web.Request) -> web.Response:
@@ -153,18 +153,18 @@ class Pages:
         flow = flow if flow in self._worker.topology.flows.flows else ""
         state = state if state in STATES else ""
         if state == OUT:
-            found = await asyncio.to_thread(self._look.apart, flow, self._worker.out(MOST))
+            found = await self._look.told(self._look.apart, flow, self._worker.out(MOST))
         else:
-            found = await asyncio.to_thread(self._look.links, flow, state)
+            found = await self._look.told(self._look.links, flow, state)
         return self._shown(request, "links", flow=flow, state=state, states=STATES, found=found)
 
     async def conflicts(self, request: web.Request) -> web.Response:
         """What lost against what."""
-        return self._shown(request, "conflicts", found=await asyncio.to_thread(self._look.conflicts))
+        return self._shown(request, "conflicts", found=await self._look.told(self._look.conflicts))
 
     async def parked(self, request: web.Request) -> web.Response:
         """What was set aside, and why."""
-        return self._shown(request, "parked", found=await asyncio.to_thread(self._look.parked))
+        return self._shown(request, "parked", found=await self._look.told(self._look.parked))
 
     # For those who may
 
@@ -195,7 +195,7 @@ class Pages:
         if keep not in ("lost", "won"):
             raise web.HTTPNotFound
         try:
-            orders = await asyncio.to_thread(self._look.resolving, each, "won" if keep == "won" else "lost")
+            orders = await self._look.told(self._look.resolving, each, "won" if keep == "won" else "lost")
         except (Overtaken, BadRecord):
             raise _seen("/conflicts", "overtaken") from None
         await self._worker.app.broker.publish(orders)
@@ -203,7 +203,7 @@ class Pages:
 
     async def _aside(self, request: web.Request, topic: str) -> Aside:
         parts = request.match_info
-        each = await asyncio.to_thread(self._look.aside, topic, f"{parts['partition']}/{parts['offset']}")
+        each = await self._look.told(self._look.aside, topic, f"{parts['partition']}/{parts['offset']}")
         if each is None:
             raise web.HTTPNotFound
         return each
