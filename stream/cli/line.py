@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import suppress
 
 from stream.worker import Worker
 
@@ -13,10 +14,16 @@ MARKS = {"ok": "ok", "paused": "paused", "down": "DOWN", "locked": "LOCKED"}
 
 def show(worker: Worker) -> None:
     """Keep one line about the worker on the terminal."""
-    began = time.monotonic()
 
     @worker.app.task  # type: ignore[untyped-decorator]  # Faust's own
     async def line() -> None:
+        await keep(worker)
+
+
+async def keep(worker: Worker) -> None:
+    """Write the line again every second, as long as there is a terminal; the work goes on without one."""
+    began = time.monotonic()
+    with suppress(OSError):
         while True:
             sys.stderr.write(f"\r\x1b[2K{said(worker, time.monotonic() - began)}")
             sys.stderr.flush()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import threading
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from stream.cli.line import keep
 from stream.engine.embedded.log import EmbeddedLog
 from stream.engine.log import Outgoing, TopicSettings
 from stream.operate.web import live
@@ -75,3 +78,14 @@ async def test_many_who_look_at_long_pages_keep_no_name_from_being_looked_up(tmp
         over.set()
     assert all(await asyncio.gather(*looking))
     await look.close()
+
+
+async def test_a_terminal_that_went_away_ends_its_line_and_not_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, its = os.openpty()
+    os.close(ours)
+    with io.TextIOWrapper(io.FileIO(its, "w"), write_through=True) as gone:
+        monkeypatch.setattr("sys.stderr", gone)
+        async with asyncio.timeout(5):
+            await keep(worker(tmp_path))
