@@ -12,7 +12,7 @@ Where the answers are:
     what a reading means; what is no edit but our own echo         reading, elements (lists)
     who wins; how a value travels; what becomes of the loser       versions, offers (``accept``), reading (``edit``)
     what is written, and what a receipt says                       writing, damping
-    who is whose counterpart                                       seeking, matching, index, proposing
+    who is whose counterpart                                       seeking, matching, index, proposing, parting
     how a counterpart is created, once; its first versions         creating, rosters, census, birth
     which records and fields a flow speaks of                      conditions
     ids of other records; deletions; what is said again            references; deleting, brake; waking
@@ -54,6 +54,7 @@ from stream.core import (
     matching,
     offers,
     orders,
+    parting,
     proposing,
     reading,
     references,
@@ -142,7 +143,7 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         case Seen():
             _seen(turn, message)
         case Offer():
-            proposing.offered(turn, message)
+            parting.offered(turn, message)
         case Receipt():
             _receipt(turn, message)
         # a counterpart is looked for: the index has one, or none; may we be one that is being created?
@@ -158,7 +159,7 @@ def _rule(turn: Turn, message: Message) -> None:  # noqa: C901, PLR0912  # one a
         case Accept():
             proposing.accepted(turn, message)
         case Refuse():
-            proposing.declined(turn, message)
+            parting.declined(turn, message)
         case Nudge():
             proposing.nudged(turn, message)
         # a record that was created finds its origin
@@ -214,7 +215,7 @@ def _seen(turn: Turn, seen: Seen) -> None:
     reading.read(turn, seen)
     if was_gone:
         turn.row.written_at = max(turn.row.written_at, seen.read_at)
-        proposing.reunite(turn)
+        parting.reunite(turn)
 
 
 def _receipt(turn: Turn, receipt: Receipt) -> None:

@@ -6,7 +6,7 @@ for theirs may be rows of yesterday: it offers all, registers anew and asks agai
 
 from __future__ import annotations
 
-from stream.core import creating, damping, deleting, orders, proposing, references, rosters, seeking, writing
+from stream.core import creating, damping, deleting, orders, parting, proposing, references, rosters, seeking, writing
 from stream.core.flows import End
 from stream.core.matching import enlist, keys_of
 from stream.core.row import Edge
@@ -46,7 +46,7 @@ def _ends(turn: Turn, *, early: bool) -> None:  # noqa: C901  # one arm for each
             case "linked":
                 turn.change(end, due=0)
             case "severed":
-                proposing.ask_back(turn, end, edge)
+                parting.ask_back(turn, end, edge)
             case "refused":
                 enlist(turn, end, keys_of(end, turn.row.remote))
                 seeking.look(turn, end)

@@ -37,6 +37,7 @@ from stream.core import (
     matching,
     offers,
     orders,
+    parting,
     proposing,
     reading,
     references,
@@ -406,7 +407,7 @@ MUTANTS = [
     ),
     mutant(
         "C2 number",
-        proposing.declined,
+        parting.declined,
         'edge.number == message.number and edge.state in ("linked", "proposed")',
         'edge.state in ("linked", "proposed")',
         "test_linking.TestC2OnlySideAProposes.test_a_refusal_undoes_just_the_link_with_its_number",
@@ -499,14 +500,14 @@ MUTANTS = [
     ),
     mutant(
         "C4 refused meanwhile",
-        proposing._undone,
+        parting._undone,
         "elif held and not edge.key:",
         "elif held:",
         "test_index.TestC4Doubt.test_who_is_left_over_while_it_proposes_elsewhere_is_not_forgotten",
     ),
     mutant(
         "F4 refused",
-        proposing._undone,
+        parting._undone,
         "edge.key == PERSON",
         "False",
         "test_orders.TestF4Pairing.test_who_is_refused_to_a_person_looks_for_nobody_else",
@@ -562,7 +563,7 @@ MUTANTS = [
     ),
     mutant(
         "C3 all",
-        proposing._try_again,
+        parting._try_again,
         'key=(*keys_of(end, turn.row.remote), "")[0]',
         "key=edge.key",
         "test_index.TestSeveralCriteria.test_a_second_attempt_locks_all_values_again",
@@ -751,7 +752,7 @@ MUTANTS = [
     ),
     mutant(
         "C11 another's",
-        proposing._undone,
+        parting._undone,
         "and end.roster in edge.locks",
         "and False",
         "test_rosters.TestC11Doubt.test_a_record_that_was_found_and_is_another_ones_leaves_the_doubt",
@@ -786,7 +787,7 @@ MUTANTS = [
     ),
     mutant(
         "C10 withdrawn",
-        proposing._not_claimed,
+        parting._not_claimed,
         "withdraw(turn, end, keys_of(end, turn.row.remote))",
         "pass",
         "test_linking.TestC6MarkedRecords.test_a_copy_is_told_and_never_linked",
@@ -800,7 +801,7 @@ MUTANTS = [
     ),
     mutant(
         "C6 forgotten",
-        proposing._undone,
+        parting._undone,
         'why == "forgotten" and not keys_of(end, turn.row.remote)',
         "False",
         "test_creating.TestC6Claims.test_who_has_no_match_value_claims_an_origin_that_forgot_it",
@@ -808,7 +809,7 @@ MUTANTS = [
     ),
     mutant(
         "C6 forgotten, found by its values",
-        proposing._undone,
+        parting._undone,
         'why == "forgotten" and not keys_of(end, turn.row.remote)',
         'why == "forgotten"',
         "test_deleting.TestD2Return.test_who_has_match_values_is_found_by_them_when_it_was_forgotten",
@@ -851,14 +852,14 @@ MUTANTS = [
     ),
     mutant(
         "D4 over",
-        proposing.offered,
+        parting.offered,
         'edge.state == "severed" and edge.peer == message.sender',
         "False",
         "test_set_back.TestTheLinkIsOver.test_who_did_not_hear_it_hears_it_when_it_offers",
     ),
     mutant(
         "D4 over, heard",
-        proposing.declined,
+        parting.declined,
         'message.why in ("over", "left")',
         "False",
         "test_set_back.TestTheLinkIsOver.test_who_did_not_hear_it_hears_it_when_it_offers",
@@ -866,21 +867,21 @@ MUTANTS = [
     ),
     mutant(
         "D4 over, late",
-        proposing.declined,
+        parting.declined,
         "edge.number <= message.number",
         "True",
         "test_set_back.TestTheLinkIsOver.test_who_did_not_hear_it_hears_it_when_it_offers",
     ),
     mutant(
         "D4 over, by number",
-        proposing._over,
+        parting._over,
         "number=turn.number(), reason",
         "reason",
         "test_set_back.TestTheLinkIsOver.test_words_of_before_do_not_bring_it_back",
     ),
     mutant(
         "D4 left",
-        proposing._over,
+        parting._over,
         'if why == "left":',
         "if False:",
         "test_set_back.TestItsOwnDeletion.test_who_forgot_that_it_was_deleted_and_came_back_is_linked",
@@ -888,7 +889,7 @@ MUTANTS = [
     ),
     mutant(
         "D4 tombstone",
-        proposing.offered,
+        parting.offered,
         "        if edge is None:\n            edge = turn.move",
         "        if False:\n            edge = turn.move",
         "test_set_back.TestTheLinkIsOver.test_a_deleted_record_that_forgot_it_asks_for_it_when_it_comes_back",
@@ -930,7 +931,7 @@ MUTANTS = [
     ),
     mutant(
         "C10 late",
-        proposing._not_claimed,
+        parting._not_claimed,
         'if why == "copy"',
         "if True",
         "test_linking.TestC6MarkedRecords.test_a_late_refusal_of_a_former_link_makes_no_copy_of_it",
@@ -1087,7 +1088,7 @@ MUTANTS = [
     ),
     mutant(
         "D2 free",
-        proposing.declined,
+        parting.declined,
         "seeking.look(turn, end)\n        enlist(turn, end, keys_of(end, turn.row.remote))",
         "seeking.look(turn, end)",
         "test_deleting.TestD2Return.test_whose_counterpart_is_gone_is_free_for_others",
@@ -1108,7 +1109,7 @@ MUTANTS = [
     ),
     mutant(
         "D2 offers",
-        proposing.offered,
+        parting.offered,
         "if end is None or",
         "if end is None or turn.row.gone_at or",
         "test_deleting.TestD2Return.test_what_is_offered_before_a_tombstone_is_judged_is_taken",
@@ -1136,14 +1137,14 @@ MUTANTS = [
     ),
     mutant(
         "D4 read",
-        proposing.offered,
+        parting.offered,
         "or not turn.row.remote",
         "",
         "test_rosters.TestC7Newcomers.test_a_record_that_was_not_read_yet_asks_for_no_proposal",
     ),
     mutant(
         "D4",
-        proposing.offered,
+        parting.offered,
         "turn.mail(message.sender, Nudge(edge=end.peer_edge, sender=turn.key))",
         "pass",
         "test_offers.test_d4_an_offer_over_a_lost_link_makes_it_anew",

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from stream.core.fields import SET
 from stream.core.flows import Pair
 from stream.core.matching import key_of
-from stream.core.proposing import COPY, MANY
+from stream.core.parting import COPY
+from stream.core.proposing import MANY
 from stream.core.row import Row
 from stream.core.seeking import TAKEN
 from stream.core.turn import Turn
