@@ -17,8 +17,8 @@ from contextlib import AbstractAsyncContextManager
 
 from msgspec import Struct
 
-from connectors.endpoint import Endpoint, Page
-from connectors.errors import BadAnswer, Missing, Refused
+from connectors.endpoint import Cursor, Endpoint, Page
+from connectors.errors import BadAnswer, Locked, Missing, Refused, Retry
 from stream.model import Time
 from stream.ports import Unit
 
@@ -52,15 +52,23 @@ class Absence:
         self._endpoint = endpoint
         self._clock = clock
         self._from = ""
+        self._reached: Cursor = None
+        """Where the page ended that was seen last."""
         self._seen: set[str] | None = None
         """What the round under way has shown; nothing if it is not to be compared."""
         self._left: list[str] = []
         """What is still to be read by itself."""
 
-    def saw(self, page: Page, *, begins: bool) -> None:
-        """Note what a page shows; ``begins``: it is the first of a round that is to be compared."""
+    def saw(self, page: Page, *, after: Cursor, begins: bool) -> None:
+        """Note what a page shows that comes ``after`` a place; ``begins``: with it a round begins, to be compared.
+
+        Pages in between were read by another worker, and what they showed is not known here.
+        """
         if begins:
             self._seen, self._from = set(), ""
+        elif after != self._reached:
+            self._seen = None
+        self._reached = page.cursor
         if self._seen is None:
             return
         if page.whole is None:
@@ -79,12 +87,12 @@ class Absence:
         return True
 
     async def look(self, turn: Turn) -> Found:
-        """Read by themselves those that are due. Raises Retry and Locked; then they are due again."""
+        """Read by themselves those that are due. Raises Retry and Locked; who was not read then is due again."""
         async with turn() as unit:
             once = {key[len(self._rows) :].decode(): int.from_bytes(at, "big") for key, at in unit.scan(self._rows)}
         due = [id for id, at in once.items() if at + APART <= self._clock()]
         due = (due + [id for id in self._left if id not in once])[:MOST]
-        there, missing = [], []
+        there, missing, read = [], [], set[str]()
         for id in due:
             asked_at = self._clock()
             try:
@@ -92,10 +100,15 @@ class Absence:
             except Missing:
                 missing.append((id, asked_at))
             except (Refused, BadAnswer):
-                continue  # neither there nor missing: the next comparison asks again
+                pass  # neither there nor missing: the next comparison asks again
+            except (Retry, Locked):
+                if not read:
+                    raise
+                break  # of fifty, one always fails: what the others told would never be heard
             else:
                 there.append(id)
-        self._left = [id for id in self._left if id not in due]
+            read.add(id)
+        self._left = [id for id in self._left if id not in read]
         first = tuple(one for one in missing if one[0] not in once)
         return Found(tuple(there), first, tuple(one for one in missing if one[0] in once))
 

@@ -114,7 +114,7 @@ class Reader:
             if self._state(unit).anew != state.anew:
                 return True  # meanwhile it was asked to begin anew
             self._publish(unit, self._state(unit), page, read_at)
-        self._absence.saw(page, begins=due and not state.within)
+        self._absence.saw(page, after=state.cursor, begins=due and not state.within)
         if not page.more:
             await self._look(turn)
         return page.more

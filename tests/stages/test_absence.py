@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from msgspec.structs import replace
 
@@ -176,3 +178,38 @@ async def test_a_system_that_does_not_answer_is_asked_again_and_the_page_is_kept
     assert [each.source.id for each in published(table)] == ["1", "2", "2"]
     await rounds(table, 2, reader)
     assert gone(table) == ["1"]
+
+
+async def test_a_round_that_another_worker_has_read_a_part_of_is_not_compared() -> None:
+    """Each record on that part was asked for by itself, and then published again."""
+    table = await listed(6, size=2)
+    here, there, turn = table.reader(), table.reader(), table.lanes["poll"][0].turn
+    assert await here.read(turn)
+    assert await there.read(turn)
+    await rounds(table, reader=here)
+    assert reads(table) == 0
+    await rounds(table, reader=here)  # the next one is
+    table.systems["a"].drop("t", "4")
+    table.now += EVERY
+    await rounds(table, 2, reader=here)
+    assert gone(table) == ["4"]
+
+
+async def test_of_many_looks_one_that_fails_costs_no_other() -> None:
+    table = await listed(3)
+    for id in ("1", "2", "3"):
+        table.systems["a"].drop("t", id)
+    reader, read, asked = table.reader(), table.systems["a"].read, 0
+
+    async def every_second(type: str, id: str) -> Entity:
+        nonlocal asked
+        asked += 1
+        if asked % 2 == 0:
+            raise Retry("503")
+        return await read(type, id)
+
+    table.systems["a"].read = every_second  # type: ignore[method-assign]
+    for _ in range(12):
+        with suppress(Retry):
+            await rounds(table, reader=reader)
+    assert sorted(gone(table)) == ["1", "2", "3"]
