@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import UnknownError
 from msgspec.structs import replace
 
 from stream.engine.backends import open_reader
@@ -219,6 +220,24 @@ async def test_of_several_who_notice_one_begins_a_life(url: str) -> None:
         assert len({log.loss.at for log in logs}) == 1
         await asyncio.gather(*(log.heal() for log in logs))
         assert all(log.loss.healed for log in logs)
+
+
+async def test_who_is_ended_while_it_begins_a_life_looks_whether_there_is_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker says of a transaction that somebody else is ending that it does not know what went wrong."""
+    commit, failed = AIOKafkaProducer.commit_transaction, list[bool]()
+
+    async def unsaid(producer: AIOKafkaProducer) -> None:
+        if not failed:
+            failed.append(True)
+            raise UnknownError
+        await commit(producer)
+
+    async with worker(url) as log:
+        monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", unsaid)
+        await log._life.begin("number one", 0)
+        assert (failed, log.loss.reason) == ([True], "number one")
 
 
 async def test_what_retention_took_unread_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:

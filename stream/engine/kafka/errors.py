@@ -38,6 +38,10 @@ class Unreachable(EngineError):
     exit_code = 75
 
 
+class Unsaid(EngineError):
+    """A broker failed and does not say at what; so does one that is asked to end what somebody else is ending."""
+
+
 def known(error: BaseException, address: Address, what: str) -> EngineError:
     """The engine's error for one of the client's; ``what`` says what was being done."""
     if isinstance(error, EngineError):
@@ -132,6 +136,10 @@ _MEANINGS: Final[tuple[tuple[Any, Callable[[BaseException, Address, str], Engine
     (REFUSED, lambda _, address, __: refused(address)),
     (kafka.UnknownTopicOrPartitionError, _no_topic),
     (kafka.OffsetOutOfRangeError, _place_gone),
+    (
+        kafka.UnknownError,
+        lambda _, address, what: Unsaid(f"{address}: {what}: a broker failed and does not say at what"),
+    ),
     (
         (
             TimeoutError,

@@ -22,7 +22,7 @@ from msgspec import msgpack, structs
 
 from stream.engine.kafka.address import Address
 from stream.engine.kafka.cluster import administering
-from stream.engine.kafka.errors import explained
+from stream.engine.kafka.errors import Unsaid, explained
 from stream.engine.kafka.fetch import aware, consumer_of
 from stream.engine.kafka.producer import Producer
 from stream.engine.kafka.rows import META, Meta, noted, rows_at
@@ -169,7 +169,7 @@ class Life:
                 record = Outgoing(self._place.topic, KEY, _encode(loss))
                 await producer.transact({self._place: [record]}, "beginning a new life")
                 self.loss = loss
-        except Fenced:
+        except (Fenced, Unsaid):
             return False
         finally:
             await producer.close()
