@@ -30,7 +30,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 _STEPS_BACK = 20
 _SIZES_TRIED = 200
 _EMPTY_IN_A_ROW = 100
-_NEXT = re.compile(r'<([^>]*)>\s*(?:;[^,]*?)?;\s*rel="?next"?', re.IGNORECASE)
+_NEXT = re.compile(r'<([^<>]*)>\s*(?:;[^,<]*?)?;\s*rel="?next"?', re.IGNORECASE)
 _POSITION: Mapping[Kind, str] = {"offset": "offset", "page": "page", "cursor": "cursor", "last id": "after"}
 _HEADER = "header:"
 

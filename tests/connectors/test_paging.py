@@ -225,6 +225,8 @@ def test_counting_begins_where_the_system_begins() -> None:
         ),
         ("<https://x.example/a?p=2>; rel=next", "https://x.example/a?p=2"),
         ('<https://x.example/a?page=1>; rel="first"', None),
+        ("<" * 200_000, None),  # read in one go, not once from each bracket
+        ("<a>;" * 100_000 + " " * 100_000, None),
         ("", None),
     ],
 )
