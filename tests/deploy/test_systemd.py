@@ -68,10 +68,18 @@ def test_it_starts_again_but_where_a_person_is_needed() -> None:
     assert "on any exit code but 0, 2 and 78" in table
 
 
+def test_commands_reach_the_worker_from_outside() -> None:
+    """Its own /tmp is seen by nobody else: every order was answered with 75, as if the worker were in the way."""
+    assert said("PrivateTmp") == ["yes"]
+    (folder,) = said("RuntimeDirectory")
+    assert f"XDG_RUNTIME_DIR=%t/{folder}" in said("Environment")
+    assert said("RuntimeDirectoryMode") == ["0700"]  # or the worker refuses it
+
+
 def test_it_says_what_the_image_says() -> None:
     image = (ROOT / "Dockerfile").read_text("utf-8")
     for setting in said("Environment"):
-        assert setting in image
+        assert setting in image or setting.startswith("XDG_RUNTIME_DIR=")
     assert said("ExecStart")[0] == PROGRAM
     assert "/opt/linkstream/bin/linkstream version" in image
 
