@@ -287,9 +287,9 @@ def _begun(reader: Any, selection: Selection) -> Place:
 
 
 def _ask(topology: Topology, records: list[Any]) -> None:
-    from stream.engine.ask import ask, publishing
+    from stream.engine.ask import bring
 
-    asyncio.run(ask(topology.broker, "publish", publishing(records)))
+    asyncio.run(bring(topology.broker, records))
 
 
 class Throttle:
