@@ -189,7 +189,10 @@ class App(faust.App):
         """Drain, then let go of everything."""
         await self.drain()
         for ending in self.at_end:
-            await ending()
+            try:
+                await ending()
+            except Exception:  # the edge: the log is closed all the same
+                logger.exception("something did not end well", extra={"what": "not_closed"})
         if self._desk is not None:
             await self._desk.close()
         await self.broker.close()

@@ -10,6 +10,8 @@ import pytest
 from connectors.endpoint import Cursor, Page
 from connectors.memory import MemoryEndpoint
 from stream import wiring
+from stream.engine.app import create_app
+from stream.engine.embedded.lease import Lease
 from stream.engine.lanes import Lane
 from stream.engine.memory import MemoryLog, lanes_of
 from stream.topics import MAIL, POLLS, RESYNC
@@ -81,3 +83,19 @@ async def test_a_reading_that_is_cancelled_from_inside_is_tried_again(tmp_path: 
     await until(lambda: name in worker.read_at)
     assert name not in worker.errors
     await ended(reading)
+
+
+async def test_the_log_is_closed_whatever_did_not_end_well_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def bad() -> None:
+        raise OSError("the collector is away")
+
+    app = create_app("linkstream", f"sqlite:///{tmp_path}/log.db", topics={})
+    await app.broker.open()
+    app.at_end.append(bad)
+    await app.close_log()
+    assert "the collector is away" in caplog.text
+    lease = Lease(tmp_path / "log.db", wait=0.0)
+    lease.acquire()
+    lease.release()
