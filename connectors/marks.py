@@ -14,6 +14,7 @@ import base64
 import re
 import zlib
 from hashlib import blake2b
+from urllib.parse import quote, unquote
 
 _PACKED, _DIGEST = "ls1", "ls0"
 _WORDS = (
@@ -24,20 +25,23 @@ _WORDS = (
 )
 _MARK = re.compile(r"ls[01][a-z2-7]{2,}", re.IGNORECASE)
 _LONGEST = 1_000
-_REF = re.compile(r"(?:^|\n)ref: (\S+)\s*\Z")
+_REF = re.compile(r"(?:^|\n)ref: ([^\s|]+\|[^\s:]+:\S+)\s*\Z")
+"""As markers are made: a flow, a bar, a type and an id. People write ``ref: 4711`` there, too, and that is theirs."""
+_PARTS = re.compile(r"[\s%]")
 
 
 def split(notes: str) -> tuple[str, str | None]:
     """Part notes into the person's text and our marker."""
     found = _REF.search(notes)
-    return (notes[: found.start()], found[1]) if found else (notes, None)
+    return (notes[: found.start()], unquote(found[1])) if found else (notes, None)
 
 
 def join(text: str, marker: str | None) -> str:
-    """Put our marker below the person's text."""
+    """Put our marker below the person's text, as one word: an id may hold spaces."""
     if not marker:
         return text
-    return f"{text}\nref: {marker}" if text else f"ref: {marker}"
+    line = f"ref: {_PARTS.sub(lambda part: quote(part[0]), marker)}"
+    return f"{text}\n{line}" if text else line
 
 
 def short(marker: str, limit: int) -> str:

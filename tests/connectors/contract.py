@@ -125,15 +125,15 @@ class EndpointContract:
             await bench.endpoint.remove(bench.type, base, "delete")
 
     async def test_a_created_record_carries_the_marker_and_is_found_by_it(self, bench: Bench) -> None:
-        made = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
-        assert made.marker == "v1.mark-1"
+        made = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "a.b~c.d|a.b:1")
+        assert made.marker == "a.b~c.d|a.b:1"
         assert pick(made.record, bench.title) == "new"
-        assert "v1.mark-1" not in json.dumps(made.record)
-        (found,) = await bench.endpoint.find(bench.type, "v1.mark-1", made.updated_at or 0)
+        assert "a.b~c.d|a.b:1" not in json.dumps(made.record)
+        (found,) = await bench.endpoint.find(bench.type, "a.b~c.d|a.b:1", made.updated_at or 0)
         assert found == await bench.endpoint.read(bench.type, made.id)
         listed, _ = await read_all(bench.endpoint, bench.type)
-        assert [one.id for one in listed if one.marker == "v1.mark-1"] == [made.id]
-        assert await bench.endpoint.find(bench.type, "v1.mark-2", 0) == ()
+        assert [one.id for one in listed if one.marker == "a.b~c.d|a.b:1"] == [made.id]
+        assert await bench.endpoint.find(bench.type, "a.b~c.d|a.b:2", 0) == ()
 
     async def test_an_empty_marker_marks_nothing(self, bench: Bench) -> None:
         made = await bench.endpoint.create(bench.type, {**bench.needed, bench.title: "a person's"}, "")
@@ -143,12 +143,12 @@ class EndpointContract:
         assert pick(again.record, bench.title) == "a person's"
 
     async def test_the_marker_outlives_writes(self, bench: Bench) -> None:
-        made = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
+        made = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "a.b~c.d|a.b:1")
         other = await bench.endpoint.update(bench.type, made, {bench.title: "newer"})
         text = await bench.endpoint.update(bench.type, other, {bench.text: "line one\nline two"})
         assert pick(text.record, bench.text) == "line one\nline two"
-        assert text.marker == "v1.mark-1"
-        assert len(await bench.endpoint.find(bench.type, "v1.mark-1", made.updated_at or 0)) == 1
+        assert text.marker == "a.b~c.d|a.b:1"
+        assert len(await bench.endpoint.find(bench.type, "a.b~c.d|a.b:1", made.updated_at or 0)) == 1
 
     async def test_an_update_sends_the_wanted_fields_and_no_others(self, bench: Bench) -> None:
         base = await bench.endpoint.read(bench.type, await bench.add("one"))
@@ -183,7 +183,7 @@ class EndpointContract:
 
     async def test_what_the_system_does_not_take_is_refused(self, bench: Bench) -> None:
         with pytest.raises(Refused) as refused:
-            await bench.endpoint.create(bench.type, {bench.text: "no title", **bench.needed}, "v1.mark-1")
+            await bench.endpoint.create(bench.type, {bench.text: "no title", **bench.needed}, "a.b~c.d|a.b:1")
         assert bench.title in refused.value.fields
         base = await bench.endpoint.read(bench.type, await bench.add("one"))
         if bench.endpoint.traits()[bench.type].writable is not None:
@@ -196,8 +196,8 @@ class EndpointContract:
     async def test_a_create_whose_answer_is_lost_is_found_once(self, bench: Bench) -> None:
         bench.lose_answer()
         with pytest.raises(Unsure):
-            await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
-        assert len(await bench.endpoint.find(bench.type, "v1.mark-1", 0)) == 1
+            await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "a.b~c.d|a.b:1")
+        assert len(await bench.endpoint.find(bench.type, "a.b~c.d|a.b:1", 0)) == 1
 
     async def test_what_has_no_look_up_says_so(self, bench: Bench) -> None:
         traits = bench.endpoint.traits()[bench.type]
@@ -229,8 +229,8 @@ class OnceContract:
         if traits.create in {1, 2}:
             bench.lose_answer()
             with pytest.raises(Unsure):
-                await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
-            again = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.mark-1")
+                await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "a.b~c.d|a.b:1")
+            again = await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "a.b~c.d|a.b:1")
             listed, _ = await read_all(bench.endpoint, bench.type)
             assert [one.id for one in listed] == [again.id]
 

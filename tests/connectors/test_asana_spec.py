@@ -76,14 +76,16 @@ async def test_all_types_and_writes_are_by_the_book(vendor: OpenAPI) -> None:
     for name in endpoint.traits():
         for one in (await read_all(endpoint, name))[0]:
             await endpoint.read(name, one.id)
-    team = await endpoint.create("teams", {"name": "Salg", "description": "Nord"}, "v1.t")
+    team = await endpoint.create("teams", {"name": "Salg", "description": "Nord"}, "f|a.b:t")
     await endpoint.update("teams", team, {"description": "Sør"})
     wanted = {"name": "Nytt tak", "team": team.id, "notes": "x", "due_on": "2026-09-01", "start_on": "2026-08-01"}
-    project = await endpoint.create("projects", wanted, "v1.p")
+    project = await endpoint.create("projects", wanted, "f|a.b:p")
     project = await endpoint.update("projects", project, {"color": None, "start_on": "2026-08-02", "notes": "y"})
     owner = next(iter(bench.system.tables["user"].ids()))
     project = await endpoint.update("projects", project, {"owner.gid": owner, "archived": True})
-    task = await endpoint.create("tasks", {"name": "one", "projects.gid": project.id, "due_on": "2026-09-01"}, "v1.x")
+    task = await endpoint.create(
+        "tasks", {"name": "one", "projects.gid": project.id, "due_on": "2026-09-01"}, "f|a.b:x"
+    )
     task = await endpoint.update("tasks", task, {"start_on": "2026-08-01", "completed": True, "assignee": owner})
     task = await endpoint.update("tasks", task, {"due_at": "2026-09-01T10:00:00.000Z", "notes": None})
     task = await endpoint.update("tasks", task, {"projects": [bench.project], "assignee": None})

@@ -93,10 +93,10 @@ WRITES = [
 async def test_a_create_that_fails(bench: Any, fault: dict[str, Any], error: type[ConnectorError], made: int) -> None:
     bench.sandbox.fault(**fault, method="POST")
     with pytest.raises(error):
-        await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.m")
+        await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "f|a.b:1")
     bench.heal()
     assert len([one for one in bench.sandbox.truth if one.op == "create" and one.author == "linkstream"]) == made
-    assert len(await bench.endpoint.find(bench.type, "v1.m", 0)) == made
+    assert len(await bench.endpoint.find(bench.type, "f|a.b:1", 0)) == made
 
 
 async def test_an_update_whose_answer_is_lost_is_unsure_and_done_once(bench: Any) -> None:
@@ -116,7 +116,7 @@ async def test_a_machine_that_is_off_is_retry_for_reads_and_writes(bench: Any) -
     with pytest.raises(Retry):
         await bench.endpoint.page(bench.type, None)
     with pytest.raises(Retry):
-        await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "v1.m")
+        await bench.endpoint.create(bench.type, {bench.title: "new", **bench.needed}, "f|a.b:1")
     await bench.sandbox.up()
     assert (await bench.endpoint.page(bench.type, None)).entities
 

@@ -93,19 +93,19 @@ async def test_a_whole_update_keeps_our_mark() -> None:
 
 async def test_a_mark_may_be_the_last_line_of_a_text() -> None:
     text = said(PLAIN, marker="{field: notes, kind: line}", writable="[name, notes]", compare="never")
-    held = {"id": "1", "name": "x", "notes": "two\nlines\nref: m-1"}
-    system = Things({"id": "1", "notes": "ref: m-1"}, held, held, held, [held, {"id": "2", "notes": None}])
+    held = {"id": "1", "name": "x", "notes": "two\nlines\nref: f|a.b:1"}
+    system = Things({"id": "1", "notes": "ref: f|a.b:1"}, held, held, held, [held, {"id": "2", "notes": None}])
     async with things(text, system) as endpoint:
-        made = await endpoint.create("thing", {"name": "x"}, "m-1")
+        made = await endpoint.create("thing", {"name": "x"}, "f|a.b:1")
         read = await endpoint.read("thing", "1")
         await endpoint.update("thing", read, {"notes": "other"})
         await endpoint.update("thing", read, {"name": "y"})
-        (found,) = await endpoint.find("thing", "m-1", 0)
-    assert (made.marker, made.record["notes"]) == ("m-1", "")
-    assert (read.marker, read.record["notes"]) == ("m-1", "two\nlines")
+        (found,) = await endpoint.find("thing", "f|a.b:1", 0)
+    assert (made.marker, made.record["notes"]) == ("f|a.b:1", "")
+    assert (read.marker, read.record["notes"]) == ("f|a.b:1", "two\nlines")
     assert [body for _, _, _, body in system.asked if body] == [
-        {"name": "x", "notes": "ref: m-1"},
-        {"notes": "other\nref: m-1"},
+        {"name": "x", "notes": "ref: f|a.b:1"},
+        {"notes": "other\nref: f|a.b:1"},
         {"name": "y"},
     ]
     assert found == read

@@ -209,7 +209,7 @@ async def test_members_are_never_asked_for_one_by_one(bench: TrelloBench) -> Non
 
 
 @settings(deadline=None)
-@given(st.none() | st.text(), st.text(), st.from_regex(r"[\w.:|~-]+", fullmatch=True))
+@given(st.none() | st.text(), st.text(), st.from_regex(r"[\w.~-]+\|[\w.]+:[\w.:|~ %-]+", fullmatch=True))
 def test_a_comment_goes_together_and_apart(opening: str | None, text: str, marker: str) -> None:
     first, body, found = opened(signed(opening, text, marker))
     assert (body, found) == (text, marker)
