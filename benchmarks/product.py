@@ -204,6 +204,7 @@ def child_join(url: str, count: int) -> None:
     app = worker.app
     for name in [name for name in app.agents if name != "join"]:
         del app.agents[name]
+    worker.pauses.learn({})  # one of those would have asked
     timed = Timed(worker.join)
     worker.join = timed  # type: ignore[assignment]
 

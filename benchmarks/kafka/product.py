@@ -169,6 +169,7 @@ def child_work(url: str) -> None:
     worker = build(topology(url, poll=3600), endpoints())
     for name in [name for name in worker.app.agents if name != "join"]:
         del worker.app.agents[name]
+    worker.pauses.learn({})  # one of those would have asked
     app = worker.app
     app.at_start.append(lambda: print(json.dumps(sorted({lane.id.partition for lane in app.lanes})), flush=True))
     product.run(worker.app)
