@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from stream.engine.log import Claim, EngineError, LaneId, Log, Outgoing, Staged
+from stream.engine.log import Claim, EngineError, LaneId, Log, Outgoing, Staged, must_exist
 from stream.engine.rows import Missing, Rows, overlaid
 from stream.errors import TooLarge
 from stream.ports import Headers, Record
@@ -71,10 +71,7 @@ class LaneUnit:
         partition: int | None = None,
     ) -> None:
         """Stage a record. Raises ``TooLarge``, and ``LookupError`` for a topic or partition that does not exist."""
-        if topic not in self._lane.log.topics:
-            raise LookupError(f"emit: topic {topic!r} is not declared; declare it where the app is created")
-        if partition is not None and not 0 <= partition < self.partitions:
-            raise LookupError(f"emit: {topic} has no partition {partition}; 0 to {self.partitions - 1} exist")
+        must_exist(self._lane.log, "emit", topic, partition)
         if value is not None and len(key) + len(value) > self._largest:
             raise self._too_large(f"record for {topic}", key, value)
         self._emitted.append(Outgoing(topic, key, value, headers, partition))

@@ -243,6 +243,14 @@ class Log(Protocol):
         ...
 
 
+def must_exist(log: Log, what: str, topic: str, partition: int | None) -> None:
+    """Raises ``LookupError`` for a topic or partition that does not exist; ``what`` is what was to be done there."""
+    if topic not in log.topics:
+        raise LookupError(f"{what}: topic {topic!r} is not declared; declare it where the app is created")
+    if partition is not None and not 0 <= partition < log.partitions:
+        raise LookupError(f"{what}: {topic} has no partition {partition}; 0 to {log.partitions - 1} exist")
+
+
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition that a key belongs to."""
     return crc32(key) % partitions

@@ -27,6 +27,7 @@ from stream.engine.log import (
     Staged,
     Taken,
     TopicSettings,
+    must_exist,
     partition_of,
 )
 from stream.ports import Loss, Record
@@ -158,8 +159,7 @@ class MemoryLog:
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records outside any unit."""
         for record in records:
-            if record.topic not in self.topics:
-                raise LookupError(f"publish: topic {record.topic!r} is not declared")
+            must_exist(self, "publish", record.topic, record.partition)
         for record in records:
             self._append(record)
         self._wake({record.topic for record in records})

@@ -106,6 +106,8 @@ class LogContract:
     async def test_publishing_to_an_unknown_topic_publishes_nothing(self, log: Log) -> None:
         with pytest.raises(LookupError, match="nowhere"):
             await log.publish([*sent("a"), *sent("b", topic="nowhere")])
+        with pytest.raises(LookupError, match="publish: in has no partition 4; 0 to 3 exist"):
+            await log.publish([*sent("a"), *sent("b", partition=4)])
         assert await keys(log, "in") == []
 
     async def test_emitting_to_an_unknown_topic_or_partition_is_refused_at_once(self, log: Log) -> None:

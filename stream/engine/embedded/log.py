@@ -32,6 +32,7 @@ from stream.engine.log import (
     Staged,
     Taken,
     TopicSettings,
+    must_exist,
 )
 from stream.ports import Loss, Record
 
@@ -272,14 +273,7 @@ class EmbeddedLog:
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append; durable when this returns."""
         for record in records:
-            if record.topic not in self.topics:
-                raise LookupError(
-                    f"publish: topic {record.topic!r} is not declared; declare it where the app is created"
-                )
-            if record.partition is not None and not 0 <= record.partition < self.partitions:
-                raise LookupError(
-                    f"publish: {record.topic} has no partition {record.partition}; 0 to {self.partitions - 1} exist"
-                )
+            must_exist(self, "publish", record.topic, record.partition)
         if records:
             await self.writer.write((), records)
 

@@ -38,6 +38,7 @@ from stream.engine.log import (
     Staged,
     Taken,
     TopicSettings,
+    must_exist,
 )
 from stream.ports import Loss
 
@@ -252,10 +253,7 @@ class KafkaLog:
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append: to one partition as it is, to several in a transaction."""
         for record in records:
-            if record.topic not in self.topics:
-                raise LookupError(
-                    f"publish: topic {record.topic!r} is not declared; declare it where the app is created"
-                )
+            must_exist(self, "publish", record.topic, record.partition)
         if not records:
             return
         parts = parts_of(records, self.address, self.partitions)
