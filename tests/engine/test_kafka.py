@@ -47,6 +47,14 @@ async def log(url: str) -> AsyncIterator[KafkaLog]:
     await log.close()
 
 
+@pytest.fixture
+def fatal(log: KafkaLog) -> list[EngineError]:
+    """What would have ended the process."""
+    errors: list[EngineError] = []
+    log.on_fatal = errors.append
+    return errors
+
+
 class TestKafkaLog(LogContract):
     """The contract, over a cluster."""
 
@@ -247,10 +255,8 @@ async def test_a_topic_in_which_nothing_happens_holds_back_no_other(
 
 
 async def test_an_answer_that_nobody_understands_ends_the_process_and_not_the_reading(
-    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+    log: KafkaLog, fatal: list[EngineError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fatal: list[EngineError] = []
-    log.on_fatal = fatal.append
     await lane_of(log)
 
     def broken(_: object) -> object:
@@ -262,10 +268,8 @@ async def test_an_answer_that_nobody_understands_ends_the_process_and_not_the_re
 
 
 async def test_a_client_that_looks_no_more_where_partitions_are_ends_the_process(
-    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+    log: KafkaLog, fatal: list[EngineError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fatal: list[EngineError] = []
-    log.on_fatal = fatal.append
     await lane_of(log)
     client = log._fetches["join"]._client
     assert client is not None

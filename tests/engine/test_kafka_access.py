@@ -353,15 +353,21 @@ async def test_partitions_that_were_added_meanwhile_end_a_worker(kafka: str, nam
 # Records
 
 
+async def opened(url: str, partitions: int, really: str = "") -> KafkaLog:
+    """A log whose topics are as the address says, or as it would say with what they are ``really`` like."""
+    address = address_of(url + really)
+    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], partitions, 1))
+    log = KafkaLog(url)
+    await log.open()
+    await log.declare(TOPICS, partitions, ["join"])
+    return log
+
+
 async def test_a_record_that_is_too_large_is_told_before_anything_is_sent(
     kafka: str, name: str, tmp_path: Path
 ) -> None:
     url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&largest=20000"
-    address = address_of(url)
-    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], 1, 1))
-    log = KafkaLog(url)
-    await log.open()
-    await log.declare(TOPICS, 1, ["join"])
+    log = await opened(url, 1)
     with pytest.raises(
         Mismatch, match=r"in: found a record of 30003 bytes \(key b'big'\); at most 20000 would be right"
     ):
@@ -381,11 +387,7 @@ async def test_a_broker_that_takes_less_than_we_think_fails_the_whole_unit(
     kafka: str, name: str, tmp_path: Path
 ) -> None:
     url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none"
-    small = address_of(f"{url}&largest=20000")
-    await topics.apply(small, topics.wanted(small, TOPICS, ["join"], 1, 1))
-    log = KafkaLog(url)
-    await log.open()
-    await log.declare(TOPICS, 1, ["join"])
+    log = await opened(url, 1, really="&largest=20000")
     lane = await lane_of(log)
     async with asyncio.timeout(30):
         with pytest.raises(EngineError, match="record larger than the broker takes"):
@@ -400,11 +402,7 @@ async def test_who_was_refused_a_record_publishes_the_next_one(
     kafka: str, name: str, tmp_path: Path, partitions: Sequence[int]
 ) -> None:
     url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none"
-    small = address_of(f"{url}&largest=20000")
-    await topics.apply(small, topics.wanted(small, TOPICS, ["join"], 2, 1))
-    log = KafkaLog(url)
-    await log.open()
-    await log.declare(TOPICS, 2, ["join"])
+    log = await opened(url, 2, really="&largest=20000")
     for value, taken in ((b"one", True), (bytes(300_000), False), (b"two", True)):
         with nullcontext() if taken else pytest.raises(Mismatch, match="record larger than the broker takes"):
             await log.publish([Outgoing("in", b"k", value, (), partition) for partition in partitions])
@@ -416,11 +414,7 @@ async def test_who_was_refused_a_record_publishes_the_next_one(
 
 async def test_many_small_records_pass_where_a_large_one_does_not(kafka: str, name: str, tmp_path: Path) -> None:
     url = f"kafka://{kafka}?prefix={name}.&state={tmp_path}&compression=none&largest=20000"
-    address = address_of(url)
-    await topics.apply(address, topics.wanted(address, TOPICS, ["join"], 1, 1))
-    log = KafkaLog(url)
-    await log.open()
-    await log.declare(TOPICS, 1, ["join"])
+    log = await opened(url, 1)
     lane = await lane_of(log)
     async with lane.turn() as unit:
         for number in range(100):
